@@ -1,0 +1,158 @@
+//! The configuration as one host sees it: every name resolved, every default filled in, every number checked.
+//!
+//! This is what the daemons read. Nobody but this crate looks at the file itself.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything the daemons of one host need to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Appliance {
+    /// This host.
+    pub host: Host,
+    /// The other hosts, in the order of the file.
+    pub peers: Vec<Host>,
+    pub routers: Vec<Router>,
+    pub angel: Angel,
+    pub proxy: Proxy,
+    pub paths: Paths,
+    /// Rows that fill the admin tables when there is no database yet.
+    pub first_boot: FirstBoot,
+}
+
+/// One of the cluster's hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    pub name: String,
+    pub address: IpAddr,
+}
+
+/// One VRRP virtual router as this host takes part in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Router {
+    /// The operator's name for it (`VI_01`), used in logs and status.
+    pub name: String,
+    /// Virtual router identifier, 1..=255.
+    pub vrid: u8,
+    pub version: VrrpVersion,
+    /// Base priority of this host, 1..=254 (255 for an address owner).
+    pub priority: u8,
+    /// This host's place in the order of preference; 0 is the preferred host.
+    pub rank: u8,
+    /// Added to `priority` while the proxy is live: the article's arithmetic. 0 when it is not used.
+    pub weight: u8,
+    /// 10 ms ..= 40.95 s for version 3, whole seconds for version 2.
+    pub advert: Duration,
+    pub transport: Transport,
+    /// The interface that adverts use; `None` is the one that carries this host's address.
+    pub interface: Option<String>,
+    pub vips: Vec<Vip>,
+    pub failback: Failback,
+    /// VRRPv2 simple authentication (at most 8 bytes).
+    pub auth_pass: Option<String>,
+}
+
+/// A virtual address, its prefix length, and the interface that carries it if not the router's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vip {
+    pub address: IpAddr,
+    pub prefix: u8,
+    pub interface: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VrrpVersion {
+    V2,
+    V3,
+}
+
+/// How adverts travel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// 224.0.0.18 (RFC 9568 §5.1.1.2).
+    Multicast,
+    /// To each of these hosts; adverts from anybody else are dropped.
+    Unicast(Vec<IpAddr>),
+}
+
+/// When a host takes a VIP back from a host that it outranks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failback {
+    /// RFC's Preempt_Mode = True: at once.
+    AtOnce,
+    /// After this host has been healthy for so long.
+    AfterHealthy(Duration),
+    /// Preempt_Mode = False: stay where it is.
+    Never,
+    /// As `Never`, until an operator says so.
+    Manual,
+}
+
+/// The supervisor's limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Angel {
+    /// A proxy that is gone for no longer than this never moves a VIP.
+    pub grace: Duration,
+    /// A worker without a heartbeat for this long is hung.
+    pub hang_timeout: Duration,
+    /// This many crashes ...
+    pub crash_limit: u32,
+    /// ... inside this window are a crash loop.
+    pub crash_window: Duration,
+    /// The longest pause between two restarts of a crash loop.
+    pub max_backoff: Duration,
+    /// After a crash loop, so long healthy before `Serving` again.
+    pub recovery: Duration,
+    /// On stop: sessions in a transaction may finish for so long.
+    pub drain: Duration,
+}
+
+/// Where proxyd listens and with how many threads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// Worker threads; each has one listener per address (SO_REUSEPORT).
+    pub workers: usize,
+    pub mysql_listen: Vec<SocketAddr>,
+    pub admin_listen: Vec<SocketAddr>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// `/run/standfast`: sockets and pids.
+    pub run_dir: PathBuf,
+    /// `/var/lib/standfast`: the admin database, certificates, the generated password.
+    pub data_dir: PathBuf,
+}
+
+impl Paths {
+    /// The angel's control socket: one request line in, JSON lines out; `subscribe` is the liveness feed.
+    pub fn angel_socket(&self) -> PathBuf {
+        self.run_dir.join("angel.sock")
+    }
+    /// vrrpd's control socket: one request line in (`status`), one JSON line out.
+    pub fn vrrpd_socket(&self) -> PathBuf {
+        self.run_dir.join("vrrpd.sock")
+    }
+    /// proxyd's control socket: one request line in (`status`), one JSON line out.
+    pub fn proxyd_socket(&self) -> PathBuf {
+        self.run_dir.join("proxyd.sock")
+    }
+}
+
+/// Rows for the admin tables, by ProxySQL's table and column names, and variables without their prefix.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FirstBoot {
+    /// `mysql_servers`, `mysql_users`, `mysql_query_rules`, `mysql_replication_hostgroups`.
+    pub tables: BTreeMap<String, Vec<BTreeMap<String, Value>>>,
+    pub mysql_variables: BTreeMap<String, String>,
+    pub admin_variables: BTreeMap<String, String>,
+}
+
+/// A cell of a first-boot row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    Integer(i64),
+    Text(String),
+}

@@ -1,0 +1,43 @@
+//! What crosses between the control thread and the workers. Nothing here is on the way of a query.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::snapshot::Server;
+use crate::stats::{ProcessRow, WorkerStats};
+
+/// Asked of a worker by the control thread, or by a sibling (`ReleaseIdle`).
+#[derive(Debug)]
+pub enum WorkerCommand {
+    Stats(oneshot::Sender<WorkerStats>),
+    Processlist(oneshot::Sender<Vec<ProcessRow>>),
+    /// `KILL [CONNECTION|QUERY] id`; the answer is whether this worker has that session.
+    Kill { session: u32, query_only: bool, reply: oneshot::Sender<bool> },
+    /// Close one idle connection to this server: a sibling needs its place under `max_connections`.
+    ReleaseIdle(Arc<Server>),
+    /// A new snapshot was published: close pooled connections it no longer wants.
+    SnapshotChanged,
+    /// Finish what runs, refuse new sessions, then report.
+    Drain(oneshot::Sender<()>),
+}
+
+/// Where a worker takes its commands. Unbounded: senders are the admin's own statements and siblings at a limit.
+#[derive(Debug, Clone)]
+pub struct WorkerHandle {
+    pub index: usize,
+    pub commands: mpsc::UnboundedSender<WorkerCommand>,
+}
+
+/// Told to the control thread by a worker. The queue is bounded; a full one drops the event (another will follow).
+#[derive(Debug)]
+pub enum WorkerEvent {
+    /// A connect or login failed with a code that counts for `mysql-shun_on_failures`.
+    ConnectFailed { server: Arc<Server>, code: u16, text: String },
+    /// A backend answered 1290 or 1836 to a write: check its `read_only` at once.
+    ReadOnlyAnswer { server: Arc<Server> },
+    /// A client asked `KILL [QUERY|CONNECTION] id` of a session this worker does not have.
+    Kill { session: u32, query_only: bool },
+    /// End this statement at the server: `KILL QUERY thread_id` on a connection of its own.
+    KillBackend { server: Arc<Server>, user: Box<str>, thread_id: u32, query_only: bool },
+}

@@ -1,0 +1,6 @@
+mod control;
+mod route;
+mod snapshot;
+mod stats;
+mod variables;
+fn main() {}

@@ -1,0 +1,140 @@
+//! What the workers route by: an immutable picture of the runtime configuration, swapped whole.
+//!
+//! The control thread builds one on `LOAD … TO RUNTIME`, on a monitor's decision and on a shun; workers read it
+//! through an atomic pointer and never change it. What must outlive a swap (how many connections a server has) sits
+//! in [`Server`], shared by every snapshot that names the same server.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::route::RuleSet;
+use crate::variables::Variables;
+
+pub type HostgroupId = u32;
+
+/// The runtime configuration.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Grows by one with each swap.
+    pub generation: u64,
+    pub hostgroups: HashMap<HostgroupId, Hostgroup>,
+    pub users: HashMap<Box<str>, User>,
+    pub rules: RuleSet,
+    pub variables: Variables,
+}
+
+/// The servers of one hostgroup, in the order of `runtime_mysql_servers`.
+#[derive(Debug, Default, Clone)]
+pub struct Hostgroup {
+    pub members: Vec<Member>,
+}
+
+/// One server as a member of one hostgroup, with what the configuration and the monitors say of it now.
+#[derive(Debug, Clone)]
+pub struct Member {
+    pub server: Arc<Server>,
+    pub status: Status,
+    /// Already clamped to ProxySQL's 0..=10_000_000.
+    pub weight: u32,
+    pub max_connections: u32,
+    pub use_ssl: bool,
+    /// Why the status is not ONLINE, for error 9001 and logs; empty otherwise.
+    pub reason: Box<str>,
+}
+
+/// `mysql_servers.status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Online,
+    Shunned,
+    OfflineSoft,
+    OfflineHard,
+}
+
+impl Status {
+    /// The word of the admin tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Online => "ONLINE",
+            Status::Shunned => "SHUNNED",
+            Status::OfflineSoft => "OFFLINE_SOFT",
+            Status::OfflineHard => "OFFLINE_HARD",
+        }
+    }
+}
+
+/// The identity of a server in a hostgroup; lives across snapshots.
+#[derive(Debug)]
+pub struct Server {
+    pub hostgroup: HostgroupId,
+    pub hostname: Box<str>,
+    /// 0 means `hostname` is the path of a Unix socket.
+    pub port: u16,
+    /// Connections open or being opened, over all workers. Taken before a connect, so that `max_connections` holds.
+    connections: AtomicU32,
+}
+
+impl Server {
+    pub fn new(hostgroup: HostgroupId, hostname: &str, port: u16) -> Server {
+        Server { hostgroup, hostname: hostname.into(), port, connections: AtomicU32::new(0) }
+    }
+
+    /// Takes the right to one connection, or says no.
+    pub fn reserve(self: &Arc<Self>, max: u32) -> Option<Reservation> {
+        let taken = self.connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < max).then_some(n + 1));
+        taken.ok().map(|_| Reservation(self.clone()))
+    }
+
+    pub fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+/// The right to one open connection to a server; given back on drop.
+#[derive(Debug)]
+pub struct Reservation(Arc<Server>);
+
+impl Reservation {
+    pub fn server(&self) -> &Arc<Server> {
+        &self.0
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A row of `runtime_mysql_users`.
+#[derive(Debug, Clone)]
+pub struct User {
+    pub credential: Credential,
+    pub default_hostgroup: HostgroupId,
+    /// Empty: `mysql-default_schema`.
+    pub default_schema: Box<str>,
+    pub transaction_persistent: bool,
+    pub use_ssl: bool,
+    pub max_connections: u32,
+}
+
+/// What is stored for a user: enough to check a client, and enough to log in at a backend when it is clear text.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credential {
+    Clear(Box<str>),
+    /// `*HEX`: SHA1(SHA1(password)).
+    Native([u8; 20]),
+    /// `$A$…`: a caching_sha2_password hash string; such a user needs one full authentication.
+    Sha2(Box<str>),
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Credential::Clear(_) => "Clear(hidden)",
+            Credential::Native(_) => "Native(hidden)",
+            Credential::Sha2(_) => "Sha2(hidden)",
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! The `mysql-` variables that the data path and the monitors read, typed; the admin interface fills them from
+//! `global_variables` on `LOAD MYSQL VARIABLES TO RUNTIME`.
+
+use std::time::Duration;
+
+/// Names are ProxySQL's without `mysql-`; defaults are ProxySQL's unless a line says why not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variables {
+    pub max_connections: u32,
+    pub default_schema: String,
+    pub server_version: String,
+    pub max_allowed_packet: usize,
+    pub connect_timeout_client: Duration,
+    pub connect_timeout_server: Duration,
+    pub connect_timeout_server_max: Duration,
+    pub connect_retries_on_failure: u32,
+    pub query_retries_on_failure: u32,
+    pub default_query_timeout: Duration,
+    pub wait_timeout: Duration,
+    pub long_query_time: Duration,
+    pub multiplexing: bool,
+    pub free_connections_pct: u32,
+    pub connection_max_age: Duration,
+    pub ping_interval_server: Duration,
+    pub have_ssl: bool,
+    pub ssl_p2s_ca: String,
+    /// caching_sha2_password, where ProxySQL has mysql_native_password: clients since 9.0 know no other.
+    pub default_authentication_plugin: String,
+    pub shun_on_failures: u32,
+    pub shun_recovery_time: Duration,
+    pub init_connect: String,
+    pub monitor_enabled: bool,
+    pub monitor_username: String,
+    pub monitor_password: String,
+    pub monitor_connect_interval: Duration,
+    pub monitor_connect_timeout: Duration,
+    pub monitor_ping_interval: Duration,
+    pub monitor_ping_timeout: Duration,
+    pub monitor_ping_max_failures: u32,
+    pub monitor_read_only_interval: Duration,
+    pub monitor_read_only_timeout: Duration,
+    pub monitor_read_only_max_timeout_count: u32,
+    pub monitor_history: Duration,
+    pub monitor_writer_is_also_reader: bool,
+}
+
+impl Default for Variables {
+    fn default() -> Variables {
+        let ms = Duration::from_millis;
+        Variables {
+            max_connections: 10_000,
+            default_schema: "information_schema".into(),
+            server_version: "8.0.11".into(),
+            max_allowed_packet: 64 << 20,
+            connect_timeout_client: ms(10_000),
+            connect_timeout_server: ms(1_000),
+            connect_timeout_server_max: ms(10_000),
+            connect_retries_on_failure: 10,
+            query_retries_on_failure: 1,
+            default_query_timeout: ms(86_400_000),
+            wait_timeout: ms(28_800_000),
+            long_query_time: ms(1_000),
+            multiplexing: true,
+            free_connections_pct: 10,
+            connection_max_age: Duration::ZERO,
+            ping_interval_server: ms(10_000),
+            have_ssl: true,
+            ssl_p2s_ca: String::new(),
+            default_authentication_plugin: "caching_sha2_password".into(),
+            shun_on_failures: 5,
+            shun_recovery_time: Duration::from_secs(10),
+            init_connect: String::new(),
+            monitor_enabled: true,
+            monitor_username: "monitor".into(),
+            monitor_password: "monitor".into(),
+            monitor_connect_interval: ms(120_000),
+            monitor_connect_timeout: ms(600),
+            monitor_ping_interval: ms(8_000),
+            monitor_ping_timeout: ms(1_000),
+            monitor_ping_max_failures: 3,
+            monitor_read_only_interval: ms(1_000),
+            monitor_read_only_timeout: ms(800),
+            monitor_read_only_max_timeout_count: 3,
+            monitor_history: ms(7_200_000),
+            monitor_writer_is_also_reader: true,
+        }
+    }
+}
