@@ -1,1 +1,9 @@
-//! (in the making)
+//! VRRP's pure parts: what adverts look like, when a router is Active, what announcements say.
+//!
+//! Nothing in this library opens a socket or reads a clock; the binary `standfast-vrrpd` does both, and nothing else.
+
+pub mod arp;
+pub mod fsm;
+pub mod interval;
+pub mod packet;
+pub mod priority;

@@ -1,0 +1,51 @@
+//! Gratuitous ARP (RFC 5227 §3, RFC 826): the frames that tell neighbours and switches where a VIP is now.
+
+use std::net::Ipv4Addr;
+
+/// An Ethernet hardware address.
+pub type Mac = [u8; 6];
+
+/// Ethernet header and ARP packet for IPv4.
+pub const FRAME: usize = 42;
+
+const BROADCAST: Mac = [0xff; 6];
+
+/// Stacks differ in which form updates their cache: both are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Request,
+    Reply,
+}
+
+/// "`address` is at `mac`", to everybody on the link.
+#[must_use]
+pub fn gratuitous(form: Form, mac: Mac, address: Ipv4Addr) -> [u8; FRAME] {
+    let (operation, target) = match form {
+        Form::Request => (1, [0; 6]),
+        Form::Reply => (2, BROADCAST),
+    };
+    let ip = address.octets();
+    let mut frame = [0; FRAME];
+    let parts: [&[u8]; 7] =
+        [&BROADCAST, &mac, &[0x08, 0x06, 0, 1, 0x08, 0x00, 6, 4, 0, operation], &mac, &ip, &target, &ip];
+    frame.iter_mut().zip(parts.into_iter().flatten()).for_each(|(to, from)| *to = *from);
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_frames() {
+        let mac = [2, 0, 0, 0, 0, 0x11];
+        let request = gratuitous(Form::Request, mac, Ipv4Addr::new(192, 168, 4, 88));
+        let expected = "ffffffffffff020000000011080600010800060400010200000000\
+                        11c0a80458000000000000c0a80458";
+        assert_eq!(request.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), expected);
+        let reply = gratuitous(Form::Reply, mac, Ipv4Addr::new(192, 168, 4, 88));
+        assert_eq!(reply[21], 2);
+        assert_eq!(reply[32..38], [0xff; 6]);
+        assert_eq!((&reply[22..32], &reply[38..]), (&request[22..32], &request[38..]));
+    }
+}

@@ -1,0 +1,80 @@
+//! What a Backup waits for: the times that follow from the adverts it has heard.
+
+use std::time::{Duration, Instant};
+
+use crate::priority::Priority;
+
+use super::{Cause, Heard, Setup};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backup {
+    /// When the Active router counts as gone.
+    pub down_at: Instant,
+    /// The Active router's interval, or the own one until it is known.
+    pub interval: Duration,
+    /// The last advert that was no resignation.
+    pub master: Option<Heard>,
+    /// Since when the Active router has had a lower priority than this one, while this one was live.
+    pub lower_since: Option<Instant>,
+    /// An operator asked for the VIP.
+    pub takeover: bool,
+    /// What it would mean if `down_at` came.
+    pub expiry: Cause,
+}
+
+/// Limits of one back-off slot: more than a busy host's jitter, less than anybody would notice.
+const SHORTEST_SLOT: Duration = Duration::from_millis(5);
+const LONGEST_SLOT: Duration = Duration::from_millis(100);
+
+impl Backup {
+    pub(super) fn new(now: Instant, master: Option<&Heard>, setup: &Setup, own: Priority) -> Backup {
+        let interval = master.map_or(setup.interval, |heard| heard.interval).duration();
+        let mut backup = Backup {
+            down_at: now,
+            interval,
+            master: master.copied(),
+            lower_since: None,
+            takeover: false,
+            expiry: Cause::MasterDown,
+        };
+        backup.down_at = now + own.active_down_interval(interval) + backup.back_off(setup, own);
+        backup
+    }
+
+    /// The Active router resigned: only Skew_Time is left to wait.
+    pub(super) fn heard_release(&mut self, now: Instant, setup: &Setup, own: Priority) {
+        self.down_at = now + own.skew_time(self.interval) + self.back_off(setup, own);
+        self.expiry = Cause::MasterResigned;
+    }
+
+    /// An advert of a router that may stay Active. `live`: whether time with a lower one counts for fail-back.
+    pub(super) fn heard_master(
+        &mut self,
+        now: Instant,
+        heard: &Heard,
+        setup: &Setup,
+        own: Priority,
+        live: bool,
+    ) {
+        self.interval = heard.interval.duration();
+        self.master = Some(*heard);
+        self.down_at = now + own.active_down_interval(self.interval) + self.back_off(setup, own);
+        self.expiry = Cause::MasterDown;
+        self.lower_since =
+            if heard.priority < own && live { Some(self.lower_since.unwrap_or(now)) } else { None };
+    }
+
+    /// An advert of a router that will be preempted: it does not prolong the wait.
+    pub(super) fn heard_lower(&mut self, heard: &Heard) {
+        self.master = Some(*heard);
+        self.expiry = Cause::Preempt;
+    }
+
+    /// Slots for the hosts that are better placed than this one and may take over before it. The Active router, if
+    /// it is one of them, is not in line.
+    fn back_off(&self, setup: &Setup, own: Priority) -> Duration {
+        let master_is_better = self.master.is_some_and(|heard| heard.priority > own);
+        let ahead = setup.rank.saturating_sub(u8::from(master_is_better));
+        (self.interval / 4).clamp(SHORTEST_SLOT, LONGEST_SLOT) * u32::from(ahead)
+    }
+}

@@ -1,0 +1,287 @@
+//! The election on a virtual clock: thousands of random schedules, and the article's chains with exact bounds.
+//!
+//! `VRRPD_SIM_SCHEDULES=N` runs more of them, `VRRPD_SIM_SEED=S` replays one.
+
+mod sim;
+
+use std::time::Duration;
+
+use configs::Failback;
+use health::verdict::Verdict;
+use sim::{GRACE, Process, Random, World, address, micros};
+use vrrpd::fsm::Setup;
+use vrrpd::interval::AdvertInterval;
+use vrrpd::priority::Priority;
+
+fn setup(priority: u8, weight: u8, rank: u8, interval_ms: u64, failback: Failback, last: u8) -> Setup {
+    Setup {
+        priority: Priority(priority),
+        weight,
+        rank,
+        interval: AdvertInterval::nearest(Duration::from_millis(interval_ms)),
+        failback,
+        address: address(last),
+        grace: GRACE,
+    }
+}
+
+/// Our defaults: 200, 150, 100.
+fn three(interval_ms: u64, failback: Failback) -> World {
+    let hosts =
+        (0..3).map(|rank| setup(200 - 50 * rank, 0, rank, interval_ms, failback, 11 + rank)).collect();
+    let mut world = World::new(hosts, Random::new(7));
+    (0..3).for_each(|host| world.start(host));
+    world.run_for(5_000_000);
+    assert_eq!(world.holders(), [0]);
+    world
+}
+
+#[test]
+fn silent_death_of_the_master_then_of_the_next() {
+    for (interval, first, second) in [(100, 342_500, 388_000), (10, 35_200, 43_000)] {
+        let mut world = three(interval, Failback::Never);
+        world.power_off(0);
+        let time = world.time_until(1_000_000, |world| world.holders() == [1]);
+        assert!(time <= first, "{interval} ms: first backup after {time} us");
+        world.run_for(1_000_000);
+        world.power_off(1);
+        let time = world.time_until(1_000_000, |world| world.holders() == [2]);
+        assert!(time <= second, "{interval} ms: second backup after {time} us");
+
+        let mut world = three(interval, Failback::Never);
+        world.power_off(1);
+        world.run_for(1_000_000);
+        world.power_off(0);
+        let time = world.time_until(1_000_000, |world| world.holders() == [2]);
+        assert!(time <= second, "{interval} ms: second backup in the first one's place after {time} us");
+    }
+}
+
+#[test]
+fn resignation_costs_the_skew_only() {
+    let mut world = three(100, Failback::Never);
+    world.set_verdict(0, Verdict::Draining);
+    assert!(world.holders().is_empty());
+    let time = world.time_until(1_000_000, |world| world.holders() == [1]);
+    assert!(time <= 43_000, "{time} us");
+}
+
+#[test]
+fn restarts_inside_the_grace_move_nothing() {
+    let mut world = three(100, Failback::Never);
+    for _ in 0..5 {
+        world.set_verdict(0, Verdict::Restarting);
+        world.run_for(900_000);
+        assert_eq!(world.holders(), [0]);
+        world.set_verdict(0, Verdict::Serving);
+        world.run_for(100_000);
+    }
+    world.set_verdict(0, Verdict::Restarting);
+    world.run_for(1_100_000);
+    assert_eq!(world.holders(), [1], "the grace is over");
+}
+
+#[test]
+fn a_killed_vrrpd_that_is_back_in_time_keeps_the_vip() {
+    let mut world = three(100, Failback::Never);
+    world.kill(0);
+    world.run_for(150_000);
+    world.start(0);
+    assert_eq!(world.holders(), [0]);
+    world.run_for(2_000_000);
+    assert_eq!(world.holders(), [0]);
+    world.kill(0);
+    world.run_for(2_000_000);
+    assert_eq!(world.holders(), [1], "too late: its peers have taken over, its address is gone");
+}
+
+#[test]
+fn fail_back_waits_for_health_and_has_no_gap_worth_a_name() {
+    let mut world = three(100, Failback::AfterHealthy(Duration::from_secs(3)));
+    world.power_off(0);
+    world.run_for(1_000_000);
+    assert_eq!(world.holders(), [1]);
+    world.start(0);
+    world.run_for(2_900_000);
+    assert_eq!(world.holders(), [1]);
+    world.time_until(1_000_000, |world| world.holders().contains(&0));
+    let both = world.time_until(1_000_000, |world| world.holders() == [0]);
+    assert!(both <= 2_000, "two holders for {both} us");
+}
+
+/// The article: 101/100/99 and weight 2, or 102/100/99 and weight 3. Two of three die, in every way, with every order
+/// of addresses: the VIP is on the living one, and a dead proxy never has it.
+#[test]
+fn two_of_three_dead_never_leaves_the_vip_with_a_dead_proxy() {
+    let addresses = [[11, 12, 13], [11, 13, 12], [12, 11, 13], [12, 13, 11], [13, 11, 12], [13, 12, 11]];
+    for (priorities, weight) in [([101, 100, 99], 2), ([102, 100, 99], 3), ([200, 150, 100], 0)] {
+        for last in addresses {
+            for (first, second) in [(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)] {
+                let hosts = (0..3_u8)
+                    .map(|rank| {
+                        let place = usize::from(rank);
+                        setup(priorities[place], weight, rank, 1000, Failback::AtOnce, last[place])
+                    })
+                    .collect();
+                let mut world = World::new(hosts, Random::new(1));
+                (0..3).for_each(|host| world.start(host));
+                world.run_for(10_000_000);
+                for host in [first, second] {
+                    world.set_verdict(host, Verdict::Down);
+                    assert!(!world.hosts[host].vip);
+                    world.run_for(10_000_000);
+                }
+                assert_eq!(world.holders(), [3 - first - second], "{priorities:?} {last:?} {first} {second}");
+                world.set_verdict(first, Verdict::Serving);
+                world.run_for(10_000_000);
+                let best = first.min(3 - first - second);
+                assert_eq!(world.holders(), [best], "{priorities:?} {last:?} {first} back");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_master_that_overslept_does_not_disturb_its_successor() {
+    let mut world = three(100, Failback::Never);
+    world.sleep(0, 2_000_000);
+    world.run_for(1_990_000);
+    assert_eq!(world.hosts[1].router.word(), "MASTER");
+    world.run_for(200_000);
+    assert_eq!(world.holders(), [1]);
+    assert_eq!(world.hosts[0].router.cause().word(), "overslept");
+}
+
+#[test]
+fn random_schedules() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds = match number("VRRPD_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 1..number("VRRPD_SIM_SCHEDULES").unwrap_or(2_000) + 1,
+    };
+    for seed in seeds {
+        if std::panic::catch_unwind(|| schedule(seed)).is_err() {
+            panic!("replay with VRRPD_SIM_SEED={seed}");
+        }
+    }
+}
+
+fn random_world(random: &mut Random, seed: u64) -> World {
+    let count = u8::try_from(2 + random.below(4)).unwrap();
+    let interval = [10, 30, 100, 1000][usize::try_from(random.below(4)).unwrap()];
+    let failback = [
+        Failback::AtOnce,
+        Failback::Never,
+        Failback::Manual,
+        Failback::AfterHealthy(Duration::from_millis(interval * 5)),
+    ][usize::try_from(random.below(4)).unwrap()];
+    let (top, gap, weight) =
+        [(200, 30, 0), (101, 1, 2), (102, 1, 3)][usize::try_from(random.below(3)).unwrap()];
+    let shift = u8::try_from(random.below(5)).unwrap();
+    let hosts = (0..count)
+        .map(|rank| setup(top - gap * rank, weight, rank, interval, failback, 11 + (rank + shift) % count))
+        .collect();
+    let mut world = World::new(hosts, Random::new(seed ^ 0xabcd));
+    world.max_delay = interval * 1000 / 20;
+    world
+}
+
+/// A time of faults, then peace, then one more death whose cost is bounded.
+fn schedule(seed: u64) {
+    let mut random = Random::new(seed);
+    let mut world = random_world(&mut random, seed);
+    let interval = micros(world.hosts[0].router.setup().interval.duration());
+    let count = world.hosts.len();
+    for _ in 0..5 + random.below(25) {
+        let host = usize::try_from(random.below(u64::try_from(count).unwrap())).unwrap();
+        fault(&mut world, &mut random, host, interval);
+        world.run_for(random.below(6 * interval));
+    }
+    make_peace(&mut world, &mut random);
+    world.run_for(20 * interval + 1_000_000);
+    let masters = assert_one_master_per_group(&world);
+
+    for victim in masters {
+        let group = world.hosts[victim].group;
+        let heirs = |world: &World| {
+            (0..count).filter(|host| world.hosts[*host].group == group && world.eligible(*host)).count()
+        };
+        let silent = random.percent(50);
+        if silent {
+            world.power_off(victim);
+        } else {
+            world.set_verdict(victim, Verdict::Down);
+        }
+        if heirs(&world) > 0 {
+            let slots = 4 * (interval / 4).clamp(5_000, 100_000);
+            let bound = if silent { 4 * interval } else { interval } + slots + 2 * world.max_delay;
+            world.time_until(bound, |world| {
+                world.holders().iter().any(|holder| world.hosts[*holder].group == group)
+            });
+        }
+    }
+    world.run_for(10 * interval);
+    assert_one_master_per_group(&world);
+}
+
+fn fault(world: &mut World, random: &mut Random, host: usize, interval: u64) {
+    let verdicts = [
+        Verdict::Serving,
+        Verdict::Serving,
+        Verdict::Restarting,
+        Verdict::Down,
+        Verdict::Draining,
+        Verdict::Degraded,
+    ];
+    match (random.below(10), world.hosts[host].process) {
+        (0 | 1 | 2, Process::Off | Process::Killed) => world.start(host),
+        (0, _) => world.power_off(host),
+        (1, Process::Running) => world.kill(host),
+        (2, Process::Running) => world.sleep(host, random.below(8 * interval)),
+        (3 | 4 | 5, _) => {
+            let pick = usize::try_from(random.below(6)).unwrap();
+            world.set_verdict(host, verdicts[pick]);
+        }
+        (6, _) => world.hosts[host].group = u8::try_from(random.below(2)).unwrap(),
+        (7, _) => world.set_link(host, random.percent(60)),
+        (8, _) => world.loss = [0, 5, 30, 80][usize::try_from(random.below(4)).unwrap()],
+        _ => world.run_for(random.below(10 * interval)),
+    }
+}
+
+fn make_peace(world: &mut World, random: &mut Random) {
+    world.loss = 0;
+    let healed = random.percent(60);
+    for host in 0..world.hosts.len() {
+        if healed {
+            world.hosts[host].group = 0;
+        }
+        match world.hosts[host].process {
+            Process::Asleep { .. } => world.wake(host),
+            Process::Killed | Process::Off if random.percent(70) => world.start(host),
+            Process::Killed | Process::Off | Process::Running => {}
+        }
+        if world.hosts[host].verdict == Verdict::Restarting || random.percent(50) {
+            world.set_verdict(host, Verdict::Serving);
+        }
+        if random.percent(80) {
+            world.set_link(host, true);
+        }
+    }
+}
+
+fn assert_one_master_per_group(world: &World) -> Vec<usize> {
+    let mut masters = Vec::new();
+    for group in 0..2 {
+        let members: Vec<usize> =
+            (0..world.hosts.len()).filter(|host| world.hosts[*host].group == group).collect();
+        let eligible: Vec<usize> = members.iter().copied().filter(|host| world.eligible(*host)).collect();
+        let holders: Vec<usize> = members.iter().copied().filter(|host| world.hosts[*host].vip).collect();
+        assert_eq!(holders.len(), eligible.len().min(1), "group {group}: {}", world.describe());
+        assert!(holders.iter().all(|holder| eligible.contains(holder)), "{}", world.describe());
+        let at_once = world.hosts[0].router.setup().failback == Failback::AtOnce;
+        assert!(!at_once || holders.first() == eligible.first(), "group {group}: {}", world.describe());
+        masters.extend(holders);
+    }
+    masters
+}
