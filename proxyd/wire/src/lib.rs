@@ -1,1 +1,28 @@
-//! (in the making)
+//! MySQL's client/server protocol as bytes: no socket, no clock, no task, no random number.
+//!
+//! Everything takes and gives *payloads*; [`frame`] puts them into frames and finds them in a buffer. Nothing a peer
+//! sends makes anything here panic or allocate more than it sent.
+//!
+//! The way through:
+//! - **frames**: [`frame::locate`] says if a whole packet is at the front of a buffer and how many bytes to wait for,
+//!   [`frame::payload`] borrows it, [`frame::write`] appends a payload as frames and advances the sequence number.
+//!   The number of the next frame to send is the last received plus one; each frame sent adds one.
+//! - **capabilities, status**: [`Capabilities`] (MariaDB's in the upper half) and [`Status`].
+//! - **commands**: [`Request::parse`].
+//! - **answers**: [`response`]: [`OkPacket`], [`ErrPacket`], [`EofPacket`].
+#![forbid(unsafe_code)]
+
+pub mod auth;
+pub mod capabilities;
+pub mod command;
+pub mod frame;
+pub mod handshake;
+pub mod lenenc;
+pub mod response;
+pub mod status;
+
+pub use capabilities::Capabilities;
+pub use command::{Command, Request};
+pub use lenenc::{Malformed, Reader};
+pub use response::{EofPacket, ErrPacket, OkPacket};
+pub use status::Status;
