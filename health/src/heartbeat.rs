@@ -2,7 +2,7 @@
 //!
 //! The angel creates it (a sealed memfd), proxyd maps the same pages, and either may die without taking it along.
 //! A beat is one relaxed atomic add on a cache line that no other worker writes. The segment holds numbers only: it
-//! never decides what they mean (the angel does).
+//! never decides what they mean (see [`crate::hang`]).
 //!
 //! Layout, all in host byte order, every part [`ALIGN`] bytes: one header (magic, version, worker count, backends),
 //! then one [`Slot`] a worker.

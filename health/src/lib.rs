@@ -2,12 +2,17 @@
 //!
 //! * [`heartbeat`]: the shared memory in which proxyd's workers show that they make progress.
 //! * [`inherit`]: how the angel hands its listening sockets and the heartbeat segment to proxyd.
+//! * [`hang`]: which worker has stopped. [`restart`]: when a proxy that ended is started again.
 //! * [`verdict`]: the five words that the rest of the host acts on.
+//! * [`control`]: the unix sockets that take one request line.
 //! * [`feed`]: the lines that carry the verdict to vrrpd, and how vrrpd judges a feed that stopped.
 //!
 //! The binary `standfast-angel` puts them together. This crate never speaks VRRP or MySQL.
 
+pub mod control;
 pub mod feed;
+pub mod hang;
 pub mod heartbeat;
 pub mod inherit;
+pub mod restart;
 pub mod verdict;
