@@ -136,3 +136,6 @@ fn make_utf8(buf: &mut [u8]) {
         from = bad + length;
     }
 }
+
+#[cfg(test)]
+mod tests;

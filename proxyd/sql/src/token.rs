@@ -214,13 +214,13 @@ impl<'a> Iterator for Tokenizer<'a> {
             if is_space(self.byte(0)) {
                 self.pos += 1;
                 spaced = true;
-                self.after_name = false;
+                (self.after_name, self.qualified) = (false, false);
             } else if comment > 0 && self.comments {
                 return Some(self.take(TokenKind::Comment, comment, spaced));
             } else if comment > 0 {
                 self.pos += comment;
                 spaced = true;
-                self.after_name = false;
+                (self.after_name, self.qualified) = (false, false);
             } else {
                 let (kind, length) = self.classify();
                 match kind {

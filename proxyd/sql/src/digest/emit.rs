@@ -149,7 +149,10 @@ impl<'a> Emitter<'a> {
     /// Writes a token, with the space before it if there is to be one.
     fn put(&mut self, text: &[u8], next: Last) {
         self.settle_signs();
-        if self.spaced && self.keeps_space(next) {
+        // Two minus signs that come together would begin a comment.
+        let dashes = text.starts_with(b"-") && self.out.ends_with(b"-");
+        let space = dashes || (self.spaced && self.keeps_space(next));
+        if space {
             self.out.push(b' ');
         }
         self.spaced = false;
@@ -160,7 +163,10 @@ impl<'a> Emitter<'a> {
         {
             written.make_ascii_lowercase();
         }
-        self.last = next;
+        self.last = match next {
+            Last::Arithmetic { .. } => Last::Arithmetic { tight: !space },
+            other => other,
+        };
     }
 
     fn keeps_space(&self, next: Last) -> bool {
@@ -233,8 +239,7 @@ impl<'a> Emitter<'a> {
             b"+" | b"-" if !self.last.is_operand() => self.sign(text),
             b"+" | b"-" | b"*" | b"/" | b"%" => {
                 self.break_list();
-                let tight = !self.spaced || self.last == Last::Literal;
-                self.put(text, Last::Arithmetic { tight });
+                self.put(text, Last::Arithmetic { tight: true });
             }
             _ => {
                 self.break_list();
@@ -250,8 +255,7 @@ impl<'a> Emitter<'a> {
             if held.is_some() { (self.signs.from, self.signs.spaced) } else { (self.out.len(), self.spaced) };
         let before = held.unwrap_or(self.last);
         let kept = (self.list, self.groups, self.group_open, self.element);
-        let tight = !self.spaced;
-        self.put(text, Last::Arithmetic { tight });
+        self.put(text, Last::Arithmetic { tight: true });
         (self.list, self.groups, self.group_open, self.element) = kept;
         self.signs = Signs { from, before: Some(before), spaced };
     }
