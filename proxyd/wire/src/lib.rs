@@ -9,7 +9,10 @@
 //!   The number of the next frame to send is the last received plus one; each frame sent adds one.
 //! - **capabilities, status**: [`Capabilities`] (MariaDB's in the upper half) and [`Status`].
 //! - **commands**: [`Request::parse`].
-//! - **answers**: [`response`]: [`OkPacket`], [`ErrPacket`], [`EofPacket`].
+//! - **answers**: [`response`]: [`OkPacket`], [`ErrPacket`], [`EofPacket`], columns and rows; and
+//!   [`response::ResponseTracker`]: made for each command with [`response::Expect::after`] and the backend's
+//!   capabilities, it is shown the backend's raw bytes (frames and all) as they are relayed, says how many belong to the
+//!   response, and at its end gives an [`response::Outcome`].
 #![forbid(unsafe_code)]
 
 pub mod auth;

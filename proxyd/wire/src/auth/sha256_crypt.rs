@@ -83,12 +83,12 @@ fn encode(hash: [u8; 32]) -> [u8; 43] {
 mod tests {
     use super::*;
 
-    /// From the test vectors of SHA-crypt.txt.
+    /// Vectors of SHA-crypt.txt, as glibc's crypt() answers them.
     #[test]
     fn the_published_vectors_hold() {
         let table: [(&[u8], &[u8], u32, &[u8; 43]); 2] = [
-            (b"Hello world!", b"saltstring", 5000, b"5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc8"),
-            (b"Hello world!", b"saltstringsaltst", 10_000, b"3xv.VbSCBX41eDL9L3voZredDXzDFakXwRIHnuXbk8D"),
+            (b"Hello world!", b"saltstring", 5000, b"5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5"),
+            (b"Hello world!", b"saltstringsaltst", 10_000, b"3xv.VbSHBb41AL9AvLeujZkZRBAwqFMz2.opqey6IcA"),
         ];
         for (password, salt, rounds, expected) in table {
             assert_eq!(std::str::from_utf8(&digest(password, salt, rounds)), std::str::from_utf8(expected),);

@@ -1,9 +1,17 @@
-//! What a server answers: OK, ERR, EOF and result sets.
+//! What a server answers: OK, ERR, EOF and result sets, and where a response ends.
 
+mod column;
+mod end;
 mod eof;
 mod err;
 mod ok;
+mod row;
+mod tracker;
 
+pub use column::{BINARY, ColumnDefinition, TYPE_LONGLONG, TYPE_VAR_STRING, UTF8MB4};
+pub use end::{End, First, Outcome, Prepared};
 pub use eof::EofPacket;
 pub use err::ErrPacket;
 pub use ok::OkPacket;
+pub use row::{parse_text_row, put_text_row};
+pub use tracker::{Expect, ResponseTracker, Scan};
