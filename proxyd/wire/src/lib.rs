@@ -13,15 +13,19 @@
 //!   [`response::ResponseTracker`]: made for each command with [`response::Expect::after`] and the backend's
 //!   capabilities, it is shown the backend's raw bytes (frames and all) as they are relayed, says how many belong to the
 //!   response, and at its end gives an [`response::Outcome`].
+//! - **logins**: [`server::Login`] for clients of ours and [`client::Login`] for backends: machines that take payloads
+//!   and say what to do next (send this, start TLS, look this user up, use the RSA key).
 #![forbid(unsafe_code)]
 
 pub mod auth;
 pub mod capabilities;
+pub mod client;
 pub mod command;
 pub mod frame;
 pub mod handshake;
 pub mod lenenc;
 pub mod response;
+pub mod server;
 pub mod status;
 
 pub use capabilities::Capabilities;

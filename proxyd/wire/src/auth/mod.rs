@@ -24,6 +24,20 @@ impl Plugin {
     }
 }
 
+/// With what one can log in at a backend.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    Password(String),
+    /// SHA1(password), as a client's token gives it away to a server with `*HEX`; good for mysql_native_password only.
+    NativeStage1(native::Stage1),
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(hidden)")
+    }
+}
+
 /// Compares without telling by its time where the first difference is.
 fn equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differences, (x, y)| differences | (x ^ y)) == 0
