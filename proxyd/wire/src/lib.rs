@@ -22,6 +22,8 @@ pub mod capabilities;
 pub mod client;
 pub mod command;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod handshake;
 pub mod lenenc;
 pub mod response;

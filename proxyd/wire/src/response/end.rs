@@ -50,7 +50,7 @@ pub struct Outcome {
     /// Results that ended without an ERR.
     pub results: u32,
     pub prepared: Option<Prepared>,
-    /// Session state changes of all results, one after the other, raw.
+    /// Session state changes of all results, one after the other, for [`super::session_track::changes`].
     pub session_track: Option<Box<[u8]>>,
     /// An OK or ERR was longer than what is kept of one: session state changes may be missing.
     pub tail_lost: bool,

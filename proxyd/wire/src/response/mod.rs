@@ -5,7 +5,9 @@ mod end;
 mod eof;
 mod err;
 mod ok;
+mod resultset;
 mod row;
+pub mod session_track;
 mod tracker;
 
 pub use column::{BINARY, ColumnDefinition, TYPE_LONGLONG, TYPE_VAR_STRING, UTF8MB4};
@@ -13,5 +15,6 @@ pub use end::{End, First, Outcome, Prepared};
 pub use eof::EofPacket;
 pub use err::ErrPacket;
 pub use ok::OkPacket;
+pub use resultset::{Answer, AnswerCollector, ResultSetWriter, text_resultset};
 pub use row::{parse_text_row, put_text_row};
 pub use tracker::{Expect, ResponseTracker, Scan};
