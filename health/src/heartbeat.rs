@@ -138,15 +138,47 @@ pub enum HeartbeatError {
 /// A mapped segment. Dropping it unmaps the pages and closes the descriptor; other processes keep theirs.
 #[derive(Debug)]
 pub struct Segment {
-    map: NonNull<c_void>,
+    map: Map,
     workers: usize,
     fd: OwnedFd,
 }
 
+/// Mapped pages, at least a header; unmapped when dropped.
+#[derive(Debug)]
+struct Map {
+    start: NonNull<c_void>,
+    len: NonZeroUsize,
+}
+
 // SAFETY: the mapping lives as long as the value, and everything in it is read and written as atomics.
-unsafe impl Send for Segment {}
+unsafe impl Send for Map {}
 // SAFETY: as above.
-unsafe impl Sync for Segment {}
+unsafe impl Sync for Map {}
+
+impl Map {
+    /// The header and `workers` slots of `fd`.
+    fn new(fd: &OwnedFd, workers: usize) -> io::Result<Map> {
+        let len = NonZeroUsize::new(Segment::size(workers)).ok_or(io::ErrorKind::InvalidInput)?;
+        let flags = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new shared mapping at an address of the kernel's choice; the callers made sure that the file is at
+        // least `len` long and sealed against shrinking.
+        let start = unsafe { mmap(None, len, flags, MapFlags::MAP_SHARED, fd, 0)? };
+        Ok(Map { start, len })
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: every segment begins with a header, on a page boundary; all fields are atomics, for which every bit
+        // pattern is valid; the reference borrows the mapping.
+        unsafe { self.start.cast::<Header>().as_ref() }
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, of this length, and nothing borrowed from it outlives `self`.
+        let _ = unsafe { munmap(self.start, self.len.get()) };
+    }
+}
 
 impl Segment {
     /// A new segment, zeroed, every worker `Starting`. Also right for a proxyd that runs without an angel.
@@ -158,15 +190,16 @@ impl Segment {
         let size = i64::try_from(Self::size(workers)).map_err(io::Error::other)?;
         ftruncate(&fd, size)?;
         fcntl(&fd, FcntlArg::F_ADD_SEALS(required_seals() | SealFlag::F_SEAL_SEAL))?;
-        let segment = Self::map(fd, workers)?;
-        let header = segment.header();
+        let map = Map::new(&fd, workers)?;
+        let header = map.header();
         header.version.store(VERSION, Ordering::Relaxed);
         header.workers.store(workers as u32, Ordering::Relaxed);
         header.magic.store(MAGIC, Ordering::Release);
-        Ok(segment)
+        Ok(Segment { map, workers, fd })
     }
 
-    /// Maps a segment that another process created, after checking that it is one and that it cannot shrink.
+    /// Maps a segment that another process created, after checking that it is one and that it cannot shrink. The
+    /// descriptor keeps its number: a later angel finds it under that (see [`crate::inherit`]).
     pub fn from_fd(fd: OwnedFd) -> Result<Segment, HeartbeatError> {
         let found = u64::try_from(fstat(&fd).map_err(io::Error::from)?.st_size).unwrap_or(0);
         let least = Self::size(1) as u64;
@@ -178,13 +211,12 @@ impl Segment {
             return Err(HeartbeatError::NotSealed);
         }
         // Map the header alone first: only it says how long the whole must be.
-        let header_only = Self::map(fd, 0)?;
-        let workers = header_only.header().check()?;
+        let workers = Map::new(&fd, 0)?.header().check()?;
         let wanted = Self::size(workers) as u64;
         if found != wanted {
             return Err(HeartbeatError::Size { found, wanted });
         }
-        Ok(Self::map(header_only.fd.try_clone()?, workers)?)
+        Ok(Segment { map: Map::new(&fd, workers)?, workers, fd })
     }
 
     pub fn workers(&self) -> usize {
@@ -205,18 +237,18 @@ impl Segment {
         // SAFETY: `map` placed `workers` slots behind the header; page alignment covers theirs; all fields are atomics,
         // for which every bit pattern is valid; the slice borrows `self`, which keeps the mapping.
         unsafe {
-            let first = self.map.as_ptr().cast::<u8>().add(size_of::<Header>()).cast::<Slot>();
+            let first = self.map.start.as_ptr().cast::<u8>().add(size_of::<Header>()).cast::<Slot>();
             std::slice::from_raw_parts(first, self.workers)
         }
     }
 
     pub fn set_backends(&self, online: u32, known: u32) {
         let both = u64::from(online) << 32 | u64::from(known);
-        self.header().backends.store(both, Ordering::Relaxed);
+        self.map.header().backends.store(both, Ordering::Relaxed);
     }
 
     pub fn backends(&self) -> Backends {
-        let both = self.header().backends.load(Ordering::Relaxed);
+        let both = self.map.header().backends.load(Ordering::Relaxed);
         Backends { online: (both >> 32) as u32, known: both as u32 }
     }
 
@@ -242,31 +274,11 @@ impl Segment {
     fn size(workers: usize) -> usize {
         size_of::<Header>() + workers * size_of::<Slot>()
     }
-
-    fn map(fd: OwnedFd, workers: usize) -> io::Result<Segment> {
-        let len = NonZeroUsize::new(Self::size(workers)).ok_or(io::ErrorKind::InvalidInput)?;
-        let flags = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new shared mapping at an address of the kernel's choice; the file is at least `len` long and sealed.
-        let map = unsafe { mmap(None, len, flags, MapFlags::MAP_SHARED, &fd, 0)? };
-        Ok(Segment { map, workers, fd })
-    }
-
-    fn header(&self) -> &Header {
-        // SAFETY: every segment begins with a header, on a page boundary; see `slots` for the rest.
-        unsafe { self.map.cast::<Header>().as_ref() }
-    }
 }
 
 impl AsFd for Segment {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
-    }
-}
-
-impl Drop for Segment {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours, of this length, and nothing borrowed from it outlives `self`.
-        let _ = unsafe { munmap(self.map, Self::size(self.workers)) };
     }
 }
 
