@@ -1,14 +1,14 @@
 //! What a server answers: OK, ERR, EOF and result sets, and where a response ends.
 
 mod column;
-mod end;
+pub mod end;
 mod eof;
 mod err;
 mod ok;
 mod resultset;
 mod row;
 pub mod session_track;
-mod tracker;
+pub mod tracker;
 
 pub use column::{BINARY, ColumnDefinition, TYPE_LONGLONG, TYPE_VAR_STRING, UTF8MB4};
 pub use end::{End, First, Outcome, Prepared};
