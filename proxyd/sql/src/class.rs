@@ -356,6 +356,7 @@ fn verb_kind(verb: Verb, mut tokens: Code<'_>) -> Head<'_> {
         Verb::Optimize => plain(Kind::Optimize),
         Verb::Grant => plain(Kind::Grant),
         Verb::Revoke => plain(Kind::Revoke),
+        Verb::Drop if tokens.eat("PREPARE") => flagged(Kind::Deallocate, Flags::PREPARE),
         Verb::Create | Verb::Drop | Verb::Alter | Verb::Rename => ddl_kind(verb, tokens),
         Verb::Change => plain(Kind::ChangeMaster),
         Verb::Reset if tokens.eat("MASTER") => plain(Kind::ResetMaster),
@@ -531,3 +532,6 @@ fn ddl_kind(verb: Verb, mut tokens: Code<'_>) -> Head<'_> {
     };
     plain(kind)
 }
+
+#[cfg(test)]
+mod tests;

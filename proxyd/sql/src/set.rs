@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use crate::token::{Token, TokenKind, Tokenizer, unquote};
+use crate::token::{Token, TokenKind, Tokenizer, is_closed, unquote};
 
 /// Longer statements are not taken apart.
 pub const MAX_STATEMENT: usize = 64 * 1024;
@@ -355,17 +355,16 @@ impl<'a> Parser<'a> {
 /// What one token on the right side is.
 fn single(token: Token<'_>) -> ValueKind {
     match token.kind {
-        TokenKind::String if token.text.len() > 1 && token.text.last() == token.text.first() => {
-            ValueKind::String
-        }
-        TokenKind::PrefixedString if token.text.last() == Some(&b'\'') => match token.text.first() {
-            Some(b'n' | b'N') => ValueKind::Expression,
-            _ => ValueKind::Number,
+        TokenKind::String if is_closed(token.text) => ValueKind::String,
+        TokenKind::PrefixedString => match token.text.split_first() {
+            Some((b'x' | b'X' | b'b' | b'B', quoted)) if is_closed(quoted) => ValueKind::Number,
+            _ => ValueKind::Expression,
         },
         TokenKind::Number => ValueKind::Number,
         TokenKind::Word if token.is_word("NULL") => ValueKind::Null,
         TokenKind::Word if token.is_word("DEFAULT") => ValueKind::Default,
-        TokenKind::Word | TokenKind::QuotedIdentifier => ValueKind::Word,
+        TokenKind::Word => ValueKind::Word,
+        TokenKind::QuotedIdentifier if is_closed(token.text) => ValueKind::Word,
         _ => ValueKind::Expression,
     }
 }
@@ -407,3 +406,6 @@ fn bounded(name: &[u8]) -> Result<&[u8], Unparsed> {
         _ => Ok(name),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -289,19 +289,29 @@ fn line_length(rest: &[u8]) -> usize {
     count(rest, |byte| byte != b'\n')
 }
 
+/// Whether a quoted token has its closing quote, and nothing after it.
+pub(crate) fn is_closed(text: &[u8]) -> bool {
+    quoted_end(text) == Some(text.len())
+}
+
 /// Length of a quoted run that begins with its quote; without an end it takes everything.
 fn quoted_length(rest: &[u8]) -> usize {
+    quoted_end(rest).unwrap_or(rest.len())
+}
+
+/// Where a quoted run ends, if it does.
+fn quoted_end(rest: &[u8]) -> Option<usize> {
     let quote = rest.first().copied().unwrap_or(0);
     let mut at = 1;
     while let Some(&byte) = rest.get(at) {
         at += match byte {
             b'\\' if quote != b'`' => 2,
             _ if byte == quote && rest.get(at + 1) == Some(&quote) => 2,
-            _ if byte == quote => return at + 1,
+            _ if byte == quote => return Some(at + 1),
             _ => 1,
         };
     }
-    rest.len()
+    None
 }
 
 /// Up to six digits: the server version of `/*!50001`.
@@ -323,3 +333,6 @@ fn operator_length(rest: &[u8]) -> usize {
         [b"<=>", b"->>", b":=", b"<=", b">=", b"<>", b"!=", b"<<", b">>", b"&&", b"||", b"->"];
     LONG.iter().find(|operator| rest.starts_with(operator)).map_or(1, |operator| operator.len())
 }
+
+#[cfg(test)]
+mod tests;
