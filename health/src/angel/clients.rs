@@ -93,17 +93,24 @@ impl Clients {
     fn accept(&mut self) {
         loop {
             match self.listener.accept() {
-                Ok((stream, _))
-                    if self.clients.len() < MAX_CLIENTS && stream.set_nonblocking(true).is_ok() =>
-                {
-                    self.clients.push(Client { stream, line: RequestLine::default(), subscribed: false });
+                Ok((stream, _)) => {
+                    if stream.set_nonblocking(true).is_ok() && self.make_room() {
+                        self.clients.push(Client { stream, line: RequestLine::default(), subscribed: false });
+                    }
                 }
-                // Too many: closed at once.
-                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return,
             }
         }
+    }
+
+    /// Those who connected and never asked must not keep vrrpd out: the longest silent one goes.
+    fn make_room(&mut self) -> bool {
+        if self.clients.len() < MAX_CLIENTS {
+            return true;
+        }
+        let silent = self.clients.iter().position(|client| !client.subscribed);
+        silent.map(|index| self.clients.remove(index)).is_some()
     }
 }
 

@@ -48,6 +48,7 @@ const CONFIG: u8 = 78;
 
 /// Kept away from the OOM killer as far as that is allowed; proxyd is not.
 const OOM_SCORE: &str = "-900";
+const OOM_FILE: &str = "/proc/self/oom_score_adj";
 
 fn main() -> ExitCode {
     // First of all: the descriptors of the fd store are ours before anything else is opened.
@@ -83,7 +84,8 @@ fn run(arguments: &Arguments, appliance: &Appliance, stored: Legacy) -> Result<(
     let run_dir = &appliance.paths.run_dir;
     fs::create_dir_all(run_dir).map_err(|error| format!("cannot make {}: {error}", run_dir.display()))?;
     let _only_one = lock(&run_dir.join("angel.lock"))?;
-    let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
+    let oom_score = fs::read_to_string(OOM_FILE).unwrap_or_default();
+    let _ = fs::write(OOM_FILE, OOM_SCORE);
     let signals = take_signals()?;
     let program = proxyd_program()?;
     let files = Files {
@@ -114,6 +116,7 @@ fn run(arguments: &Arguments, appliance: &Appliance, stored: Legacy) -> Result<(
         limits: angel,
         heartbeat,
         launcher,
+        oom_score,
         manager,
         files,
         tracker: Tracker::new(Patience { grace: angel.grace, recovery: angel.recovery }, now),

@@ -66,10 +66,17 @@ impl Launcher {
 
     pub(crate) fn start(&mut self) -> io::Result<Proxy> {
         // Dropping a `Child` neither kills nor reaps it; the pidfd does both from here on.
-        let child = self.command.spawn()?;
+        let mut child = self.command.spawn()?;
         let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
-        let pidfd = pidfd_open(pid)?;
-        Ok(Proxy { pid, pidfd, child: true })
+        match pidfd_open(pid) {
+            Ok(pidfd) => Ok(Proxy { pid, pidfd, child: true }),
+            Err(error) => {
+                // One that cannot be watched must not run.
+                child.kill()?;
+                child.wait()?;
+                Err(error)
+            }
+        }
     }
 }
 
@@ -101,6 +108,11 @@ impl Proxy {
 
     pub(crate) fn pid(&self) -> Pid {
         self.pid
+    }
+
+    /// The angel lowers its own score and a child inherits it: back to what is usual here.
+    pub(crate) fn set_oom_score(&self, score: &str) {
+        let _ = fs::write(format!("/proc/{}/oom_score_adj", self.pid), score);
     }
 
     pub(crate) fn is_adopted(&self) -> bool {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use health::feed::{self, Report};
 use health::hang::{Hang, HangDetector, PERIOD};
-use health::heartbeat::Segment;
+use health::heartbeat::{Segment, State};
 use health::restart::{Decision, Ending, RestartPolicy};
 use health::verdict::{Input, Tracker, Verdict};
 use nix::errno::Errno;
@@ -57,6 +57,8 @@ pub(crate) struct Supervisor {
     pub(crate) limits: configs::Angel,
     pub(crate) heartbeat: Segment,
     pub(crate) launcher: Launcher,
+    /// proxyd's oom_score_adj, as it was before the angel lowered its own.
+    pub(crate) oom_score: String,
     pub(crate) manager: Manager,
     pub(crate) files: Files,
     pub(crate) tracker: Tracker,
@@ -78,6 +80,8 @@ pub(crate) struct Parts {
     pub(crate) limits: configs::Angel,
     pub(crate) heartbeat: Segment,
     pub(crate) launcher: Launcher,
+    /// proxyd's oom_score_adj, as it was before the angel lowered its own.
+    pub(crate) oom_score: String,
     pub(crate) manager: Manager,
     pub(crate) files: Files,
     pub(crate) tracker: Tracker,
@@ -86,12 +90,13 @@ pub(crate) struct Parts {
 
 impl Supervisor {
     pub(crate) fn new(parts: Parts, now: Instant) -> Supervisor {
-        let Parts { host, limits, heartbeat, launcher, manager, files, tracker, policy } = parts;
+        let Parts { host, limits, heartbeat, launcher, oom_score, manager, files, tracker, policy } = parts;
         let mut supervisor = Supervisor {
             host,
             limits,
             heartbeat,
             launcher,
+            oom_score,
             manager,
             files,
             tracker,
@@ -205,9 +210,12 @@ impl Supervisor {
                 life.proxy.pid()
             ));
             self.doom(Ending::Hung, since, now);
-        } else {
-            self.input(Input::Backends(self.heartbeat.backends()), now);
+            return;
         }
+        if self.heartbeat.slots().iter().any(|slot| slot.state() == State::Draining) {
+            self.let_end(Ending::Clean, now);
+        }
+        self.input(Input::Backends(self.heartbeat.backends()), now);
     }
 
     /// Ends a life that is of no use: a core if that can be had quickly, and an end in any case.
@@ -265,6 +273,7 @@ impl Supervisor {
         self.heartbeat.reset();
         match self.launcher.start() {
             Ok(proxy) => {
+                proxy.set_oom_score(&self.oom_score);
                 if self.last_ending.is_some() {
                     self.restarts = self.restarts.saturating_add(1);
                 }
@@ -309,16 +318,23 @@ impl Supervisor {
         }
     }
 
-    /// The old one gets half the grace to finish, so that the whole restart stays inside it.
     fn restart_proxy(&mut self, now: Instant) {
-        let Some(life) = &mut self.life else { return };
+        let Some(life) = &self.life else { return };
         if life.doomed.is_some() {
             return;
         }
         log::info(format_args!("event=proxy-restart-asked pid={}", life.proxy.pid()));
         life.proxy.signal(Signal::SIGTERM);
-        life.doomed = Some((Ending::Asked, now + self.limits.drain.min(self.limits.grace / 2)));
-        self.input(Input::Gone { since: now, crash_loop: false, cause: Ending::Asked.cause() }, now);
+        self.let_end(Ending::Asked, now);
+    }
+
+    /// A proxy that drains - by our order, or because somebody sent it SIGTERM - takes no more connections. It gets half
+    /// the grace to finish, so that the whole restart stays inside it.
+    fn let_end(&mut self, ending: Ending, now: Instant) {
+        if let Some(life) = &mut self.life {
+            life.doomed = Some((ending, now + self.limits.drain.min(self.limits.grace / 2)));
+        }
+        self.input(Input::Gone { since: now, crash_loop: false, cause: ending.cause() }, now);
     }
 
     fn answer(&mut self, request: Request, now: Instant) -> String {

@@ -7,10 +7,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use health::heartbeat::{Segment, State};
 use health::inherit::Inherited;
 use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::signal::{SigSet, Signal};
 
 /// A file beside the configuration: while it exists, the stand-in exits with code 3 as soon as it is started.
 pub(crate) const CRASH: &str = "crash-at-start";
@@ -23,9 +25,14 @@ pub(crate) fn run() -> ExitCode {
     if beside(CRASH) {
         return ExitCode::from(3);
     }
+    let mut terminate = SigSet::empty();
+    terminate.add(Signal::SIGTERM);
+    terminate.thread_block().expect("to block SIGTERM");
     let inherited = Inherited::from_env().expect("the angel's hand-over").expect("an angel");
     let heartbeat = Arc::new(inherited.heartbeat);
     heartbeat.set_backends(if beside(NO_BACKEND) { 0 } else { 3 }, 3);
+    let drained = Arc::clone(&heartbeat);
+    thread::spawn(move || drain(&terminate, &drained));
     let workers: Vec<_> = inherited
         .mysql
         .into_iter()
@@ -38,10 +45,18 @@ pub(crate) fn run() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// On SIGTERM: no more connections, and the end a moment later.
+fn drain(terminate: &SigSet, heartbeat: &Segment) {
+    let _ = terminate.wait();
+    heartbeat.slots().iter().for_each(|slot| slot.set_state(State::Draining));
+    thread::sleep(Duration::from_millis(100));
+    std::process::exit(0);
+}
+
 fn serve(heartbeat: &Segment, worker: usize, listener: &TcpListener) {
     let slot = heartbeat.worker(worker);
     slot.set_state(State::Ready);
-    loop {
+    while slot.state() != State::Draining {
         slot.beat();
         let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
         let _ = poll(&mut fds, 10_u8);
@@ -49,4 +64,5 @@ fn serve(heartbeat: &Segment, worker: usize, listener: &TcpListener) {
             let _ = writeln!(client, "{}", std::process::id());
         }
     }
+    thread::park();
 }

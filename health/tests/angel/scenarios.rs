@@ -11,7 +11,7 @@ use crate::fake;
 use crate::rig::{Client, Rig, until};
 use crate::store::Store;
 
-pub(crate) const ALL: [(&str, fn()); 13] = [
+pub(crate) const ALL: [(&str, fn()); 14] = [
     ("a_start_serves_and_says_so", a_start_serves_and_says_so),
     ("a_killed_proxy_is_replaced_and_nobody_is_refused", a_killed_proxy_is_replaced_and_nobody_is_refused),
     ("a_stopped_proxy_is_found_and_replaced", a_stopped_proxy_is_found_and_replaced),
@@ -30,6 +30,7 @@ pub(crate) const ALL: [(&str, fn()); 13] = [
     ("drain_and_undrain", drain_and_undrain),
     ("stop_says_draining_and_leaves_nothing", stop_says_draining_and_leaves_nothing),
     ("restart_proxy_is_no_crash", restart_proxy_is_no_crash),
+    ("a_proxy_that_is_told_to_end_is_no_crash", a_proxy_that_is_told_to_end_is_no_crash),
     ("bad_requests_and_a_second_angel_change_nothing", bad_requests_and_a_second_angel_change_nothing),
 ];
 
@@ -242,6 +243,21 @@ fn restart_proxy_is_no_crash() {
     let old = rig.proxy();
     kill(rig.angel_pid(), Signal::SIGHUP).unwrap();
     until("a new proxy", || (rig.proxy() != old).then_some(()));
+}
+
+fn a_proxy_that_is_told_to_end_is_no_crash() {
+    let rig = Rig::started();
+    let mut feed = rig.subscribe();
+    let client = Client::start(rig.address);
+    for _ in 0..2 {
+        let_it_prove_itself();
+        kill(rig.proxy(), Signal::SIGTERM).unwrap();
+        feed.changes_until("restarting", "exited");
+        feed.changes_until("serving", "ready");
+    }
+    let seen = client.stop();
+    assert_eq!((seen.refused, seen.broken), (0, 0), "{seen:?}");
+    assert_eq!(rig.status()["last_ending"], "exited");
 }
 
 fn bad_requests_and_a_second_angel_change_nothing() {
