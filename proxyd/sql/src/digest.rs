@@ -13,7 +13,7 @@
 mod emit;
 
 use crate::spooky;
-use crate::token::{TokenKind, Tokenizer};
+use crate::token::{Token, TokenKind, Tokenizer};
 use emit::Emitter;
 
 /// The `mysql-query_digests_*` variables, with ProxySQL's defaults.
@@ -105,8 +105,8 @@ impl Digester {
 /// Feeds the tokens of `sql` to the emitter. Inside backticks the tokens are those of the name; a name does not nest.
 fn write(sql: &[u8], emitter: &mut Emitter<'_>, options: &DigestOptions, quoted: bool) {
     let keep_comment = options.keep_comment && !quoted;
-    let tokens = if keep_comment { Tokenizer::with_comments(sql) } else { Tokenizer::new(sql) };
-    for token in tokens {
+    let mut tokens = if keep_comment { Tokenizer::with_comments(sql) } else { Tokenizer::new(sql) };
+    while let Some(token) = tokens.next() {
         if emitter.full() {
             return;
         }
@@ -117,6 +117,14 @@ fn write(sql: &[u8], emitter: &mut Emitter<'_>, options: &DigestOptions, quoted:
                 emitter.open_quote(token.spaced);
                 write(closed.unwrap_or(inner), emitter, options, true);
                 emitter.close_quote(closed.is_some());
+            }
+            // `NULL.x` is a column.
+            TokenKind::Word
+                if options.replace_null
+                    && token.is_word("NULL")
+                    && tokens.clone().next().is_none_or(|next| !next.is_op(".")) =>
+            {
+                emitter.token(&Token { kind: TokenKind::Placeholder, ..token });
             }
             TokenKind::Comment if !token.text.starts_with(b"/*") => emitter.space(),
             _ => emitter.token(&token),

@@ -11,6 +11,7 @@
 
 pub mod class;
 pub mod digest;
+pub mod fuzz;
 mod kind;
 pub mod set;
 pub mod spooky;

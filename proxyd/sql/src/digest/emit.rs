@@ -126,7 +126,6 @@ impl<'a> Emitter<'a> {
                 self.put(token.text.get(..1).unwrap_or_default(), Last::Operand);
                 self.literal();
             }
-            TokenKind::Word if self.options.replace_null && token.is_word("NULL") => self.literal(),
             TokenKind::Word => self.word(token.text),
             TokenKind::UserVariable if quotes(token.text) => {
                 self.break_list();
