@@ -19,6 +19,9 @@ use crate::verdict::Verdict;
 pub const INTERVAL: Duration = Duration::from_millis(100);
 /// A connected feed that says nothing for so long counts as lost. Five reports: a busy machine loses none of its own.
 pub const SILENCE: Duration = Duration::from_millis(500);
+/// A reader that was itself away (a suspended machine, no processor time) for longer than [`SILENCE`] by this much did not
+/// listen; the angel then has this long to be heard before its silence counts.
+pub const LATE: Duration = Duration::from_millis(100);
 /// The longest line, its newline included.
 pub const MAX_LINE: usize = 512;
 /// The request that turns a connection to the angel's control socket into a feed.
@@ -192,7 +195,8 @@ pub enum FeedEvent {
 /// | Draining, Down | as heard | as heard | as heard |
 ///
 /// So an angel that is killed costs nothing: it is back inside the grace. The grace runs from the loss (closed
-/// connection, or last report) and is not prolonged by reconnecting without hearing a report.
+/// connection, or last report) and is not prolonged by reconnecting without hearing a report. The owner looks in at each
+/// [`FeedWatch::next_deadline`] at the latest, and hands over what has arrived before it ticks.
 #[derive(Debug, Clone)]
 pub struct FeedWatch {
     grace: Duration,
@@ -201,12 +205,14 @@ pub struct FeedWatch {
     heard: Instant,
     /// Since when the feed is lost.
     lost: Option<Instant>,
+    /// When the owner last looked in.
+    looked: Instant,
 }
 
 impl FeedWatch {
     /// Begins with a feed that is lost from `now` on: a vrrpd that has just started neither resigns nor competes.
     pub fn new(grace: Duration, now: Instant) -> FeedWatch {
-        FeedWatch { grace, last: None, heard: now, lost: Some(now) }
+        FeedWatch { grace, last: None, heard: now, lost: Some(now), looked: now }
     }
 
     /// Takes an event and says what holds from now on.
@@ -221,6 +227,11 @@ impl FeedWatch {
                 self.lost.get_or_insert(now);
             }
             FeedEvent::Tick => {}
+        }
+        let away = now.saturating_duration_since(self.looked) > SILENCE + LATE;
+        self.looked = now;
+        if away && let Some(chance) = (now + LATE).checked_sub(SILENCE) {
+            self.heard = self.heard.max(chance);
         }
         if self.lost.is_none() && now.saturating_duration_since(self.heard) >= SILENCE {
             self.lost = Some(self.heard);

@@ -127,6 +127,34 @@ fn silence_counts_from_the_last_report() {
 }
 
 #[test]
+fn a_reader_that_was_away_itself_gives_the_angel_a_chance() {
+    use FeedEvent::*;
+    run(&[
+        (0, heard(Verdict::Serving), Verdict::Serving),
+        // The whole machine slept.
+        (5000, Tick, Verdict::Serving),
+        (5099, Tick, Verdict::Serving),
+        (5100, Tick, Verdict::Restarting),
+        (5599, Tick, Verdict::Restarting),
+        (5600, Tick, Verdict::Down),
+    ]);
+}
+
+#[test]
+fn no_bytes_make_the_reader_panic() {
+    for place in 0..LINE.len() {
+        for byte in 0..=255 {
+            let mut line = LINE.as_bytes().to_vec();
+            line[place] = byte;
+            if let Ok(report) = decode(&line) {
+                assert_eq!(decode(report.to_string().as_bytes()), Ok(report));
+            }
+        }
+        assert!(decode(&LINE.as_bytes()[..place]).is_err(), "cut at {place}");
+    }
+}
+
+#[test]
 fn a_host_that_was_leaving_does_not_come_back_by_losing_its_feed() {
     use FeedEvent::*;
     for verdict in [Verdict::Draining, Verdict::Down] {

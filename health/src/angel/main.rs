@@ -62,10 +62,10 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let appliance = match load(&arguments) {
+    let appliance = match configs::load(&arguments.config, arguments.host.as_deref()) {
         Ok(appliance) => appliance,
-        Err(error) => {
-            log::error(format_args!("event=config-error error={error}"));
+        Err(problems) => {
+            problems.iter().for_each(|problem| log::error(format_args!("event=config-error {problem}")));
             return ExitCode::from(CONFIG);
         }
     };
@@ -207,10 +207,6 @@ fn proxyd_program() -> Result<PathBuf, Failure> {
         return Ok(program.into());
     }
     Ok(env::current_exe()?.with_file_name("standfast-proxyd"))
-}
-
-fn load(arguments: &Arguments) -> Result<Appliance, String> {
-    configs::load(&arguments.config, arguments.host.as_deref()).map_err(|error| log::chain(&error))
 }
 
 /// An angel in an unknown state is worse than a new one.

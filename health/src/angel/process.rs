@@ -98,12 +98,15 @@ impl Proxy {
         (!proxy.has_ended(0)).then_some(proxy)
     }
 
-    /// The proxyd with this pid, if the process runs `program`.
+    /// The proxyd with this pid, if the process runs `program` in our own network namespace: a pid file may be old, and
+    /// several hosts may be played on one machine.
     pub(crate) fn from_pid(pid: Pid, program: &OsStr) -> Option<Proxy> {
         let proxy = Proxy { pid, pidfd: pidfd_open(pid).ok()?, child: false };
         // Looked at after the pidfd was taken: if it still lives now, the path was its own.
         let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
-        (runs(&path, program) && !proxy.has_ended(0)).then_some(proxy)
+        let network = fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
+        let here = network == fs::read_link("/proc/self/ns/net").ok()?;
+        (here && runs(&path, program) && !proxy.has_ended(0)).then_some(proxy)
     }
 
     pub(crate) fn pid(&self) -> Pid {
