@@ -234,11 +234,11 @@ fn fault(world: &mut World, random: &mut Random, host: usize, interval: u64) {
         Verdict::Degraded,
     ];
     match (random.below(10), world.hosts[host].process) {
-        (0 | 1 | 2, Process::Off | Process::Killed) => world.start(host),
+        (0..=2, Process::Off | Process::Killed) => world.start(host),
         (0, _) => world.power_off(host),
         (1, Process::Running) => world.kill(host),
         (2, Process::Running) => world.sleep(host, random.below(8 * interval)),
-        (3 | 4 | 5, _) => {
+        (3..=5, _) => {
             let pick = usize::try_from(random.below(6)).unwrap();
             world.set_verdict(host, verdicts[pick]);
         }

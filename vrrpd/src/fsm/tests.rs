@@ -1,1 +1,389 @@
+//! Every row of both tables, with literal numbers: 100 ms adverts, priority 150, rank 1, address .12, grace 1 s.
+//!
+//! Skew_Time is 41,406.25 us, Active_Down_Interval 341,406.25 us, one back-off slot 25 ms.
 
+use std::net::Ipv4Addr;
+
+use super::*;
+
+const SKEW: Duration = Duration::from_nanos(41_406_250);
+const DOWN: Duration = Duration::from_nanos(341_406_250);
+const SLOT: Duration = Duration::from_millis(25);
+
+fn ms(value: u64) -> Duration {
+    Duration::from_millis(value)
+}
+
+fn address(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 77, 0, last))
+}
+
+fn setup() -> Setup {
+    Setup {
+        priority: Priority(150),
+        weight: 0,
+        rank: 1,
+        interval: AdvertInterval::from_centiseconds(10).unwrap(),
+        failback: Failback::AtOnce,
+        address: address(12),
+        grace: ms(1000),
+    }
+}
+
+fn heard(priority: u8, last: u8) -> Event {
+    heard_every(priority, last, 10)
+}
+
+fn heard_every(priority: u8, last: u8, centiseconds: u16) -> Event {
+    let interval = AdvertInterval::from_centiseconds(centiseconds).unwrap();
+    Event::Advert(Heard { priority: Priority(priority), interval, source: address(last) })
+}
+
+fn send(priority: u8) -> Action {
+    Action::SendAdvert(Priority(priority))
+}
+
+fn on(router: &mut Router, now: Instant, event: Event) -> Vec<Action> {
+    router.on(now, event).collect()
+}
+
+const LET_GO: [Action; 4] = [
+    Action::ResetConnections,
+    Action::RemoveVips,
+    Action::SendAdvert(Priority::RELEASE),
+    Action::ResetConnections,
+];
+
+fn take_over(priority: u8) -> Vec<Action> {
+    vec![send(priority), Action::InstallVips, Action::Announce]
+}
+
+/// Not started, but link up and proxy live.
+fn initialize(setup: Setup) -> (Router, Instant) {
+    let now = Instant::now();
+    let mut router = Router::new(setup, now);
+    assert_eq!(on(&mut router, now, Event::Link(true)), []);
+    assert_eq!(on(&mut router, now, Event::Verdict(Verdict::Serving)), []);
+    assert_eq!(router.word(), "INIT");
+    (router, now)
+}
+
+fn backup(setup: Setup) -> (Router, Instant) {
+    let (mut router, now) = initialize(setup);
+    assert_eq!(on(&mut router, now, Event::Startup), []);
+    assert_eq!(router.word(), "BACKUP");
+    (router, now)
+}
+
+fn active(setup: Setup) -> (Router, Instant) {
+    let (mut router, now) = backup(setup);
+    let at = router.next_deadline().unwrap();
+    assert!(at > now);
+    let priority = router.priority().0;
+    assert_eq!(on(&mut router, at, Event::Deadline), take_over(priority));
+    assert_eq!(router.word(), "MASTER");
+    (router, at)
+}
+
+fn down_at(router: &Router) -> Instant {
+    match router.state() {
+        State::Backup(backup) => backup.down_at,
+        other => panic!("not a backup: {other:?}"),
+    }
+}
+
+fn advert_at(router: &Router) -> Instant {
+    match router.state() {
+        State::Active(active) => active.advert_at,
+        other => panic!("not active: {other:?}"),
+    }
+}
+
+#[test]
+fn initialize_startup() {
+    let (mut owner, now) = initialize(Setup { priority: Priority::OWNER, rank: 0, ..setup() });
+    assert_eq!(on(&mut owner, now, Event::Startup), take_over(255));
+    assert_eq!(advert_at(&owner), now + ms(100));
+
+    let (router, now) = backup(setup());
+    assert_eq!(down_at(&router), now + DOWN + SLOT, "rank 1 knows of no master yet: rank 0 goes first");
+    let (router, now) = backup(Setup { rank: 0, ..setup() });
+    assert_eq!(down_at(&router), now + DOWN);
+}
+
+#[test]
+fn initialize_ignores_the_rest() {
+    let (mut router, now) = initialize(setup());
+    for event in
+        [Event::Shutdown, Event::Deadline, heard(200, 11), heard(0, 11), Event::VipsLost, Event::Takeover]
+    {
+        assert_eq!(on(&mut router, now, event), []);
+        assert_eq!((router.word(), router.next_deadline()), ("INIT", None));
+    }
+}
+
+#[test]
+fn backup_shutdown_and_deadline() {
+    let (mut router, now) = backup(setup());
+    assert_eq!(on(&mut router, now, Event::Startup), []);
+    assert_eq!(on(&mut router, now + ms(300), Event::Deadline), [], "before its time");
+    assert_eq!(router.word(), "BACKUP");
+    assert_eq!(on(&mut router, now + DOWN + SLOT, Event::Deadline), take_over(150));
+    assert_eq!((router.word(), router.cause()), ("MASTER", Cause::MasterDown));
+
+    let (mut router, now) = backup(setup());
+    assert_eq!(on(&mut router, now, Event::Shutdown), []);
+    assert_eq!(router.word(), "INIT");
+}
+
+#[test]
+fn backup_hears_a_resignation() {
+    let (mut router, now) = backup(setup());
+    on(&mut router, now, heard(200, 11));
+    assert_eq!(on(&mut router, now + ms(50), heard(0, 11)), []);
+    assert_eq!(down_at(&router), now + ms(50) + SKEW, "first in line: no slot");
+    assert_eq!(on(&mut router, now + ms(50) + SKEW, Event::Deadline), take_over(150));
+    assert_eq!(router.cause(), Cause::MasterResigned);
+}
+
+#[test]
+fn backup_hears_a_better_master() {
+    let (mut router, now) = backup(setup());
+    assert_eq!(on(&mut router, now + ms(10), heard(200, 11)), []);
+    assert_eq!(down_at(&router), now + ms(10) + DOWN);
+    assert_eq!(router.master(), Some(address(11)));
+    assert_eq!(on(&mut router, now + ms(20), heard(150, 13)), [], "an equal one stays, too");
+    assert_eq!(down_at(&router), now + ms(20) + DOWN + SLOT);
+    assert_eq!(on(&mut router, now + ms(30), heard_every(200, 11, 100)), []);
+    assert_eq!(down_at(&router), now + ms(30) + Duration::from_nanos(3_414_062_500), "interval adopted");
+
+    let (mut third, now) = backup(Setup { priority: Priority(100), rank: 2, ..setup() });
+    on(&mut third, now, heard(200, 11));
+    assert_eq!(down_at(&third), now + Duration::from_nanos(360_937_500) + SLOT, "second in line: one slot");
+    on(&mut third, now, heard_every(200, 11, 1));
+    assert_eq!(down_at(&third), now + Duration::from_nanos(36_093_750) + ms(5), "a slot is at least 5 ms");
+}
+
+#[test]
+fn backup_hears_a_lower_master() {
+    let (mut router, now) = backup(setup());
+    assert_eq!(on(&mut router, now + ms(100), heard(100, 13)), []);
+    assert_eq!(down_at(&router), now + DOWN + SLOT, "untouched");
+    assert_eq!(on(&mut router, now + DOWN + SLOT, Event::Deadline), take_over(150));
+    assert_eq!(router.cause(), Cause::Preempt);
+
+    for failback in [Failback::Never, Failback::Manual] {
+        let (mut router, now) = backup(Setup { failback, ..setup() });
+        assert_eq!(on(&mut router, now + ms(100), heard(100, 13)), []);
+        assert_eq!(down_at(&router), now + ms(100) + DOWN + SLOT, "no preempt: recomputed");
+        assert_eq!(on(&mut router, now + ms(150), Event::Takeover), []);
+        assert_eq!(on(&mut router, now + ms(200), heard(100, 13)), []);
+        assert_eq!(down_at(&router), now + ms(100) + DOWN + SLOT, "an operator asked: untouched");
+    }
+}
+
+#[test]
+fn failback_after_a_healthy_time() {
+    let (mut router, start) = backup(Setup { failback: Failback::AfterHealthy(ms(300)), ..setup() });
+    for step in 1..=3 {
+        on(&mut router, start + ms(100 * step), heard(100, 13));
+        assert_eq!(down_at(&router), start + ms(100 * step) + DOWN + SLOT);
+    }
+    on(&mut router, start + ms(350), Event::Verdict(Verdict::Restarting));
+    on(&mut router, start + ms(360), Event::Verdict(Verdict::Serving));
+    for step in 4..=6 {
+        on(&mut router, start + ms(100 * step), heard(100, 13));
+        assert_eq!(down_at(&router), start + ms(100 * step) + DOWN + SLOT, "health counts from the restart");
+    }
+    on(&mut router, start + ms(700), heard(100, 13));
+    assert_eq!(down_at(&router), start + ms(600) + DOWN + SLOT, "300 ms: preempts");
+}
+
+#[test]
+fn active_shutdown_lets_go_in_order() {
+    let (mut router, now) = active(setup());
+    assert_eq!(on(&mut router, now, Event::Startup), []);
+    assert_eq!(on(&mut router, now + ms(10), Event::Shutdown), LET_GO);
+    assert_eq!((router.word(), router.cause()), ("INIT", Cause::Shutdown));
+}
+
+#[test]
+fn active_deadline_and_resignation_of_another() {
+    let (mut router, now) = active(setup());
+    assert_eq!(on(&mut router, now + ms(40), Event::Deadline), [], "before its time");
+    assert_eq!(on(&mut router, now + ms(100), Event::Deadline), [send(150), Action::Announce]);
+    assert_eq!(advert_at(&router), now + ms(200));
+    assert_eq!(on(&mut router, now + ms(100), Event::Deadline), [], "repeated");
+    assert_eq!(on(&mut router, now + ms(130), heard(0, 13)), [send(150)]);
+    assert_eq!(advert_at(&router), now + ms(230));
+}
+
+#[test]
+fn active_hears_a_rival() {
+    for (event, master) in [(heard(151, 11), 11), (heard(150, 13), 13), (heard(255, 1), 1)] {
+        let (mut router, now) = active(setup());
+        let expected = [Action::ResetConnections, Action::RemoveVips, Action::ResetConnections];
+        assert_eq!(on(&mut router, now + ms(10), event), expected);
+        assert_eq!((router.word(), router.cause()), ("BACKUP", Cause::HigherPriority));
+        assert_eq!(router.master(), Some(address(master)));
+    }
+    for event in [heard(149, 13), heard(150, 11)] {
+        let (mut router, now) = active(setup());
+        let rival = now + ms(10);
+        assert_eq!(on(&mut router, rival, event), [send(150), Action::Announce]);
+        assert_eq!(advert_at(&router), now + ms(100), "untouched");
+        assert_eq!(announcements(&mut router, rival, 2_000), [50, 200, 500, 1_000]);
+    }
+}
+
+/// When it announces, in milliseconds from `from`, driven by its own deadlines.
+fn announcements(router: &mut Router, from: Instant, until_ms: u64) -> Vec<u128> {
+    let mut found = Vec::new();
+    while let Some(at) = router.next_deadline().filter(|at| *at <= from + ms(until_ms)) {
+        if on(router, at, Event::Deadline).contains(&Action::Announce) {
+            found.push((at - from).as_millis());
+        }
+    }
+    found
+}
+
+#[test]
+fn announcements_after_a_takeover() {
+    let (mut router, now) = active(setup());
+    assert_eq!(announcements(&mut router, now, 26_000), [50, 200, 1_000, 5_000, 15_000, 25_000]);
+}
+
+#[test]
+fn a_loser_is_silent() {
+    let (mut router, now) = active(setup());
+    on(&mut router, now + ms(10), heard(200, 11));
+    for step in 1..40 {
+        let at = now + ms(10 + 50 * step);
+        assert_eq!(on(&mut router, at, heard(200, 11)), []);
+        assert_eq!(on(&mut router, at, Event::Deadline), []);
+    }
+}
+
+#[test]
+fn verdicts_in_initialize_and_backup() {
+    let (mut router, now) = backup(setup());
+    for (verdict, cause) in [(Verdict::Down, Cause::ProxyDown), (Verdict::Draining, Cause::Draining)] {
+        assert_eq!(on(&mut router, now, Event::Verdict(verdict)), []);
+        assert_eq!((router.word(), router.cause(), router.next_deadline()), ("FAULT", cause, None));
+        assert_eq!(on(&mut router, now + ms(10_000), heard(0, 11)), [], "does not compete");
+        assert_eq!(on(&mut router, now, Event::Verdict(Verdict::Degraded)), []);
+        assert_eq!(down_at(&router), now + DOWN + SLOT, "as Startup");
+    }
+    on(&mut router, now, Event::Verdict(Verdict::Restarting));
+    assert_eq!(on(&mut router, now + ms(600), Event::Deadline), [], "a backup that restarts takes nothing");
+    assert_eq!(router.word(), "BACKUP");
+    assert_eq!(
+        on(&mut router, now + ms(700), Event::Verdict(Verdict::Serving)),
+        take_over(150),
+        "it was due"
+    );
+}
+
+#[test]
+fn verdicts_in_active() {
+    for (verdict, cause) in [(Verdict::Down, Cause::ProxyDown), (Verdict::Draining, Cause::Draining)] {
+        let (mut router, now) = active(setup());
+        assert_eq!(on(&mut router, now + ms(10), Event::Verdict(verdict)), LET_GO);
+        assert_eq!((router.word(), router.cause()), ("FAULT", cause));
+    }
+    let (mut router, now) = active(setup());
+    for verdict in [Verdict::Degraded, Verdict::Restarting, Verdict::Serving, Verdict::Restarting] {
+        assert_eq!(on(&mut router, now + ms(10), Event::Verdict(verdict)), []);
+        assert_eq!(router.word(), "MASTER");
+    }
+    let mut last = Vec::new();
+    while router.word() == "MASTER" {
+        let at = router.next_deadline().unwrap();
+        assert!(at <= now + ms(1010), "the grace ends a second after the second Restarting");
+        last = on(&mut router, at, Event::Deadline);
+    }
+    assert_eq!((last, router.cause()), (LET_GO.to_vec(), Cause::GraceOver));
+}
+
+#[test]
+fn link_rows() {
+    let (mut router, now) = backup(setup());
+    assert_eq!(on(&mut router, now, Event::Link(false)), []);
+    assert_eq!((router.word(), router.cause()), ("FAULT", Cause::LinkDown));
+    assert_eq!(on(&mut router, now + ms(500), Event::Link(true)), []);
+    assert_eq!(down_at(&router), now + ms(500) + DOWN + SLOT);
+    let (mut router, now) = active(setup());
+    assert_eq!(on(&mut router, now, Event::Link(false)), LET_GO);
+    assert_eq!(router.word(), "FAULT");
+}
+
+#[test]
+fn resume_takes_up_at_once_but_only_when_fit() {
+    let now = Instant::now();
+    let mut router = Router::new(setup(), now);
+    on(&mut router, now, Event::Link(true));
+    assert_eq!(on(&mut router, now, Event::Resume), take_over(150), "before the first verdict");
+    assert_eq!((router.word(), router.cause()), ("MASTER", Cause::Resume));
+
+    let mut router = Router::new(setup(), now);
+    assert_eq!(on(&mut router, now, Event::Resume), []);
+    assert_eq!((router.word(), router.cause()), ("FAULT", Cause::LinkDown));
+}
+
+#[test]
+fn oversleeping() {
+    let (mut router, now) = active(setup());
+    on(&mut router, now + ms(100), Event::Deadline);
+    let late = now + ms(100) + DOWN + ms(1);
+    assert_eq!(on(&mut router, late, Event::Deadline), [Action::RemoveVips, Action::ResetConnections]);
+    assert_eq!((router.word(), router.cause()), ("BACKUP", Cause::Overslept));
+    assert_eq!(down_at(&router), late + DOWN + SLOT, "listens before it competes");
+
+    let (mut router, now) = active(setup());
+    assert_eq!(
+        on(&mut router, now + ms(340), Event::Deadline),
+        [send(150), Action::Announce],
+        "late, not too late"
+    );
+
+    let (mut router, now) = backup(setup());
+    let late = now + DOWN + SLOT + DOWN + ms(1);
+    assert_eq!(on(&mut router, late, Event::Deadline), []);
+    assert_eq!(down_at(&router), late + DOWN + SLOT);
+}
+
+#[test]
+fn lost_vips_come_back() {
+    let (mut router, now) = active(setup());
+    let at = now + ms(10);
+    assert_eq!(on(&mut router, at, Event::VipsLost), [Action::InstallVips, Action::Announce]);
+    assert_eq!(advert_at(&router), now + ms(100));
+    let (mut router, now) = backup(setup());
+    assert_eq!(on(&mut router, now, Event::VipsLost), []);
+}
+
+/// The article: host 1 is 101 with a dead proxy, host 3 is 99 + 2 with a live one, and host 1's address is greater.
+#[test]
+fn tie_trap() {
+    let article = |priority, last| Setup {
+        priority: Priority(priority),
+        weight: 2,
+        rank: 101 - priority,
+        address: address(last),
+        ..setup()
+    };
+    let (mut dead, now) = active(article(101, 235));
+    assert_eq!(dead.priority(), Priority(103));
+    assert_eq!(on(&mut dead, now, Event::Verdict(Verdict::Down)), LET_GO);
+    assert_eq!(dead.priority(), Priority(101));
+    let (mut live, start) = backup(article(99, 11));
+    assert_eq!(live.priority(), Priority(101));
+    for event in [heard(101, 11), heard(0, 11)] {
+        assert_eq!(on(&mut dead, now + ms(10), event), []);
+        assert_eq!(on(&mut dead, now + ms(60_000), Event::Deadline), []);
+    }
+    assert_eq!(dead.word(), "FAULT");
+    on(&mut live, start, heard(0, 235));
+    let at = live.next_deadline().unwrap();
+    assert_eq!(on(&mut live, at, Event::Deadline), take_over(101));
+}

@@ -10,26 +10,26 @@ use vrrpd::fsm::{Action, Event, Heard, Router, Setup, State};
 use vrrpd::priority::Priority;
 
 /// xorshift64*: small, and the same on every machine.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Random {
+    pub(crate) fn new(seed: u64) -> Random {
         Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit.max(1)
     }
-    pub fn percent(&mut self, chance: u64) -> bool {
+    pub(crate) fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }
 }
 
 /// What a host's vrrpd is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Process {
+pub(crate) enum Process {
     Running,
     /// Stopped for a while (a stalled machine): no wake-up, adverts queue.
     Asleep {
@@ -41,14 +41,14 @@ pub enum Process {
     Off,
 }
 
-pub struct Host {
-    pub router: Router,
-    pub process: Process,
-    pub vip: bool,
-    pub verdict: Verdict,
-    pub verdict_since: u64,
-    pub group: u8,
-    pub link: bool,
+pub(crate) struct Host {
+    pub(crate) router: Router,
+    pub(crate) process: Process,
+    pub(crate) vip: bool,
+    pub(crate) verdict: Verdict,
+    pub(crate) verdict_since: u64,
+    pub(crate) group: u8,
+    pub(crate) link: bool,
     setup: Setup,
     queue: Vec<Heard>,
     last_advert: u64,
@@ -57,29 +57,29 @@ pub struct Host {
     offset: u64,
 }
 
-pub struct World {
+pub(crate) struct World {
     /// Microseconds.
-    pub now: u64,
-    pub hosts: Vec<Host>,
-    pub loss: u64,
-    pub max_delay: u64,
-    pub random: Random,
+    pub(crate) now: u64,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) loss: u64,
+    pub(crate) max_delay: u64,
+    pub(crate) random: Random,
     origin: Instant,
     wire: Vec<(u64, usize, Heard)>,
 }
 
-pub const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
-pub fn micros(duration: Duration) -> u64 {
+pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap()
 }
 
-pub fn address(last: u8) -> IpAddr {
+pub(crate) fn address(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, last))
 }
 
 impl World {
-    pub fn new(setups: Vec<Setup>, mut random: Random) -> World {
+    pub(crate) fn new(setups: Vec<Setup>, mut random: Random) -> World {
         let origin = Instant::now();
         let hosts = setups
             .into_iter()
@@ -129,13 +129,14 @@ impl World {
         micros(setup.priority.plus(setup.weight).active_down_interval(setup.interval.duration()))
     }
 
-    pub fn start(&mut self, host: usize) {
+    pub(crate) fn start(&mut self, host: usize) {
         let (now, fresh) =
             (self.clock(host), self.now < self.hosts[host].last_advert + self.down_interval(host));
         let it = &mut self.hosts[host];
         it.router = Router::new(it.setup.clone(), now);
         it.queue.clear();
         it.process = Process::Running;
+        it.verdict_since = self.now;
         let resume = it.vip && fresh;
         it.vip &= resume;
         let link = it.link;
@@ -145,20 +146,20 @@ impl World {
         self.feed(host, Event::Verdict(self.hosts[host].verdict));
     }
 
-    pub fn kill(&mut self, host: usize) {
+    pub(crate) fn kill(&mut self, host: usize) {
         self.hosts[host].process = Process::Killed;
     }
 
-    pub fn power_off(&mut self, host: usize) {
+    pub(crate) fn power_off(&mut self, host: usize) {
         self.hosts[host].process = Process::Off;
         self.hosts[host].vip = false;
     }
 
-    pub fn sleep(&mut self, host: usize, time: u64) {
+    pub(crate) fn sleep(&mut self, host: usize, time: u64) {
         self.hosts[host].process = Process::Asleep { until: self.now + time };
     }
 
-    pub fn wake(&mut self, host: usize) {
+    pub(crate) fn wake(&mut self, host: usize) {
         self.hosts[host].process = Process::Running;
         self.hosts[host].verdict_since = self.now;
         for heard in std::mem::take(&mut self.hosts[host].queue) {
@@ -169,7 +170,7 @@ impl World {
         self.feed(host, Event::Deadline);
     }
 
-    pub fn set_verdict(&mut self, host: usize, verdict: Verdict) {
+    pub(crate) fn set_verdict(&mut self, host: usize, verdict: Verdict) {
         if self.hosts[host].verdict != verdict {
             self.hosts[host].verdict = verdict;
             self.hosts[host].verdict_since = self.now;
@@ -177,13 +178,13 @@ impl World {
         self.feed(host, Event::Verdict(verdict));
     }
 
-    pub fn set_link(&mut self, host: usize, up: bool) {
+    pub(crate) fn set_link(&mut self, host: usize, up: bool) {
         self.hosts[host].link = up;
         self.feed(host, Event::Link(up));
     }
 
     /// Hands an event to a host that is awake and carries out what it answers.
-    pub fn feed(&mut self, host: usize, event: Event) {
+    pub(crate) fn feed(&mut self, host: usize, event: Event) {
         if self.hosts[host].process != Process::Running {
             return;
         }
@@ -214,7 +215,7 @@ impl World {
         }
     }
 
-    pub fn hears(&self, from: usize, to: usize) -> bool {
+    pub(crate) fn hears(&self, from: usize, to: usize) -> bool {
         let (from, to) = (&self.hosts[from], &self.hosts[to]);
         from.group == to.group && from.link && to.link
     }
@@ -243,17 +244,17 @@ impl World {
     }
 
     /// Lets the world run up to `end`.
-    pub fn run_until(&mut self, end: u64) {
+    pub(crate) fn run_until(&mut self, end: u64) {
         while self.step(end) {}
         self.now = end;
     }
 
-    pub fn run_for(&mut self, time: u64) {
+    pub(crate) fn run_for(&mut self, time: u64) {
         self.run_until(self.now + time);
     }
 
     /// The next thing that happens before `end`; false if there is none.
-    pub fn step(&mut self, end: u64) -> bool {
+    pub(crate) fn step(&mut self, end: u64) -> bool {
         let wake = (0..self.hosts.len()).filter_map(|host| Some((self.wakes_at(host)?, host))).min();
         let arrival = self.wire.iter().enumerate().map(|(at, (time, _, _))| (*time, at)).min();
         match (wake, arrival) {
@@ -281,7 +282,7 @@ impl World {
     }
 
     /// Runs until `done`, and says for how long that was; panics after `limit`.
-    pub fn time_until(&mut self, limit: u64, done: impl Fn(&World) -> bool) -> u64 {
+    pub(crate) fn time_until(&mut self, limit: u64, done: impl Fn(&World) -> bool) -> u64 {
         let began = self.now;
         while !done(self) {
             assert!(self.step(began + limit), "not within {limit} us: {}", self.describe());
@@ -290,17 +291,17 @@ impl World {
     }
 
     /// Whether `host` could serve clients at the VIP.
-    pub fn eligible(&self, host: usize) -> bool {
+    pub(crate) fn eligible(&self, host: usize) -> bool {
         let it = &self.hosts[host];
         let live = matches!(it.verdict, Verdict::Serving | Verdict::Degraded);
         it.process == Process::Running && it.link && live
     }
 
-    pub fn holders(&self) -> Vec<usize> {
+    pub(crate) fn holders(&self) -> Vec<usize> {
         (0..self.hosts.len()).filter(|host| self.hosts[*host].vip).collect()
     }
 
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let mut text = format!("t={} us;", self.now);
         for (index, host) in self.hosts.iter().enumerate() {
             text += &format!(

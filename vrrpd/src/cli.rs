@@ -1,0 +1,71 @@
+//! The command line: `standfast-vrrpd --config FILE [--host NAME] [--cleanup]`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Run,
+    Cleanup,
+    /// Internal: what `--cleanup` leaves behind.
+    Guard,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    pub(crate) config: PathBuf,
+    pub(crate) host: Option<String>,
+    pub(crate) mode: Mode,
+}
+
+pub(crate) const USAGE: &str = "usage: standfast-vrrpd [--config FILE] [--host NAME] [--cleanup]";
+const CONFIG: &str = "/etc/standfast/standfast.toml";
+
+impl Arguments {
+    pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, String> {
+        let mut arguments = Arguments { config: PathBuf::from(CONFIG), host: None, mode: Mode::Run };
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or(format!("{} needs a value", word.display()));
+            match word.to_str() {
+                Some("--config") => arguments.config = PathBuf::from(value()?),
+                Some("--host") => {
+                    let name = value()?.into_string().map_err(|_| "a host's name is UTF-8".to_owned())?;
+                    arguments.host = Some(name);
+                }
+                Some("--cleanup") => arguments.mode = Mode::Cleanup,
+                Some("--guard") => arguments.mode = Mode::Guard,
+                _ => return Err(format!("unknown argument {}", word.display())),
+            }
+        }
+        Ok(arguments)
+    }
+
+    /// The same arguments for another process, in another mode.
+    pub(crate) fn again(&self, mode: &str) -> Vec<OsString> {
+        let mut words = vec![OsString::from(mode), "--config".into(), self.config.clone().into()];
+        if let Some(host) = &self.host {
+            words.extend(["--host".into(), OsString::from(host)]);
+        }
+        words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Arguments, String> {
+        Arguments::parse(words.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn arguments_and_mistakes() {
+        let all = parse(&["--config", "/a", "--host", "test1", "--cleanup"]).unwrap();
+        assert_eq!((all.host.as_deref(), all.mode), (Some("test1"), Mode::Cleanup));
+        assert_eq!(Arguments::parse(all.again("--guard")).unwrap(), Arguments { mode: Mode::Guard, ..all });
+        assert_eq!(parse(&[]).unwrap().config, PathBuf::from(CONFIG));
+        assert!(parse(&["--config"]).is_err());
+        assert!(parse(&["--hots", "x"]).is_err());
+    }
+}

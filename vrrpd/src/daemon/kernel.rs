@@ -1,0 +1,97 @@
+//! What stations do to the world, with every failure counted and told, and none of them fatal.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use vrrpd::packet::Discard;
+
+use crate::log::log;
+use crate::net::{AdvertSocket, Announcer, ConnectionReset, Rtnl};
+use crate::record::Record;
+
+use super::counters::Counters;
+use super::vips::Placed;
+
+/// The socket of one interface.
+pub(crate) struct Wire {
+    pub(crate) interface: String,
+    pub(crate) source: Ipv4Addr,
+    pub(crate) socket: AdvertSocket,
+}
+
+pub(crate) struct Kernel {
+    pub(crate) wires: Vec<Wire>,
+    pub(crate) rtnl: Rtnl,
+    pub(crate) announcer: Announcer,
+    /// `None` when this kernel has no sock_diag.
+    pub(crate) resets: Option<ConnectionReset>,
+    pub(crate) record: Record,
+    pub(crate) counters: Counters,
+}
+
+impl Kernel {
+    pub(crate) fn send(&mut self, wire: Option<&str>, message: &[u8], destination: Ipv4Addr) {
+        let Some(wire) = self.wires.iter().find(|it| Some(it.interface.as_str()) == wire) else { return };
+        match wire.socket.send(message, destination) {
+            Ok(()) => self.counters.advert_sent += 1,
+            Err(error) => {
+                self.counters.advert_send_err += 1;
+                if self.counters.advert_send_err.is_power_of_two() {
+                    let times = self.counters.advert_send_err;
+                    log!("warn", "advert-not-sent", "to={destination} error=\"{error}\" times={times}");
+                }
+            }
+        }
+    }
+
+    pub(crate) fn install(&mut self, vip: Placed) {
+        if let Err(error) = self.rtnl.add(vip.index, vip.address, vip.prefix) {
+            self.counters.vip_err += 1;
+            log!("error", "vip-not-added", "vip={} error=\"{error}\"", vip.address);
+        }
+    }
+
+    pub(crate) fn uninstall(&mut self, vip: Placed) {
+        if let Err(error) = self.rtnl.remove(vip.index, vip.address, vip.prefix) {
+            self.counters.vip_err += 1;
+            log!("error", "vip-not-removed", "vip={} error=\"{error}\"", vip.address);
+        }
+    }
+
+    pub(crate) fn announce(&mut self, vip: Placed) {
+        let Some(mac) = vip.mac else { return };
+        match self.announcer.announce(vip.index, mac, vip.address) {
+            Ok(()) => self.counters.garp_sent += 1,
+            Err(error) => {
+                self.counters.garp_err += 1;
+                log!("warn", "not-announced", "vip={} error=\"{error}\"", vip.address);
+            }
+        }
+    }
+
+    pub(crate) fn reset(&mut self, address: Ipv4Addr, budget: Duration) {
+        let Some(resets) = &mut self.resets else { return };
+        match resets.reset(address, budget) {
+            Ok(count) => self.counters.connections_reset += u64::try_from(count).unwrap_or(u64::MAX),
+            Err(error) => {
+                log!("warn", "connections-not-reset", "vip={address} error=\"{error}\"");
+                if resets.refused {
+                    self.resets = None;
+                }
+            }
+        }
+    }
+
+    /// Writes the record of being Active.
+    pub(crate) fn note(&mut self, place: usize, vrid: u8, active: bool) {
+        if let Err(error) = self.record.write(place, vrid, active) {
+            log!("warn", "no-record", "vrid={vrid} error=\"{error}\"");
+        }
+    }
+
+    pub(crate) fn discard(&mut self, reason: Discard, source: Ipv4Addr) {
+        if self.counters.discard(reason) {
+            log!("warn", "advert-discarded", "source={source} reason={}", reason.name());
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The process: one thread that waits, hears, and lets the state machines decide.
+//!
+//! Owns every socket and the clock. Stopped by SIGTERM or SIGINT, which resigns every router first.
+
+mod control;
+mod counters;
+mod feed;
+mod kernel;
+mod station;
+mod status;
+pub(crate) mod vips;
+
+use std::fs;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use configs::Appliance;
+use health::verdict::Verdict;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use vrrpd::fsm::Event;
+use vrrpd::packet::{Advert, Checksum, Discard, Ipv4Packet};
+
+use crate::log::log;
+use crate::net::{Announcer, ConnectionReset, Interface, Monitor, Poller, Rtnl};
+use crate::notify::Notify;
+use crate::realtime;
+use crate::record::{LastAdverts, Lock, Record, boot_time};
+
+use control::Control;
+use counters::Counters;
+use feed::Feed;
+use kernel::{Kernel, Wire};
+use station::{Station, open_wire};
+
+/// Nothing is waited for longer than this: a change that no socket told about is found then.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A guard that removes addresses holds the lock for a moment.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+/// Adverts read from one socket in a row, so that a flood does not keep timers waiting.
+const BATCH: usize = 256;
+/// More than the longest advert and its IPv4 header with options; what is longer is cut, and then refused.
+const PACKET: usize = 2048;
+
+/// Runs until a signal ends it.
+pub(crate) fn run(appliance: &Appliance) -> io::Result<()> {
+    fs::create_dir_all(&appliance.paths.run_dir)?;
+    let _lock = take_lock(appliance)?;
+    let mut daemon = Daemon::new(appliance)?;
+    realtime::request();
+    daemon.start();
+    while !daemon.round()? {}
+    daemon.stop();
+    Ok(())
+}
+
+fn take_lock(appliance: &Appliance) -> io::Result<Lock> {
+    let patience = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Lock::try_take(&appliance.paths.run_dir)? {
+            Some(lock) => return Ok(lock),
+            None if Instant::now() < patience => sleep(Duration::from_millis(2)),
+            None => return Err(io::Error::other("another standfast-vrrpd runs here")),
+        }
+    }
+}
+
+struct Daemon<'a> {
+    appliance: &'a Appliance,
+    stations: Vec<Station>,
+    kernel: Kernel,
+    monitor: Monitor,
+    feed: Feed,
+    verdict: Verdict,
+    control: Control,
+    signals: SignalFd,
+    notify: Notify,
+    watchdog_at: Option<Instant>,
+    /// When to look around even if nobody says that something has changed.
+    survey_at: Instant,
+    /// Of the vrrpd before this one.
+    last_adverts: LastAdverts,
+    poller: Poller,
+    packet: [u8; PACKET],
+}
+
+impl<'a> Daemon<'a> {
+    fn new(appliance: &'a Appliance) -> io::Result<Daemon<'a>> {
+        let now = Instant::now();
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGTERM);
+        signals.add(Signal::SIGINT);
+        signals.thread_block()?;
+        let run_dir = &appliance.paths.run_dir;
+        let last_adverts = LastAdverts::read(run_dir);
+        let listener = health::control::bind(&appliance.paths.vrrpd_socket()).map_err(io::Error::other)?;
+        let notify = Notify::from_env();
+        let stations = appliance.routers.iter().enumerate();
+        Ok(Daemon {
+            appliance,
+            stations: stations.map(|(place, router)| Station::new(place, router, appliance, now)).collect(),
+            kernel: Kernel {
+                wires: Vec::new(),
+                rtnl: Rtnl::open()?,
+                announcer: Announcer::open()?,
+                resets: ConnectionReset::open().ok(),
+                record: Record::create(run_dir)?,
+                counters: Counters::default(),
+            },
+            monitor: Monitor::open()?,
+            feed: Feed::new(appliance.paths.angel_socket(), appliance.angel.grace, now),
+            verdict: Verdict::Restarting,
+            control: Control::new(listener),
+            signals: SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
+            watchdog_at: notify.watchdog.map(|_| now),
+            notify,
+            survey_at: now + LONGEST_WAIT,
+            last_adverts,
+            poller: Poller::default(),
+            packet: [0; PACKET],
+        })
+    }
+
+    /// Takes up what a vrrpd killed a moment ago left, removes what an older one left, and begins.
+    fn start(&mut self) {
+        let interfaces = self.interfaces();
+        let now = Instant::now();
+        for at in 0..self.stations.len() {
+            let link = self.connect(at, &interfaces);
+            let Some(station) = self.stations.get_mut(at) else { return };
+            let present = station.vips.present(&interfaces);
+            let setup = station.router.setup();
+            let down = setup.priority.plus(setup.weight).active_down_interval(setup.interval.duration());
+            let age = self.last_adverts.age(station.config.vrid, boot_time());
+            let resume = link && !present.is_empty() && age.is_some_and(|age| age < down);
+            if !resume {
+                station.remove_strays(&present, &mut self.kernel);
+            }
+            station.handle(now, Event::Link(link), &mut self.kernel);
+            station.handle(now, if resume { Event::Resume } else { Event::Startup }, &mut self.kernel);
+        }
+        self.hear_feed();
+        self.notify.send(&format!("READY=1\nSTATUS={}", self.status_line()));
+        let (host, routers) = (&self.appliance.host.name, self.stations.len());
+        log!("info", "started", "host={host} routers={routers}");
+    }
+
+    /// Waits for something, and does it. True when a signal says to stop.
+    fn round(&mut self) -> io::Result<bool> {
+        self.poller.clear();
+        self.kernel.wires.iter().for_each(|wire| self.poller.watch(wire.socket.fd()));
+        self.control.fds().for_each(|fd| self.poller.watch(fd));
+        self.feed.fd().into_iter().for_each(|fd| self.poller.watch(fd));
+        self.poller.watch(self.monitor.fd());
+        self.poller.watch(self.signals.as_raw_fd());
+        self.poller.wait(self.next_deadline().saturating_duration_since(Instant::now()))?;
+
+        if self.poller.is_ready(self.signals.as_raw_fd()) {
+            return Ok(true);
+        }
+        self.hear_feed();
+        if self.poller.is_ready(self.monitor.fd()) || Instant::now() >= self.survey_at {
+            self.monitor.drain();
+            self.survey();
+        }
+        // The last look before timers: an advert that waits here may be the one that a timer is about to miss.
+        self.hear_adverts();
+        self.fire_deadlines();
+        if self.control.fds().any(|fd| self.poller.is_ready(fd)) {
+            self.answer();
+        }
+        self.pet_watchdog();
+        Ok(false)
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let routers = self.stations.iter().filter_map(|station| station.router.next_deadline());
+        let others = [self.feed.next_deadline(), self.watchdog_at, Some(self.survey_at)];
+        routers.chain(others.into_iter().flatten()).min().unwrap_or(self.survey_at)
+    }
+
+    fn hear_feed(&mut self) {
+        let now = Instant::now();
+        let verdict = self.feed.poll(now);
+        if verdict == self.verdict {
+            return;
+        }
+        log!("info", "verdict", "prev={} next={verdict} cause={}", self.verdict, self.feed.cause());
+        self.verdict = verdict;
+        for station in &mut self.stations {
+            station.handle(now, Event::Verdict(verdict), &mut self.kernel);
+        }
+    }
+
+    fn hear_adverts(&mut self) {
+        for wire in 0..self.kernel.wires.len() {
+            for _ in 0..BATCH {
+                let Some(it) = self.kernel.wires.get(wire) else { return };
+                let bytes = match it.socket.receive(&mut self.packet) {
+                    Ok(Some(bytes)) => bytes,
+                    Ok(None) | Err(_) => break,
+                };
+                hear(bytes, wire, &mut self.stations, &mut self.kernel);
+            }
+        }
+    }
+
+    fn fire_deadlines(&mut self) {
+        for station in &mut self.stations {
+            let now = Instant::now();
+            if station.router.next_deadline().is_some_and(|at| at <= now) {
+                station.handle(now, Event::Deadline, &mut self.kernel);
+            }
+        }
+    }
+
+    fn interfaces(&mut self) -> Vec<Interface> {
+        self.kernel.rtnl.interfaces().unwrap_or_else(|error| {
+            log!("error", "no-interfaces", "error=\"{error}\"");
+            Vec::new()
+        })
+    }
+
+    /// Something about links or addresses has changed, or may have.
+    fn survey(&mut self) {
+        let interfaces = self.interfaces();
+        let now = Instant::now();
+        self.survey_at = now + LONGEST_WAIT;
+        for at in 0..self.stations.len() {
+            let link = self.connect(at, &interfaces);
+            let Some(station) = self.stations.get_mut(at) else { return };
+            let was_active = station.is_active();
+            station.handle(now, Event::Link(link), &mut self.kernel);
+            // A station that has just let go has moved its addresses since they were listed.
+            if station.is_active() == was_active {
+                station.put_right(now, &interfaces, &mut self.kernel);
+            }
+        }
+    }
+
+    /// Sees to it that a station has a socket on its interface. Returns whether it can take part.
+    fn connect(&mut self, at: usize, interfaces: &[Interface]) -> bool {
+        let Some(station) = self.stations.get_mut(at) else { return false };
+        let up = station.look_around(interfaces);
+        let Some(interface) = interfaces.iter().find(|it| Some(&it.name) == station.wire.as_ref()) else {
+            return false;
+        };
+        let source = station.source();
+        let is_open = |wire: &Wire| {
+            wire.interface == interface.name && wire.socket.index == interface.index && wire.source == source
+        };
+        if !self.kernel.wires.iter().any(is_open) {
+            self.kernel.wires.retain(|wire| wire.interface != interface.name);
+            let multicast = self.stations.iter().any(Station::is_multicast);
+            let socket = self.stations.get(at).and_then(|station| open_wire(station, interface, multicast));
+            let Some(socket) = socket else { return false };
+            self.kernel.wires.push(Wire { interface: interface.name.clone(), source, socket });
+        }
+        up
+    }
+
+    fn answer(&mut self) {
+        let (stations, kernel) = (&mut self.stations, &mut self.kernel);
+        let (appliance, verdict, cause) = (self.appliance, self.verdict, self.feed.cause());
+        self.control.poll(|request| match request.split_once(' ') {
+            None if request == "status" => {
+                status::json(appliance, stations, &kernel.counters, verdict, cause)
+            }
+            Some(("failback", name)) => failback(stations, name, kernel),
+            _ => r#"{"error":"unknown request; known: status, failback ROUTER"}"#.to_owned(),
+        });
+    }
+
+    fn pet_watchdog(&mut self) {
+        if let (Some(at), Some(pause)) = (self.watchdog_at, self.notify.watchdog)
+            && Instant::now() >= at
+        {
+            self.notify.send(&format!("WATCHDOG=1\nSTATUS={}", self.status_line()));
+            self.watchdog_at = Some(Instant::now() + pause);
+        }
+    }
+
+    fn status_line(&self) -> String {
+        let states = self.stations.iter().map(|it| format!("{} {}", it.config.name, it.router.word()));
+        states.collect::<Vec<_>>().join(", ")
+    }
+
+    fn stop(&mut self) {
+        self.notify.send("STOPPING=1");
+        let now = Instant::now();
+        for station in &mut self.stations {
+            station.handle(now, Event::Shutdown, &mut self.kernel);
+        }
+        let _ = fs::remove_file(self.appliance.paths.vrrpd_socket());
+        log!("info", "stopped", "host={}", self.appliance.host.name);
+    }
+}
+
+/// One packet from the `wire`-th socket, up to the station it is for.
+fn hear(bytes: &[u8], wire: usize, stations: &mut [Station], kernel: &mut Kernel) {
+    let packet = match Ipv4Packet::parse(bytes) {
+        Ok(packet) => packet,
+        Err(reason) => return kernel.discard(reason, std::net::Ipv4Addr::UNSPECIFIED),
+    };
+    let source = packet.source;
+    if kernel.wires.iter().any(|wire| wire.source == source) {
+        return;
+    }
+    let (advert, checksum) = match Advert::parse(packet.payload, packet.ttl, source, packet.destination) {
+        Ok(parsed) => parsed,
+        Err(reason) => return kernel.discard(reason, source),
+    };
+    kernel.counters.checksum_without_pseudo_header += u64::from(checksum == Checksum::WithoutPseudoHeader);
+    let interface = kernel.wires.get(wire).map(|wire| &wire.interface);
+    let mine = |it: &&mut Station| it.config.vrid == advert.vrid && it.wire.as_ref() == interface;
+    match stations.iter_mut().find(mine) {
+        Some(station) => station.hear(Instant::now(), &advert, source, kernel),
+        None => kernel.discard(Discard::UnknownVrid, source),
+    }
+}
+
+fn failback(stations: &mut [Station], name: &str, kernel: &mut Kernel) -> String {
+    match stations.iter_mut().find(|station| station.config.name == name) {
+        Some(station) => {
+            station.handle(Instant::now(), Event::Takeover, kernel);
+            r#"{"ok":true}"#.to_owned()
+        }
+        None => r#"{"error":"no such router"}"#.to_owned(),
+    }
+}

@@ -1,0 +1,243 @@
+//! One virtual router and its effects: what the state machine answers is carried out here, in its order.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use configs::{Appliance, Transport, VrrpVersion};
+use vrrpd::fsm::{Action, Event, Heard, Router, State};
+use vrrpd::packet::{Advert, Discard, GROUP, MAX_LENGTH, SimpleAuth, Version};
+use vrrpd::priority::Priority;
+
+use crate::log::log;
+use crate::net::{AdvertSocket, Interface};
+
+use super::kernel::Kernel;
+use super::vips::{self, Placed, Vips};
+
+/// How long the resets may hold up the removal of an address that another host waits for.
+const RESET_BUDGET: Duration = Duration::from_millis(10);
+
+pub(crate) struct Station {
+    pub(crate) config: configs::Router,
+    pub(crate) router: Router,
+    pub(crate) vips: Vips,
+    /// Since when it has been in its state.
+    pub(crate) since: Instant,
+    /// Its line in the record.
+    place: usize,
+    version: Version,
+    auth: Option<SimpleAuth>,
+    /// As adverts list them.
+    addresses: Vec<[u8; 4]>,
+    destinations: Vec<Ipv4Addr>,
+    placed: Vec<Placed>,
+    source: Ipv4Addr,
+    /// The name of the interface whose socket it uses.
+    pub(crate) wire: Option<String>,
+    buffer: [u8; MAX_LENGTH],
+    list_warned: bool,
+}
+
+impl Station {
+    pub(crate) fn new(
+        place: usize,
+        config: &configs::Router,
+        appliance: &Appliance,
+        now: Instant,
+    ) -> Station {
+        let vips = Vips::new(config, appliance);
+        let destinations = match &config.transport {
+            Transport::Multicast => vec![GROUP],
+            Transport::Unicast(peers) => peers.iter().filter_map(ipv4).collect(),
+        };
+        Station {
+            router: Router::new(vips::setup(config, appliance), now),
+            since: now,
+            place,
+            version: match config.version {
+                VrrpVersion::V2 => Version::V2,
+                VrrpVersion::V3 => Version::V3,
+            },
+            auth: config.auth_pass.as_deref().map(SimpleAuth::new),
+            addresses: vips.addresses().map(|address| address.octets()).collect(),
+            destinations,
+            placed: Vec::new(),
+            source: Ipv4Addr::UNSPECIFIED,
+            wire: None,
+            buffer: [0; MAX_LENGTH],
+            list_warned: false,
+            vips,
+            config: config.clone(),
+        }
+    }
+
+    pub(crate) fn is_multicast(&self) -> bool {
+        self.config.transport == Transport::Multicast
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        matches!(self.router.state(), State::Active(_))
+    }
+
+    /// Learns where things are on this host. Returns whether adverts could be sent.
+    pub(crate) fn look_around(&mut self, interfaces: &[Interface]) -> bool {
+        self.placed = self.vips.wanted(interfaces);
+        let home = self.vips.home(interfaces);
+        self.wire = home.map(|(interface, _)| interface.name.clone());
+        self.source = home.map_or(Ipv4Addr::UNSPECIFIED, |(_, source)| source);
+        home.is_some_and(|(interface, _)| interface.running)
+    }
+
+    pub(crate) fn source(&self) -> Ipv4Addr {
+        self.source
+    }
+
+    /// Hands an event to the state machine, carries out its actions, and reports a change of state.
+    pub(crate) fn handle(&mut self, now: Instant, event: Event, kernel: &mut Kernel) {
+        let (prev, cause) = (self.router.word(), self.router.cause());
+        for action in self.router.on(now, event) {
+            self.perform(action, kernel);
+        }
+        let next = self.router.word();
+        if prev == next && (cause == self.router.cause() || next != "FAULT") {
+            return;
+        }
+        if prev != next {
+            self.since = now;
+            kernel.counters.become_master += u64::from(next == "MASTER");
+            kernel.counters.release_master += u64::from(prev == "MASTER");
+        }
+        let (name, vrid, priority) = (&self.config.name, self.config.vrid, self.router.priority().0);
+        let cause = self.router.cause().word();
+        log!(
+            "info",
+            "state",
+            "router={name} vrid={vrid} prev={prev} next={next} cause={cause} priority={priority}"
+        );
+    }
+
+    fn perform(&mut self, action: Action, kernel: &mut Kernel) {
+        match action {
+            Action::SendAdvert(priority) => self.send(priority, kernel),
+            Action::InstallVips => {
+                for vip in &self.placed {
+                    kernel.install(*vip);
+                }
+            }
+            Action::RemoveVips => {
+                for vip in &self.placed {
+                    kernel.uninstall(*vip);
+                }
+                kernel.note(self.place, self.config.vrid, false);
+            }
+            Action::Announce => {
+                for vip in &self.placed {
+                    kernel.announce(*vip);
+                }
+            }
+            Action::ResetConnections => {
+                for vip in &self.placed {
+                    kernel.reset(vip.address, RESET_BUDGET);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, priority: Priority, kernel: &mut Kernel) {
+        let advert = Advert {
+            version: self.version,
+            vrid: self.config.vrid,
+            priority,
+            interval: self.router.setup().interval,
+            addresses: &self.addresses,
+            auth: self.auth,
+        };
+        let released = priority == Priority::RELEASE;
+        for destination in &self.destinations {
+            if let Some(message) = advert.emit(self.source, *destination, &mut self.buffer) {
+                kernel.send(self.wire.as_deref(), message, *destination);
+            }
+        }
+        kernel.counters.pri_zero_sent += u64::from(released);
+        if !released {
+            kernel.note(self.place, self.config.vrid, true);
+        }
+    }
+
+    /// The checks that need this router's settings; an advert that passes goes to the state machine.
+    pub(crate) fn hear(&mut self, now: Instant, advert: &Advert<'_>, source: Ipv4Addr, kernel: &mut Kernel) {
+        if !self.is_multicast() && !self.destinations.contains(&source) {
+            return kernel.discard(Discard::UnknownSource, source);
+        }
+        let interval = self.router.setup().interval;
+        if let Err(reason) = advert.check(self.version, interval, self.auth) {
+            return kernel.discard(reason, source);
+        }
+        kernel.counters.advert_rcvd += 1;
+        kernel.counters.pri_zero_rcvd += u64::from(advert.priority == Priority::RELEASE);
+        self.compare_addresses(advert, source, kernel);
+        let source = IpAddr::V4(source);
+        let heard = Heard { priority: advert.priority, interval: advert.interval, source };
+        self.handle(now, Event::Advert(heard), kernel);
+    }
+
+    /// Another list is a mistake to tell about, but refusing the advert would make two masters of it.
+    fn compare_addresses(&mut self, advert: &Advert<'_>, source: Ipv4Addr, kernel: &mut Kernel) {
+        let same = advert.addresses.len() == self.addresses.len()
+            && advert.addresses.iter().all(|address| self.addresses.contains(address));
+        if !same {
+            kernel.counters.discard(Discard::AddressList);
+            if !self.list_warned {
+                let name = &self.config.name;
+                log!("warn", "address-list-differs", "router={name} source={source}");
+            }
+        }
+        self.list_warned = !same;
+    }
+
+    /// After a change on this host: VIPs that a master misses come back, VIPs that nobody should have here go.
+    pub(crate) fn put_right(&mut self, now: Instant, interfaces: &[Interface], kernel: &mut Kernel) {
+        let present = self.vips.present(interfaces);
+        let is_there =
+            |vip: &Placed| present.iter().any(|it| (it.index, it.address) == (vip.index, vip.address));
+        if self.is_active() {
+            if !self
+                .placed
+                .iter()
+                .all(|vip| is_there(vip) || Some(vip.address) == ipv4(&self.router.setup().address))
+            {
+                kernel.counters.vip_lost += 1;
+                log!("warn", "vip-lost", "router={} times={}", self.config.name, kernel.counters.vip_lost);
+                self.handle(now, Event::VipsLost, kernel);
+            }
+        } else {
+            self.remove_strays(&present, kernel);
+        }
+    }
+
+    pub(crate) fn remove_strays(&self, present: &[Placed], kernel: &mut Kernel) {
+        for stray in present {
+            log!("warn", "vip-stray", "router={} vip={}", self.config.name, stray.address);
+            kernel.counters.vip_stray_removed += 1;
+            kernel.uninstall(*stray);
+        }
+    }
+}
+
+pub(crate) fn ipv4(address: &IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(*address),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// Opens the socket on the interface that a station needs.
+pub(crate) fn open_wire(station: &Station, interface: &Interface, multicast: bool) -> Option<AdvertSocket> {
+    match AdvertSocket::open(&interface.name, interface.index, station.source(), multicast) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            log!("error", "no-advert-socket", "interface={} error=\"{error}\"", interface.name);
+            None
+        }
+    }
+}

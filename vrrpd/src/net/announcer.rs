@@ -1,0 +1,55 @@
+//! Sends gratuitous ARP frames.
+
+use std::io;
+use std::mem::size_of;
+use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
+
+use socket2::{Domain, Socket, Type};
+use vrrpd::arp::{self, Form, Mac};
+
+const ETHERTYPE_ARP: u16 = 0x0806;
+
+pub(crate) struct Announcer {
+    socket: Socket,
+}
+
+impl Announcer {
+    /// A packet socket that receives nothing (protocol 0).
+    pub(crate) fn open() -> io::Result<Announcer> {
+        let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
+        socket.set_nonblocking(true)?;
+        Ok(Announcer { socket })
+    }
+
+    /// "`address` is at `mac`", in both forms, on the interface with this index.
+    pub(crate) fn announce(&self, index: u32, mac: Mac, address: Ipv4Addr) -> io::Result<()> {
+        self.send(index, &arp::gratuitous(Form::Request, mac, address))?;
+        self.send(index, &arp::gratuitous(Form::Reply, mac, address))
+    }
+
+    fn send(&self, index: u32, frame: &[u8; arp::FRAME]) -> io::Result<()> {
+        let to = libc::sockaddr_ll {
+            sll_family: u16::try_from(libc::AF_PACKET).unwrap_or_default(),
+            sll_protocol: ETHERTYPE_ARP.to_be(),
+            sll_ifindex: i32::try_from(index).map_err(io::Error::other)?,
+            sll_hatype: 0,
+            sll_pkttype: 0,
+            sll_halen: 6,
+            sll_addr: [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0],
+        };
+        let length = libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).map_err(io::Error::other)?;
+        // SAFETY: both pointers are to live values of the lengths given, and the kernel only reads them.
+        let sent = unsafe {
+            libc::sendto(
+                self.socket.as_raw_fd(),
+                frame.as_ptr().cast(),
+                frame.len(),
+                0,
+                std::ptr::from_ref(&to).cast(),
+                length,
+            )
+        };
+        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,13 @@
+//! The kernel's side of VRRP: raw sockets, addresses, announcements, resets. Decides nothing.
+
+pub(crate) mod advert_socket;
+pub(crate) mod announcer;
+pub(crate) mod diag;
+pub(crate) mod poller;
+pub(crate) mod rtnl;
+
+pub(crate) use advert_socket::AdvertSocket;
+pub(crate) use announcer::Announcer;
+pub(crate) use diag::ConnectionReset;
+pub(crate) use poller::Poller;
+pub(crate) use rtnl::{Interface, Monitor, Rtnl};

@@ -1,0 +1,202 @@
+//! Interfaces and addresses, by rtnetlink.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsRawFd, RawFd};
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
+};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+use vrrpd::arp::Mac;
+
+const GROUP_LINK: u32 = 1;
+const GROUP_IPV4_ADDRESS: u32 = 0x10;
+/// A request that got lost inside the kernel would be a bug there; waiting for ever would be ours.
+const REPLY_TIMEOUT: libc::timeval = libc::timeval { tv_sec: 1, tv_usec: 0 };
+
+/// One network interface and its IPv4 addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Interface {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) mac: Option<Mac>,
+    /// Administratively up, and with a carrier.
+    pub(crate) running: bool,
+    /// Address and prefix length.
+    pub(crate) addresses: Vec<(Ipv4Addr, u8)>,
+}
+
+impl Interface {
+    pub(crate) fn has(&self, address: Ipv4Addr) -> bool {
+        self.addresses.iter().any(|(other, _)| *other == address)
+    }
+}
+
+/// Asks and changes.
+pub(crate) struct Rtnl {
+    socket: Socket,
+    sequence: u32,
+}
+
+impl Rtnl {
+    pub(crate) fn open() -> io::Result<Rtnl> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        let timeout = nix::sys::time::TimeVal::from(REPLY_TIMEOUT);
+        nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::ReceiveTimeout, &timeout)?;
+        Ok(Rtnl { socket, sequence: 0 })
+    }
+
+    /// Every interface, as it is now.
+    pub(crate) fn interfaces(&mut self) -> io::Result<Vec<Interface>> {
+        let mut found = Vec::new();
+        let links = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        self.request(links, NLM_F_DUMP, |answer| {
+            if let RouteNetlinkMessage::NewLink(link) = answer {
+                found.push(interface(link));
+            }
+        })?;
+        let mut question = AddressMessage::default();
+        question.header.family = AddressFamily::Inet;
+        self.request(RouteNetlinkMessage::GetAddress(question), NLM_F_DUMP, |answer| {
+            if let RouteNetlinkMessage::NewAddress(message) = answer
+                && let Some(address) = local(&message)
+                && let Some(to) = found.iter_mut().find(|it| it.index == message.header.index)
+            {
+                to.addresses.push((address, message.header.prefix_len));
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Adds an address; one that is there already is no error.
+    pub(crate) fn add(&mut self, index: u32, address: Ipv4Addr, prefix: u8) -> io::Result<()> {
+        let message = RouteNetlinkMessage::NewAddress(message(index, address, prefix));
+        let done = self.request(message, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, |_| {});
+        unless(done, libc::EEXIST)
+    }
+
+    /// Removes an address; one that is not there is no error.
+    pub(crate) fn remove(&mut self, index: u32, address: Ipv4Addr, prefix: u8) -> io::Result<()> {
+        let message = RouteNetlinkMessage::DelAddress(message(index, address, prefix));
+        let done = self.request(message, NLM_F_ACK, |_| {});
+        unless(done, libc::EADDRNOTAVAIL)
+    }
+
+    /// Sends one request and reads up to its acknowledgement or the end of its dump.
+    fn request(
+        &mut self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+        mut answer: impl FnMut(RouteNetlinkMessage),
+    ) -> io::Result<()> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        header.sequence_number = self.sequence;
+        let mut packet = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
+        packet.finalize();
+        let mut bytes = vec![0; packet.buffer_len()];
+        packet.serialize(&mut bytes);
+        self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
+        loop {
+            let (datagram, _) = self.socket.recv_from_full()?;
+            let mut rest = datagram.as_slice();
+            while !rest.is_empty() {
+                let reply: NetlinkMessage<RouteNetlinkMessage> =
+                    NetlinkMessage::deserialize(rest).map_err(io::Error::other)?;
+                let length = usize::try_from(reply.header.length).map_err(io::Error::other)?;
+                rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+                if reply.header.sequence_number != self.sequence {
+                    continue;
+                }
+                match reply.payload {
+                    NetlinkPayload::InnerMessage(inner) => answer(inner),
+                    NetlinkPayload::Done(_) => return Ok(()),
+                    NetlinkPayload::Error(error) if error.code.is_none() => return Ok(()),
+                    NetlinkPayload::Error(error) => return Err(error.to_io()),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+fn unless(done: io::Result<()>, harmless: i32) -> io::Result<()> {
+    match done {
+        Err(error) if error.raw_os_error() == Some(harmless) => Ok(()),
+        other => other,
+    }
+}
+
+fn interface(link: LinkMessage) -> Interface {
+    let both = LinkFlags::Up | LinkFlags::Running;
+    let mut found = Interface {
+        index: link.header.index,
+        name: String::new(),
+        mac: None,
+        running: link.header.flags.contains(both),
+        addresses: Vec::new(),
+    };
+    for attribute in link.attributes {
+        match attribute {
+            LinkAttribute::IfName(name) => found.name = name,
+            LinkAttribute::Address(bytes) => found.mac = bytes.try_into().ok(),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn local(message: &AddressMessage) -> Option<Ipv4Addr> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
+        _ => None,
+    })
+}
+
+fn message(index: u32, address: Ipv4Addr, prefix: u8) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.prefix_len = prefix;
+    message.header.index = index;
+    message.attributes.push(AddressAttribute::Local(IpAddr::V4(address)));
+    message.attributes.push(AddressAttribute::Address(IpAddr::V4(address)));
+    message
+}
+
+/// Hears of changes. What exactly has changed does not matter: the truth is asked for again.
+pub(crate) struct Monitor {
+    socket: Socket,
+}
+
+impl Monitor {
+    pub(crate) fn open() -> io::Result<Monitor> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind(&SocketAddr::new(0, GROUP_LINK | GROUP_IPV4_ADDRESS))?;
+        socket.set_non_blocking(true)?;
+        Ok(Monitor { socket })
+    }
+
+    /// Reads everything that is waiting. An overrun is a change like any other.
+    pub(crate) fn drain(&self) {
+        let mut buffer = [0_u8; 8192];
+        for _ in 0..64 {
+            match self.socket.recv(&mut buffer.as_mut_slice(), 0) {
+                Ok(_) => {}
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    pub(crate) fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
