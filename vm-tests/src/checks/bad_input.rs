@@ -1,0 +1,224 @@
+//! Bad input on every port: each gives a clear error or a counted drop, and the client beside it sees nothing.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::runner::Runner;
+use super::vrrp;
+use crate::client::probe::{self, runtime};
+use crate::drills::stage::Stage;
+use crate::lab::cluster::BackendKind;
+use crate::lab::host::Host;
+use crate::lab::layout::{Layout, Numbers, Template};
+use crate::lab::net::CLIENT_ADDRESS;
+use crate::lab::netns::Netns;
+use crate::mysql::client::Account;
+use crate::mysql::{Client, Failure};
+
+/// The longest pause that the client beside it may see on a machine with other work.
+const PAUSE: Duration = Duration::from_millis(150);
+
+pub(crate) fn run(runner: &mut Runner) -> Result<()> {
+    let template = Template::new(Layout::SingleVip, Numbers::Standfast, &runner.configs);
+    let stage = runner.stage(template, BackendKind::Sqlite)?;
+    let host = stage.holder(stage.vip())?;
+    let address = stage.host(host).address;
+    let client = stage.cluster.client()?;
+    let server = stage.host(host).netns.clone();
+    let mut beside =
+        |name: &str, act: &dyn Fn() -> Result<()>| runner.check(name, || nothing_else_suffers(&stage, act));
+
+    beside("bad-input/garbage on the clients' port", &|| garbage(&client, (address, 6033).into()));
+    beside("bad-input/garbage on the admin port", &|| garbage(&server, (Ipv4Addr::LOCALHOST, 6032).into()));
+    beside("bad-input/a handshake that stops half way", &|| half_open(&client, (address, 6033).into()));
+    beside("bad-input/a wrong password", &|| wrong_password(&client, address));
+    beside("bad-input/an oversized packet", &|| oversized(&client, (address, 6033).into()));
+    beside("bad-input/a truncated VRRP packet", &|| {
+        vrrp_drop(&stage, host, vec![advert(&stage)?[..6].to_vec()], 255)
+    });
+    beside("bad-input/a VRRP packet with a wrong checksum", &|| {
+        let mut bytes = advert(&stage)?;
+        bytes[6] ^= 0x55;
+        vrrp_drop(&stage, host, vec![bytes], 255)
+    });
+    beside("bad-input/a VRRP packet with TTL 254", &|| vrrp_drop(&stage, host, vec![advert(&stage)?], 254));
+    beside("bad-input/a configuration with an unknown key", &|| {
+        unknown_key(stage.host(host), runner_binaries(&stage))
+    });
+    Ok(())
+}
+
+fn runner_binaries(stage: &Stage) -> &std::path::Path {
+    &stage.cluster.plan.binaries
+}
+
+/// Does it, and asks what the clients saw meanwhile: the VIP stays, no failure, no pause.
+fn nothing_else_suffers(stage: &Stage, act: &dyn Fn() -> Result<()>) -> Result<()> {
+    stage.wait_for_calm()?;
+    let vip = stage.vip();
+    let host = stage.holder(vip)?;
+    let proxy = stage.host(host).proxyd();
+    let start = Instant::now();
+    act()?;
+    std::thread::sleep(Duration::from_millis(500));
+    let failures = stage.failures_since(start);
+    ensure!(failures.refused + failures.errors == 0, "the client beside it saw: {:?}", failures.by_text);
+    let outage = stage.outage_since(start);
+    ensure!(outage < PAUSE, "the client beside it waited {outage:?}");
+    ensure!(stage.cluster.holder(vip) == Some(host), "the VIP moved");
+    ensure!(stage.host(host).proxyd() == proxy, "the proxy was restarted");
+    Ok(())
+}
+
+/// Runs blocking code inside a namespace.
+fn inside<T: Send + 'static>(netns: &Netns, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let netns = netns.clone();
+    let done = std::thread::spawn(move || {
+        netns.enter()?;
+        work()
+    });
+    done.join().unwrap_or_else(|_| bail!("a client thread panicked"))
+}
+
+fn dial(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))
+        .with_context(|| format!("connect {address}"))?;
+    stream.set_read_timeout(Some(Duration::from_secs(12)))?;
+    stream.set_write_timeout(Some(Duration::from_secs(5)))?;
+    Ok(stream)
+}
+
+/// Reads until the other side closes; a reset counts as closed, silence does not.
+fn closes(stream: &mut TcpStream) -> Result<Vec<u8>> {
+    let mut seen = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => return Ok(seen),
+            Ok(count) => seen.extend_from_slice(&chunk[..count]),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Ok(seen),
+            Err(error) => return Err(error).context("the connection stays open"),
+        }
+    }
+}
+
+/// Several kinds of nonsense; each connection must be closed, not kept.
+fn garbage(netns: &Netns, address: SocketAddr) -> Result<()> {
+    inside(netns, move || {
+        let noise: Vec<u8> = (0..2000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let kinds: [&[u8]; 4] = [b"GET / HTTP/1.1\r\n\r\n", &[0; 64], &[0xff; 300], &noise];
+        for bytes in kinds {
+            let mut stream = dial(address)?;
+            // The other side may have closed before all of it was written: that is an answer, too.
+            let _ = stream.write_all(bytes);
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            closes(&mut stream)?;
+        }
+        Ok(())
+    })
+}
+
+/// Half of a login packet, then silence: other clients must not wait for it. The connection may live until a time-out.
+fn half_open(netns: &Netns, address: SocketAddr) -> Result<()> {
+    inside(netns, move || {
+        let mut open = Vec::new();
+        for _ in 0..20 {
+            let mut stream = dial(address)?;
+            stream.write_all(&[0x60, 0, 0, 1, 0x85, 0xa6])?;
+            open.push(stream);
+        }
+        std::thread::sleep(Duration::from_millis(800));
+        Ok(())
+    })
+}
+
+fn wrong_password(netns: &Netns, address: Ipv4Addr) -> Result<()> {
+    let account = Account { password: "not it".into(), ..probe::account(address, 6033) };
+    let failure = inside(netns, move || {
+        let attempt = runtime()?.block_on(Client::connect(&account));
+        Ok(attempt.err())
+    })?;
+    match failure {
+        Some(Failure::Server { code: 1045, message }) if message.contains("load_RW") => Ok(()),
+        other => bail!("wanted error 1045 that names the user, got {other:?}"),
+    }
+}
+
+/// A login packet that announces 16 MB and goes on and on.
+fn oversized(netns: &Netns, address: SocketAddr) -> Result<()> {
+    inside(netns, move || {
+        let mut stream = dial(address)?;
+        stream.write_all(&[0xff, 0xff, 0xff, 1])?;
+        for _ in 0..256 {
+            if stream.write_all(&[0x41; 65_536]).is_err() {
+                break;
+            }
+        }
+        closes(&mut stream).map(drop)
+    })
+}
+
+fn advert(stage: &Stage) -> Result<Vec<u8>> {
+    Ok(vrrp::advert(stage.cluster.plan.template.vrid()?, stage.vip()))
+}
+
+/// Sends it to everybody, several times; the master must stay, and its vrrpd must have counted the drop.
+fn vrrp_drop(stage: &Stage, host: usize, packets: Vec<Vec<u8>>, ttl: u8) -> Result<()> {
+    let client = stage.cluster.client()?;
+    let host = stage.host(host);
+    let before = discards(host)?;
+    let unicast = stage.cluster.hosts.iter().map(|h| h.address).collect();
+    let packets = std::iter::repeat_n(packets, 5).flatten().collect();
+    vrrp::send(&client, packets, ttl, unicast)?;
+    std::thread::sleep(Duration::from_millis(300));
+    let after = discards(host)?;
+    ensure!(
+        after > before,
+        "no drop was counted for adverts from {CLIENT_ADDRESS}: {before} before and after"
+    );
+    Ok(())
+}
+
+/// The sum of all numbers below keys that speak of drops in vrrpd's status.
+fn discards(host: &Host) -> Result<u64> {
+    let text = host.control("vrrpd.sock", "status")?;
+    let status: serde_json::Value =
+        serde_json::from_str(text.trim()).with_context(|| format!("vrrpd says {text}"))?;
+    Ok(count(&status, false))
+}
+
+fn count(value: &serde_json::Value, inside: bool) -> u64 {
+    match value {
+        serde_json::Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| {
+                count(value, inside || ["discard", "drop"].iter().any(|word| key.contains(word)))
+            })
+            .sum(),
+        serde_json::Value::Array(values) => values.iter().map(|value| count(value, inside)).sum(),
+        serde_json::Value::Number(number) if inside => number.as_u64().unwrap_or_default(),
+        _ => 0,
+    }
+}
+
+/// Every daemon refuses it at once, and says which key.
+fn unknown_key(host: &Host, binaries: &std::path::Path) -> Result<()> {
+    let path = host.directory().join("unknown.toml");
+    let text = std::fs::read_to_string(host.config())?;
+    std::fs::write(&path, format!("grase_ms = 7\n{text}"))?;
+    for program in ["standfast-angel", "standfast-vrrpd"] {
+        let output = Command::new(binaries.join(program))
+            .arg("--config")
+            .arg(&path)
+            .args(["--host", &host.name])
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(!output.status.success(), "{program} accepted it");
+        ensure!(said.contains("grase_ms"), "{program} does not name the key: {said}");
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! `standfast-lab test`: what must hold on real kernels with real servers and real clients.
+//!
+//! Each group builds its own lab. `load` runs for a minute with both cores busy, and only when it is asked for by name.
+
+mod article;
+mod bad_input;
+mod chains;
+mod load;
+mod permutations;
+mod runner;
+mod shell;
+mod vrrp;
+
+use anyhow::Result;
+
+use crate::demo::Places;
+use crate::lab::{reaper, teardown};
+use runner::Runner;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// A group (article, chains, permutations, bad-input, load), or part of a check's name. Without it: all but `load`.
+    filter: Option<String>,
+    #[command(flatten)]
+    places: Places,
+}
+
+type Group = fn(&mut Runner) -> Result<()>;
+
+const GROUPS: [(&str, Group); 5] = [
+    ("article", article::run),
+    ("chains", chains::run),
+    ("permutations", permutations::run),
+    ("bad-input", bad_input::run),
+    ("load", load::run),
+];
+
+/// True if nothing failed.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    reaper::start()?;
+    let _guard = teardown::Guard::new(options.places.keep)?;
+    let filter = options.filter.clone();
+    let mut runner = Runner::new(&options.places, filter.clone())?;
+    for (name, group) in GROUPS {
+        let wanted = match &filter {
+            None => name != "load",
+            Some(filter) => filter.split('/').next() == Some(name),
+        };
+        if !wanted {
+            continue;
+        }
+        if let Err(error) = group(&mut runner) {
+            runner.failed(&format!("{name}/set-up"), &error);
+        }
+    }
+    Ok(runner.summary())
+}

@@ -1,0 +1,53 @@
+//! Programs as a person would run them at the client's prompt: inside its namespace, in a directory of their own, for so long.
+
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::lab::netns::Netns;
+
+/// What a program printed.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub stdout: String,
+    pub stderr: String,
+    /// It ended by itself, with status 0.
+    pub success: bool,
+}
+
+/// Fails with the package to install if a program is not there.
+pub(crate) fn require(program: &str, package: &str) -> Result<()> {
+    let found =
+        Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status()?;
+    ensure!(found.success(), "{program} is missing: apt-get install -y {package}");
+    Ok(())
+}
+
+/// Runs a script with bash inside a namespace; whatever still runs at the limit is killed, which is no error.
+pub(crate) fn bash(netns: &Netns, directory: &Path, script: &str, limit: Duration) -> Result<Output> {
+    std::fs::create_dir_all(directory)?;
+    let (out, err) = (directory.join("stdout"), directory.join("stderr"));
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("exec-unit").arg(netns.path()).args(["--", "bash", "-c", script]);
+    command.current_dir(directory).env("TERM", "xterm").env("COLUMNS", "200").env("LINES", "60");
+    command.stdin(Stdio::null()).stdout(File::create(&out)?).stderr(File::create(&err)?).process_group(0);
+    let mut child = command.spawn().context("start bash")?;
+    let start = Instant::now();
+    let mut status = None;
+    while status.is_none() && start.elapsed() < limit {
+        std::thread::sleep(Duration::from_millis(10));
+        status = child.try_wait()?;
+    }
+    if status.is_none() {
+        killpg(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGKILL)?;
+        child.wait()?;
+    }
+    let read = |path: &Path| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    Ok(Output { stdout: read(&out)?, stderr: read(&err)?, success: status.is_some_and(|s| s.success()) })
+}

@@ -1,0 +1,150 @@
+//! Who carries which virtual address, sampled every 5 ms from inside each host's namespace.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use nix::ifaddrs::getifaddrs;
+
+use crate::lab::cluster::Cluster;
+use crate::lab::net::Network;
+use crate::lab::netns::Netns;
+
+const EVERY: Duration = Duration::from_millis(5);
+
+/// The IPv4 addresses inside a namespace; empty if it is gone. Asks on a thread of its own: entering a namespace is for good.
+pub(crate) fn addresses(netns: &Netns) -> BTreeSet<Ipv4Addr> {
+    let netns = netns.clone();
+    let asked = std::thread::spawn(move || netns.enter().map(|()| own_addresses()));
+    asked.join().ok().and_then(Result::ok).unwrap_or_default()
+}
+
+/// Whether something listens on a TCP port of a machine.
+pub(crate) fn listens_on(network: &Network, machine: &str, port: u16) -> bool {
+    let Ok(netns) = network.namespace(machine) else { return false };
+    std::thread::spawn(move || {
+        netns.enter().ok()?;
+        let table = std::fs::read_to_string("/proc/thread-self/net/tcp").ok()?;
+        let listening = |line: &str| {
+            let mut fields = line.split_whitespace().skip(1);
+            let local = fields.next()?.rsplit_once(':')?.1.to_owned();
+            Some(u16::from_str_radix(&local, 16).ok()? == port && fields.nth(1)? == "0A")
+        };
+        Some(table.lines().skip(1).any(|line| listening(line) == Some(true)))
+    })
+    .join()
+    .ok()
+    .flatten()
+    .unwrap_or(false)
+}
+
+fn own_addresses() -> BTreeSet<Ipv4Addr> {
+    let Ok(interfaces) = getifaddrs() else { return BTreeSet::new() };
+    interfaces.filter_map(|i| Some(i.address?.as_sockaddr_in()?.ip())).collect()
+}
+
+/// At one moment: which hosts (by index) carry each VIP, and are on the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Holding {
+    pub at: Instant,
+    /// For each VIP in the order of the layout.
+    pub hosts: Vec<Vec<usize>>,
+}
+
+/// Watches a cluster in the background until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Holders {
+    seen: Arc<Mutex<Vec<Holding>>>,
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Watched {
+    netns: Netns,
+    connected: Arc<AtomicBool>,
+}
+
+impl Holders {
+    pub(crate) fn watch(cluster: &Cluster) -> Result<Self> {
+        let hosts: Vec<Watched> = cluster
+            .hosts
+            .iter()
+            .map(|h| Watched { netns: h.netns.clone(), connected: h.connected() })
+            .collect();
+        let vips = cluster.vips();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (stop, stopped) = mpsc::channel();
+        let list = Arc::clone(&seen);
+        let thread = std::thread::Builder::new().name("holders".into()).spawn(move || {
+            while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
+                let holding = sample(&hosts, &vips);
+                list.lock().unwrap_or_else(PoisonError::into_inner).push(holding);
+            }
+        })?;
+        Ok(Self { seen, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// What was seen since, oldest first.
+    pub(crate) fn since(&self, start: Instant) -> Vec<Holding> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().filter(|h| h.at >= start).cloned().collect()
+    }
+}
+
+impl Drop for Holders {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A watcher that panicked has nothing more to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn sample(hosts: &[Watched], vips: &[Ipv4Addr]) -> Holding {
+    let mut holding = Holding { at: Instant::now(), hosts: vec![Vec::new(); vips.len()] };
+    for (index, host) in hosts.iter().enumerate() {
+        if !host.connected.load(Ordering::Relaxed) || host.netns.enter().is_err() {
+            continue;
+        }
+        let addresses = own_addresses();
+        // It may have lost its power while being asked.
+        if !host.connected.load(Ordering::Relaxed) {
+            continue;
+        }
+        for (vip, list) in vips.iter().zip(&mut holding.hosts) {
+            if addresses.contains(vip) {
+                list.push(index);
+            }
+        }
+    }
+    holding
+}
+
+/// For how long more than one live host carried the same VIP.
+pub(crate) fn two_masters(seen: &[Holding]) -> Duration {
+    let doubled = |h: &Holding| h.hosts.iter().any(|list| list.len() > 1);
+    seen.windows(2).filter(|pair| doubled(&pair[0])).map(|pair| pair[1].at - pair[0].at).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_masters_are_counted_from_sample_to_sample() {
+        let start = Instant::now();
+        let at = |ms, hosts: &[usize]| Holding {
+            at: start + Duration::from_millis(ms),
+            hosts: vec![hosts.to_vec()],
+        };
+        let seen = [at(0, &[0]), at(5, &[0, 1]), at(11, &[0, 1]), at(15, &[1])];
+        assert_eq!(two_masters(&seen), Duration::from_millis(10));
+        assert_eq!(two_masters(&seen[..1]), Duration::ZERO);
+    }
+}

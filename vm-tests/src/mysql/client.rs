@@ -1,0 +1,222 @@
+//! A small MySQL client over a tokio socket: log in, query, ping. It retries nothing and hides nothing.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use super::auth;
+use super::packet::{self, Greeting, Login, MAX_PAYLOAD};
+
+/// How an attempt failed, in the words that the report uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The connection was refused (a reset in answer to the SYN).
+    Refused,
+    /// The connection was reset or closed in the middle.
+    Lost(&'static str),
+    /// No answer in time; set by the caller.
+    TimedOut(&'static str),
+    /// The server answered with an error.
+    Server { code: u16, message: String },
+    /// The server said something that this client cannot read.
+    Protocol(&'static str),
+    /// The network said no.
+    Network(ErrorKind),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Refused => write!(f, "connection refused"),
+            Failure::Lost(phase) => write!(f, "connection lost ({phase})"),
+            Failure::TimedOut(phase) => write!(f, "timed out ({phase})"),
+            Failure::Server { code, message } => write!(f, "error {code}: {message}"),
+            Failure::Protocol(what) => write!(f, "protocol: {what}"),
+            Failure::Network(kind) => write!(f, "network: {kind}"),
+        }
+    }
+}
+
+/// Who logs in, and where to.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    pub address: SocketAddr,
+    pub user: String,
+    pub password: String,
+    pub database: Option<String>,
+}
+
+/// Rows of a text result; empty for an OK.
+pub(crate) type Rows = Vec<Vec<Option<String>>>;
+
+/// A logged-in connection.
+pub(crate) struct Client {
+    stream: BufReader<TcpStream>,
+    sequence: u8,
+    phase: &'static str,
+}
+
+impl Client {
+    /// Opens the connection; nothing is said yet.
+    pub(crate) async fn dial(account: &Account) -> Result<TcpStream, Failure> {
+        let stream = TcpStream::connect(account.address).await.map_err(|error| match error.kind() {
+            ErrorKind::ConnectionRefused => Failure::Refused,
+            ErrorKind::ConnectionReset => Failure::Lost("connect"),
+            other => Failure::Network(other),
+        })?;
+        // Delayed small packets would be measured as the proxy's.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+
+    /// Logs in; `caching_sha2_password` by its fast path only.
+    pub(crate) async fn log_in(stream: TcpStream, account: &Account) -> Result<Self, Failure> {
+        let mut client = Self { stream: BufReader::new(stream), sequence: 0, phase: "greeting" };
+        let greeting = client.read().await?;
+        if greeting.first() == Some(&0xff) {
+            return Err(server_error(&greeting));
+        }
+        let greeting = Greeting::parse(&greeting).ok_or(Failure::Protocol("greeting"))?;
+        client.phase = "login";
+        client.authenticate(account, &greeting).await?;
+        Ok(client)
+    }
+
+    /// Connects and logs in.
+    pub(crate) async fn connect(account: &Account) -> Result<Self, Failure> {
+        Self::log_in(Self::dial(account).await?, account).await
+    }
+
+    async fn authenticate(&mut self, account: &Account, greeting: &Greeting) -> Result<(), Failure> {
+        let plugin = if greeting.plugin == auth::CACHING_SHA2 { auth::CACHING_SHA2 } else { auth::NATIVE };
+        let mut capabilities = packet::LONG_PASSWORD
+            | packet::PROTOCOL_41
+            | packet::TRANSACTIONS
+            | packet::SECURE_CONNECTION
+            | packet::MULTI_RESULTS
+            | packet::PLUGIN_AUTH;
+        if account.database.is_some() {
+            capabilities |= packet::CONNECT_WITH_DB;
+        }
+        let login = Login {
+            capabilities,
+            user: account.user.clone(),
+            answer: auth::answer(plugin, &account.password, &greeting.nonce).unwrap_or_default(),
+            database: account.database.clone(),
+            plugin: plugin.into(),
+        };
+        self.write(&login.encode()).await?;
+        loop {
+            let reply = self.read().await?;
+            match reply.first() {
+                Some(0x00) => return Ok(()),
+                Some(0xff) => return Err(server_error(&reply)),
+                Some(0xfe) => self.switch_plugin(account, &reply).await?,
+                Some(0x01) if reply.get(1) == Some(&3) => {}
+                Some(0x01) => {
+                    return Err(Failure::Protocol("full caching_sha2_password authentication wanted"));
+                }
+                _ => return Err(Failure::Protocol("login reply")),
+            }
+        }
+    }
+
+    async fn switch_plugin(&mut self, account: &Account, request: &[u8]) -> Result<(), Failure> {
+        let mut r = packet::Reader::new(&request[1..]);
+        let plugin = r.zero_terminated().ok_or(Failure::Protocol("auth switch"))?;
+        let nonce = r.rest();
+        let nonce = nonce.strip_suffix(&[0]).unwrap_or(nonce);
+        let plugin = std::str::from_utf8(plugin).map_err(|_| Failure::Protocol("auth switch"))?;
+        let answer =
+            auth::answer(plugin, &account.password, nonce).ok_or(Failure::Protocol("auth plugin"))?;
+        self.write(&answer).await
+    }
+
+    /// COM_QUERY; reads the whole (text) result.
+    pub(crate) async fn query(&mut self, sql: &str) -> Result<Rows, Failure> {
+        self.phase = "query";
+        let mut command = vec![0x03];
+        command.extend_from_slice(sql.as_bytes());
+        self.command(&command).await?;
+        let first = self.read().await?;
+        match first.first() {
+            Some(0x00) => return Ok(Vec::new()),
+            Some(0xff) => return Err(server_error(&first)),
+            Some(0xfb) | None => return Err(Failure::Protocol("query reply")),
+            Some(_) => {}
+        }
+        let columns = packet::Reader::new(&first).lenenc_int().ok_or(Failure::Protocol("column count"))?;
+        for _ in 0..columns {
+            self.read().await?;
+        }
+        self.read().await?;
+        let mut rows = Vec::new();
+        loop {
+            let next = self.read().await?;
+            match next.first() {
+                Some(0xfe) if next.len() < 9 => return Ok(rows),
+                Some(0xff) => return Err(server_error(&next)),
+                _ => rows.push(packet::parse_row(&next).ok_or(Failure::Protocol("row"))?),
+            }
+        }
+    }
+
+    /// COM_PING.
+    pub(crate) async fn ping(&mut self) -> Result<(), Failure> {
+        self.phase = "ping";
+        self.command(&[0x0e]).await?;
+        let reply = self.read().await?;
+        match reply.first() {
+            Some(0x00) => Ok(()),
+            Some(0xff) => Err(server_error(&reply)),
+            _ => Err(Failure::Protocol("ping reply")),
+        }
+    }
+
+    /// COM_QUIT; the answer is the close of the connection, which nobody waits for.
+    pub(crate) async fn quit(mut self) {
+        let _ = self.command(&[0x01]).await;
+    }
+
+    async fn command(&mut self, payload: &[u8]) -> Result<(), Failure> {
+        self.sequence = 0;
+        self.write(payload).await
+    }
+
+    async fn write(&mut self, payload: &[u8]) -> Result<(), Failure> {
+        let mut bytes = packet::header(payload.len(), self.sequence).to_vec();
+        bytes.extend_from_slice(payload);
+        self.sequence = self.sequence.wrapping_add(1);
+        self.stream.write_all(&bytes).await.map_err(|e| self.lost(&e))
+    }
+
+    async fn read(&mut self) -> Result<Vec<u8>, Failure> {
+        let mut header = [0; 4];
+        self.stream.read_exact(&mut header).await.map_err(|e| self.lost(&e))?;
+        let len = u32::from_le_bytes([header[0], header[1], header[2], 0]) as usize;
+        if len >= MAX_PAYLOAD {
+            return Err(Failure::Protocol("packet of 16 MB"));
+        }
+        self.sequence = header[3].wrapping_add(1);
+        let mut payload = vec![0; len];
+        self.stream.read_exact(&mut payload).await.map_err(|e| self.lost(&e))?;
+        Ok(payload)
+    }
+
+    fn lost(&self, error: &std::io::Error) -> Failure {
+        match error.kind() {
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                Failure::Lost(self.phase)
+            }
+            other => Failure::Network(other),
+        }
+    }
+}
+
+fn server_error(payload: &[u8]) -> Failure {
+    let (code, message) = packet::parse_err(payload);
+    Failure::Server { code, message }
+}
