@@ -118,7 +118,8 @@ fn connect(path: &OsString) -> std::io::Result<UnixDatagram> {
         None => SocketAddr::from_pathname(path)?,
     };
     socket.connect_addr(&address)?;
-    socket.set_nonblocking(true)?;
+    // Many listeners are many messages: a busy manager is waited for, a dead one not for long.
+    socket.set_write_timeout(Some(Duration::from_millis(250)))?;
     Ok(socket)
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -37,7 +37,7 @@ impl Rig {
         let dir = std::env::temp_dir().join(format!("standfast-angel-{}-{number}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let (mysql, admin) = (free_address(), free_address());
-        fs::write(dir.join("standfast.toml"), configuration(&dir.join("run"), mysql, admin)).unwrap();
+        fs::write(dir.join("standfast.toml"), configuration(&dir, mysql, admin)).unwrap();
         let this = std::env::current_exe().unwrap();
         let proxyd = dir.join("standfast-proxyd");
         if fs::hard_link(&this, &proxyd).is_err() {
@@ -253,9 +253,35 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn configuration(run_dir: &std::path::Path, mysql: SocketAddr, admin: SocketAddr) -> String {
+fn configuration(dir: &Path, mysql: SocketAddr, admin: SocketAddr) -> String {
+    let (run_dir, data_dir) = (dir.join("run"), dir.join("data"));
     format!(
-        "run_dir = \"{}\"\nmysql_listen = [\"{mysql}\"]\nadmin_listen = [\"{admin}\"]\n",
-        run_dir.display()
+        r#"
+[[hosts]]
+name = "test1"
+address = "127.0.0.1"
+
+[[hosts]]
+name = "test2"
+address = "127.0.0.2"
+
+[[vip]]
+address = "192.0.2.88/24"
+router_id = 51
+
+[angel]
+drain_s = 2
+
+[proxy]
+workers = 2
+mysql_listen = ["{mysql}"]
+admin_listen = ["{admin}"]
+
+[paths]
+run_dir = "{}"
+data_dir = "{}"
+"#,
+        run_dir.display(),
+        data_dir.display()
     )
 }

@@ -277,6 +277,7 @@ fn bad_requests_and_a_second_angel_change_nothing() {
     let second = std::process::Command::new(env!("CARGO_BIN_EXE_standfast-angel"))
         .arg("--config")
         .arg(rig.file("standfast.toml"))
+        .args(["--host", "test1"])
         .output()
         .unwrap();
     assert_eq!(second.status.code(), Some(71));
