@@ -1,0 +1,69 @@
+//! The sections of the file, each key documented where it is read.
+//!
+//! Where a value is wrong its problem is noted and the default stands in, so that the rest of the file is judged too;
+//! nobody ever sees such a [`Settings`], because a file with a problem is no [`crate::File`].
+
+mod daemons;
+mod hosts;
+mod standing;
+mod vip;
+
+use std::net::IpAddr;
+
+use crate::appliance::{Angel, FirstBoot, Paths, Proxy};
+use crate::first_boot;
+use crate::reader::{Located, Section};
+
+pub(crate) use hosts::HostEntry;
+pub(crate) use standing::Standing;
+pub(crate) use vip::VipEntry;
+
+/// The whole file, typed, with the lines that comparisons need.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Settings {
+    pub host: Option<Located<String>>,
+    pub hosts: Vec<HostEntry>,
+    pub vips: Vec<VipEntry>,
+    pub angel: Angel,
+    pub proxy: Proxy,
+    pub paths: Paths,
+    pub first_boot: FirstBoot,
+}
+
+impl Settings {
+    pub(crate) fn read(root: Section<'_>) -> Settings {
+        let hosts = hosts::read(&root);
+        let settings = Settings {
+            // `host`: whose file this is. Only in files that are for one host.
+            host: hosts::owner(&root, &hosts),
+            vips: vip::read(&root, &hosts),
+            angel: daemons::angel(root.section("angel")),
+            proxy: daemons::proxy(root.section("proxy")),
+            paths: daemons::paths(root.section("paths")),
+            first_boot: first_boot::read(&root),
+            hosts,
+        };
+        settings.no_vip_is_a_host(&root);
+        root.finish();
+        settings
+    }
+
+    /// An address owner (RFC 9568 §1.7) would keep its address while its proxy is dead.
+    fn no_vip_is_a_host(&self, root: &Section<'_>) {
+        for (index, vip) in self.vips.iter().enumerate() {
+            for address in &vip.addresses {
+                let owner = self.hosts.iter().find(|host| host.address.value == address.value.0);
+                if let Some(host) = owner {
+                    let text = format!(
+                        "{} is the address of host {}; a virtual address is nobody's own",
+                        address.value.0, host.name.value
+                    );
+                    root.problem(Some(address.line), &format!("vip[{}].address", index + 1), text);
+                }
+            }
+        }
+    }
+}
+
+/// Stands in for an address that is wrong.
+const NOWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);

@@ -1,0 +1,303 @@
+//! `[vrrp]` and `[[vip]]`: the virtual routers. What `[vrrp]` says holds for every VIP that says nothing else.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::hosts::{HostEntry, missing};
+use super::standing::{self, Standing};
+use crate::appliance::{Failback, VrrpVersion};
+use crate::reader::{Located, Section};
+
+/// One `[[vip]]`, with what `[vrrp]` adds to it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct VipEntry {
+    pub line: usize,
+    pub name: String,
+    pub addresses: Vec<Located<(IpAddr, u8)>>,
+    pub router_id: Located<u8>,
+    pub standing: Standing,
+    pub vrrp: Vrrp,
+}
+
+/// What may stand in `[vrrp]` and in a `[[vip]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Vrrp {
+    pub version: VrrpVersion,
+    pub advert: Duration,
+    pub unicast: bool,
+    pub interface: Option<String>,
+    pub auth_pass: Option<String>,
+    pub failback: Failback,
+    pub weight: u8,
+}
+
+/// The same, as far as it is written.
+#[derive(Clone, Default)]
+struct Written {
+    version: Option<Located<VrrpVersion>>,
+    advert_ms: Option<Located<i64>>,
+    unicast: Option<Located<bool>>,
+    interface: Option<Located<String>>,
+    auth_pass: Option<Located<String>>,
+    failback: Option<Located<Failback>>,
+    weight: Option<Located<i64>>,
+}
+
+const FIRST_ROUTER_ID: i64 = 51;
+/// With several VIPs: home after the host has been healthy for so long.
+const SETTLED: Duration = Duration::from_secs(30);
+const MOST_VIPS: usize = 255;
+
+pub(super) fn read(root: &Section<'_>, hosts: &[HostEntry]) -> Vec<VipEntry> {
+    let section = root.section("vrrp");
+    let common = written(&section);
+    section.finish();
+    let sections = root.sections("vip");
+    if sections.len() > MOST_VIPS {
+        root.problem(None, "vip", format!("{} virtual addresses; at most {MOST_VIPS}", sections.len()));
+    }
+    let several = sections.len() > 1;
+    let mut vips: Vec<VipEntry> = Vec::new();
+    for (index, section) in sections.into_iter().take(MOST_VIPS).enumerate() {
+        let vip = one(&section, index, &common, several, hosts);
+        for earlier in &vips {
+            not_twice(&section, &vip, earlier);
+        }
+        section.finish();
+        vips.push(vip);
+    }
+    vips
+}
+
+fn one(
+    section: &Section<'_>,
+    index: usize,
+    common: &Written,
+    several: bool,
+    hosts: &[HostEntry],
+) -> VipEntry {
+    let line = section.line.unwrap_or_default();
+    // `name`: for logs and status; VI_1, VI_2, … by default.
+    let name = section.text("name").map_or_else(|| format!("VI_{}", index + 1), |it| it.value.to_owned());
+    // `address`: the virtual address, or several that move together; "/prefix" is /32 (IPv6: /128) if left out.
+    let addresses = addresses(section);
+    // `router_id`: VRID on the wire; 51, 52, … in the order of the file by default.
+    let derived = FIRST_ROUTER_ID + i64::try_from(index).unwrap_or_default();
+    let router_id = section.integer("router_id", 1..=255, "");
+    if router_id.is_none() && derived > 255 {
+        section.problem(None, "router_id", "missing; only the first 205 VIPs have one derived");
+    }
+    let router_id = router_id.unwrap_or(Located { value: derived, line });
+    let own = written(section);
+    let vrrp = settle(section, own, common, several, &addresses);
+    let standing = standing::read(section, hosts);
+    room_for_weight(section, &standing, vrrp.weight);
+    one_family(section, &addresses, hosts);
+    let router_id = Located { value: u8::try_from(router_id.value).unwrap_or(0), line: router_id.line };
+    VipEntry { line, name, addresses, router_id, standing, vrrp }
+}
+
+/// The keys that `[vrrp]` and `[[vip]]` share.
+fn written(section: &Section<'_>) -> Written {
+    let owned = |it: Located<&str>| Located { value: it.value.to_owned(), line: it.line };
+    Written {
+        // `version`: 3 (RFC 9568) by default, or 2 (RFC 3768).
+        version: section.integer("version", 2..=3, "").map(|it| Located {
+            value: if it.value == 2 { VrrpVersion::V2 } else { VrrpVersion::V3 },
+            line: it.line,
+        }),
+        // `advert_ms`: 100 by default (version 2: 1000). 10 to 40950 in steps of 10, or whole seconds to 255 s in version 2.
+        advert_ms: section.integer("advert_ms", 10..=255_000, "ms"),
+        // `transport`: "unicast" to the other hosts' addresses (default), or "multicast" to 224.0.0.18.
+        unicast: section.choice("transport", &[("unicast", true), ("multicast", false)]),
+        // `interface`: carries VIP and adverts; the one with this host's address by default.
+        interface: interface(section).map(owned),
+        // `auth_pass`: simple password of version 2, 1 to 8 bytes; it travels in the clear.
+        auth_pass: section.text("auth_pass").map(owned),
+        // `failback`: when a VIP goes back to a host that it prefers. "never" (default with one VIP),
+        // "after 30s healthy" (default with several), "at once", or "manual".
+        failback: failback(section),
+        // `weight`: added to the priority while the proxy is live, as keepalived's track_script does; 0 by default.
+        weight: section.integer("weight", 0..=253, ""),
+    }
+}
+
+/// Linux: at most 15 bytes, no blanks, no slash.
+fn interface<'a>(section: &Section<'a>) -> Option<Located<&'a str>> {
+    let name = section.text("interface")?;
+    let fine = (1..=15).contains(&name.value.len())
+        && !name.value.contains(|letter: char| letter == '/' || letter.is_whitespace());
+    if !fine {
+        section.problem(Some(name.line), "interface", format!("{:?} is not an interface's name", name.value));
+    }
+    Some(name)
+}
+
+fn failback(section: &Section<'_>) -> Option<Located<Failback>> {
+    let text = section.text("failback")?;
+    let line = text.line;
+    let value = match text.value {
+        "at once" => Some(Failback::AtOnce),
+        "never" => Some(Failback::Never),
+        "manual" => Some(Failback::Manual),
+        other => after_healthy(other).map(Failback::AfterHealthy),
+    };
+    if value.is_none() {
+        let text = format!(
+            "{:?} is none of \"never\", \"at once\", \"manual\" and \"after 30s healthy\" (1s to 3600s, or in ms)",
+            text.value
+        );
+        section.problem(Some(line), "failback", text);
+    }
+    value.map(|value| Located { value, line })
+}
+
+/// "after 30s healthy", "after 500ms healthy"; up to an hour.
+fn after_healthy(text: &str) -> Option<Duration> {
+    let time = text.strip_prefix("after ")?.strip_suffix(" healthy")?.trim();
+    let ms = match time.strip_suffix("ms") {
+        Some(number) => number.trim().parse::<u64>().ok()?,
+        None => time.strip_suffix('s')?.trim().parse::<u64>().ok()?.checked_mul(1000)?,
+    };
+    (1..=3_600_000).contains(&ms).then(|| Duration::from_millis(ms))
+}
+
+fn addresses(section: &Section<'_>) -> Vec<Located<(IpAddr, u8)>> {
+    let Some(texts) = section.texts("address") else {
+        missing(section, "address");
+        return Vec::new();
+    };
+    if texts.is_empty() {
+        section.problem(None, "address", "is empty; a VIP needs an address");
+    }
+    texts.iter().filter_map(|text| address(section, text)).collect()
+}
+
+fn address(section: &Section<'_>, text: &Located<&str>) -> Option<Located<(IpAddr, u8)>> {
+    let (address, prefix) = match text.value.split_once('/') {
+        Some((address, prefix)) => (address.parse::<IpAddr>().ok(), prefix.parse::<u8>().ok()),
+        None => (text.value.parse().ok(), Some(u8::MAX)),
+    };
+    let longest = if address.is_some_and(|it| it.is_ipv6()) { 128 } else { 32 };
+    let prefix = prefix.map(|prefix| if prefix == u8::MAX { longest } else { prefix });
+    match (address, prefix) {
+        (Some(address), Some(prefix)) if (1..=longest).contains(&prefix) && !special(address) => {
+            Some(Located { value: (address, prefix), line: text.line })
+        }
+        _ => {
+            let wanted = "is not a virtual address; expected \"address\" or \"address/prefix\", prefix 1 to 32 (IPv6: 128)";
+            section.problem(Some(text.line), "address", format!("{:?} {wanted}", text.value));
+            None
+        }
+    }
+}
+
+fn special(address: IpAddr) -> bool {
+    let broadcast = address == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+    address.is_unspecified() || address.is_multicast() || address.is_loopback() || broadcast
+}
+
+/// Own value, else the common one, else the default; and what does not go together.
+fn settle(
+    section: &Section<'_>,
+    own: Written,
+    common: &Written,
+    several: bool,
+    addresses: &[Located<(IpAddr, u8)>],
+) -> Vrrp {
+    let version = own.version.or(common.version.clone()).map_or(VrrpVersion::V3, |it| it.value);
+    let advert = own.advert_ms.or(common.advert_ms.clone());
+    let auth_pass = own.auth_pass.or(common.auth_pass.clone());
+    if let Some(pass) = &auth_pass {
+        check_password(section, pass, version);
+    }
+    if version == VrrpVersion::V2 && addresses.iter().any(|it| it.value.0.is_ipv6()) {
+        section.problem(None, "version", "VRRP version 2 has no IPv6; this VIP needs version 3");
+    }
+    let usual = if several { Failback::AfterHealthy(SETTLED) } else { Failback::Never };
+    let weight = own.weight.or(common.weight.clone()).map_or(0, |it| it.value);
+    Vrrp {
+        version,
+        advert: advert_interval(section, advert, version),
+        unicast: own.unicast.or(common.unicast.clone()).is_none_or(|it| it.value),
+        interface: own.interface.or(common.interface.clone()).map(|it| it.value),
+        auth_pass: auth_pass.map(|it| it.value),
+        failback: own.failback.or(common.failback.clone()).map_or(usual, |it| it.value),
+        weight: u8::try_from(weight).unwrap_or_default(),
+    }
+}
+
+fn check_password(section: &Section<'_>, pass: &Located<String>, version: VrrpVersion) {
+    if version == VrrpVersion::V3 {
+        let text = "contradiction: VRRP version 3 has no authentication; leave it out or set version = 2";
+        section.problem(Some(pass.line), "auth_pass", text);
+    }
+    if !(1..=8).contains(&pass.value.len()) {
+        let text = format!("has {} bytes; expected 1 to 8", pass.value.len());
+        section.problem(Some(pass.line), "auth_pass", text);
+    }
+}
+
+fn advert_interval(section: &Section<'_>, advert: Option<Located<i64>>, version: VrrpVersion) -> Duration {
+    let usual = if version == VrrpVersion::V2 { 1000 } else { 100 };
+    let ms = advert.as_ref().map_or(usual, |it| it.value);
+    let (fits, wanted) = match version {
+        VrrpVersion::V2 => (ms % 1000 == 0, "1000 to 255000 ms in steps of 1000 in version 2"),
+        VrrpVersion::V3 => (ms % 10 == 0 && ms <= 40_950, "10 to 40950 ms in steps of 10 in version 3"),
+    };
+    if !fits {
+        let text = format!("{ms} is out of range; expected {wanted}");
+        section.problem(advert.map(|it| it.line), "advert_ms", text);
+    }
+    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+}
+
+/// RFC 9568 §5.2.4: priority and weight together stay below the address owner's 255.
+fn room_for_weight(section: &Section<'_>, standing: &Standing, weight: u8) {
+    let highest = match standing {
+        Standing::Everyone(priorities) => priorities.values().max_by_key(|it| it.value),
+        Standing::Own { priority, .. } => Some(priority),
+    };
+    if let Some(highest) = highest.filter(|it| it.value.checked_add(weight).is_none_or(|sum| sum > 254)) {
+        let text = format!("priority {} and weight {weight} are more than 254 together", highest.value);
+        section.problem(Some(highest.line), "weight", text);
+    }
+}
+
+/// A virtual router is of one address family (RFC 9568 §1.2), and its adverts come from the hosts' addresses.
+fn one_family(section: &Section<'_>, addresses: &[Located<(IpAddr, u8)>], hosts: &[HostEntry]) {
+    let Some(first) = addresses.first().map(|it| it.value.0) else {
+        return;
+    };
+    for other in addresses {
+        if other.value.0.is_ipv4() != first.is_ipv4() {
+            section.problem(Some(other.line), "address", "IPv4 and IPv6 addresses need a VIP each");
+        }
+    }
+    let stranger = hosts.iter().find(|host| host.address.value.is_ipv4() != first.is_ipv4());
+    if let Some(host) = stranger.filter(|host| !host.address.value.is_unspecified()) {
+        let text = format!("{first} and host {}'s address are of different families", host.name.value);
+        section.problem(addresses.first().map(|it| it.line), "address", text);
+    }
+}
+
+fn not_twice(section: &Section<'_>, vip: &VipEntry, earlier: &VipEntry) {
+    if vip.name == earlier.name {
+        section.problem(None, "name", format!("{:?} is already the VIP on line {}", vip.name, earlier.line));
+    }
+    for address in &vip.addresses {
+        if earlier.addresses.iter().any(|it| it.value.0 == address.value.0) {
+            let text = format!("{} is already the VIP on line {}", address.value.0, earlier.line);
+            section.problem(Some(address.line), "address", text);
+        }
+    }
+    let family = |vip: &VipEntry| vip.addresses.first().map(|it| it.value.0.is_ipv4());
+    let one_link = vip.vrrp.interface == earlier.vrrp.interface && family(vip) == family(earlier);
+    if one_link && vip.router_id.value == earlier.router_id.value {
+        let text = format!(
+            "router id {} is already that of the VIP on line {}, on the same link",
+            vip.router_id.value, earlier.line
+        );
+        section.problem(Some(vip.router_id.line), "router_id", text);
+    }
+}

@@ -1,0 +1,98 @@
+//! The admin tables that a file may fill at first boot: columns, kinds, keys. Data only; names are ProxySQL's.
+
+/// What a cell holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Both ends included.
+    Integer(i64, i64),
+    Text,
+    OneOf(&'static [&'static str]),
+}
+
+pub(crate) struct Column {
+    pub name: &'static str,
+    pub kind: Kind,
+}
+
+pub(crate) struct Table {
+    pub name: &'static str,
+    pub columns: &'static [Column],
+    /// Columns that have neither default nor NULL.
+    pub required: &'static [&'static str],
+    /// Primary key, each with the default that an absent cell has; a table numbers rows itself if there is none.
+    pub key: &'static [(&'static str, Option<&'static str>)],
+}
+
+use Kind::{OneOf, Text};
+
+const FLAG: Kind = Kind::Integer(0, 1);
+const PORT: Kind = Kind::Integer(0, 65_535);
+const ANY: Kind = Kind::Integer(0, i32::MAX as i64);
+
+const fn c(name: &'static str, kind: Kind) -> Column {
+    Column { name, kind }
+}
+
+const STATUS: &[&str] = &["ONLINE", "SHUNNED", "OFFLINE_SOFT", "OFFLINE_HARD"];
+const CHECKS: &[&str] = &[
+    "read_only",
+    "innodb_read_only",
+    "super_read_only",
+    "read_only|innodb_read_only",
+    "read_only&innodb_read_only",
+];
+
+#[rustfmt::skip]
+pub(crate) const TABLES: &[Table] = &[
+    Table {
+        name: "mysql_servers",
+        columns: &[
+            c("hostgroup_id", ANY), c("hostname", Text), c("port", PORT), c("gtid_port", PORT),
+            c("status", OneOf(STATUS)),
+            // ProxySQL allows 10000000; larger ones are clamped when they are loaded to runtime.
+            c("weight", ANY),
+            c("compression", FLAG), c("max_connections", ANY),
+            c("max_replication_lag", Kind::Integer(0, 126_144_000)), c("use_ssl", FLAG), c("max_latency_ms", ANY),
+            c("comment", Text),
+        ],
+        required: &["hostname"],
+        key: &[("hostgroup_id", Some("0")), ("hostname", None), ("port", Some("3306"))],
+    },
+    Table {
+        name: "mysql_users",
+        columns: &[
+            c("username", Text), c("password", Text), c("active", FLAG), c("use_ssl", FLAG),
+            c("default_hostgroup", ANY), c("default_schema", Text), c("schema_locked", FLAG),
+            c("transaction_persistent", FLAG), c("fast_forward", FLAG), c("backend", FLAG), c("frontend", FLAG),
+            c("max_connections", ANY), c("attributes", Text), c("comment", Text),
+        ],
+        required: &["username"],
+        key: &[("username", None), ("backend", Some("1"))],
+    },
+    Table {
+        name: "mysql_query_rules",
+        columns: &[
+            c("rule_id", ANY), c("active", FLAG), c("username", Text), c("schemaname", Text), c("flagIN", ANY),
+            c("client_addr", Text), c("proxy_addr", Text), c("proxy_port", PORT), c("digest", Text),
+            c("match_digest", Text), c("match_pattern", Text), c("negate_match_pattern", FLAG),
+            c("re_modifiers", Text), c("flagOUT", ANY), c("replace_pattern", Text),
+            c("destination_hostgroup", ANY), c("cache_ttl", ANY), c("cache_empty_result", FLAG),
+            c("cache_timeout", ANY), c("reconnect", FLAG), c("timeout", ANY), c("retries", Kind::Integer(0, 1000)),
+            c("delay", ANY), c("next_query_flagIN", ANY), c("mirror_flagOUT", ANY), c("mirror_hostgroup", ANY),
+            c("error_msg", Text), c("OK_msg", Text), c("sticky_conn", FLAG), c("multiplex", Kind::Integer(0, 2)),
+            c("gtid_from_hostgroup", ANY), c("log", FLAG), c("apply", FLAG), c("attributes", Text),
+            c("comment", Text),
+        ],
+        required: &[],
+        key: &[("rule_id", None)],
+    },
+    Table {
+        name: "mysql_replication_hostgroups",
+        columns: &[
+            c("writer_hostgroup", ANY), c("reader_hostgroup", ANY), c("check_type", OneOf(CHECKS)),
+            c("comment", Text),
+        ],
+        required: &["writer_hostgroup", "reader_hostgroup"],
+        key: &[("writer_hostgroup", None)],
+    },
+];
