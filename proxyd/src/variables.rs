@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::runtime::Settings;
+
 /// Names are ProxySQL's without `mysql-`; defaults are ProxySQL's unless a line says why not.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variables {
@@ -84,5 +86,66 @@ impl Default for Variables {
             monitor_history: ms(7_200_000),
             monitor_writer_is_also_reader: true,
         }
+    }
+}
+
+impl Variables {
+    /// The typed form of validated settings.
+    pub fn from_settings(settings: &Settings) -> Variables {
+        let text = |name: &str| settings.text(&format!("mysql-{name}")).to_owned();
+        let number = |name: &str| settings.number(&format!("mysql-{name}"));
+        let flag = |name: &str| settings.flag(&format!("mysql-{name}"));
+        let count = |name: &str| u32::try_from(number(name)).unwrap_or(u32::MAX);
+        let size = |name: &str| usize::try_from(number(name)).unwrap_or(usize::MAX);
+        let ms = |name: &str| Duration::from_millis(number(name));
+        let secs = |name: &str| Duration::from_secs(number(name));
+        Variables {
+            max_connections: count("max_connections"),
+            default_schema: text("default_schema"),
+            server_version: text("server_version"),
+            max_allowed_packet: size("max_allowed_packet"),
+            connect_timeout_client: ms("connect_timeout_client"),
+            connect_timeout_server: ms("connect_timeout_server"),
+            connect_timeout_server_max: ms("connect_timeout_server_max"),
+            connect_retries_on_failure: count("connect_retries_on_failure"),
+            query_retries_on_failure: count("query_retries_on_failure"),
+            default_query_timeout: ms("default_query_timeout"),
+            wait_timeout: ms("wait_timeout"),
+            long_query_time: ms("long_query_time"),
+            multiplexing: flag("multiplexing"),
+            free_connections_pct: count("free_connections_pct"),
+            connection_max_age: ms("connection_max_age_ms"),
+            ping_interval_server: ms("ping_interval_server_msec"),
+            have_ssl: flag("have_ssl"),
+            ssl_p2s_ca: text("ssl_p2s_ca"),
+            default_authentication_plugin: text("default_authentication_plugin"),
+            shun_on_failures: count("shun_on_failures"),
+            shun_recovery_time: secs("shun_recovery_time_sec"),
+            init_connect: text("init_connect"),
+            monitor_enabled: flag("monitor_enabled"),
+            monitor_username: text("monitor_username"),
+            monitor_password: text("monitor_password"),
+            monitor_connect_interval: ms("monitor_connect_interval"),
+            monitor_connect_timeout: ms("monitor_connect_timeout"),
+            monitor_ping_interval: ms("monitor_ping_interval"),
+            monitor_ping_timeout: ms("monitor_ping_timeout"),
+            monitor_ping_max_failures: count("monitor_ping_max_failures"),
+            monitor_read_only_interval: ms("monitor_read_only_interval"),
+            monitor_read_only_timeout: ms("monitor_read_only_timeout"),
+            monitor_read_only_max_timeout_count: count("monitor_read_only_max_timeout_count"),
+            monitor_history: ms("monitor_history"),
+            monitor_writer_is_also_reader: flag("monitor_writer_is_also_reader"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Variables;
+    use crate::runtime::Settings;
+
+    #[test]
+    fn the_catalogue_has_the_same_defaults() {
+        assert_eq!(Variables::from_settings(&Settings::default()), Variables::default());
     }
 }

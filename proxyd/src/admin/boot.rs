@@ -1,0 +1,117 @@
+//! Start: from an empty or a filled database to a published runtime, as fast as it goes and whatever the disk says.
+
+use std::path::Path;
+
+use configs::Appliance;
+
+use super::credentials::generated_password;
+use super::load::{OnBadRow, merge_config};
+use super::service::{Admin, ReadConfig};
+use super::store::{Module, Store, copy_error};
+use crate::runtime::{Settings, SharedRuntime};
+
+/// The file in the data directory.
+const DATABASE: &str = "standfast.db";
+/// Beside it, mode 0600: the password of `admin`, unless the configuration gives `admin_credentials`.
+const PASSWORD_FILE: &str = "admin-password";
+
+impl Admin {
+    /// Opens the database and brings the configuration to runtime: on the first boot from the configuration file, later
+    /// from disk. What cannot be read is logged and left out. An error means that not even memory could be opened.
+    pub fn boot(
+        appliance: &Appliance,
+        runtime: SharedRuntime,
+        read_config: ReadConfig,
+    ) -> Result<Admin, String> {
+        let data_dir = &appliance.paths.data_dir;
+        let mut store = Store::open(&data_dir.join(DATABASE)).map_err(copy_error)?;
+        store.add_missing_variables(&Settings::default())?;
+        let first_boot = store.is_first_boot();
+        for module in Module::ALL {
+            fill_memory(&mut store, module, appliance, first_boot);
+        }
+        ensure_admin_login(&mut store, data_dir)?;
+        if first_boot && let Err(reason) = store.save_all_to_disk() {
+            tracing::error!(reason, "the first configuration could not be saved");
+        }
+        state_own_facts(&mut store, appliance)?;
+        let admin = Admin::new(store, runtime, read_config);
+        for module in Module::ALL {
+            admin.load_at_start(module);
+        }
+        Ok(admin)
+    }
+
+    /// A module that cannot be loaded at all leaves the others alone.
+    fn load_at_start(&self, module: Module) {
+        match self.load_to_runtime(module, OnBadRow::Skip) {
+            Ok((_, warnings)) => {
+                for warning in warnings {
+                    tracing::warn!(module = module.words(), "{warning}");
+                }
+            }
+            Err(reason) => tracing::error!(module = module.words(), reason, "not loaded to runtime"),
+        }
+    }
+}
+
+/// Fills one module of memory from disk; on the first boot, or when disk cannot be read, from the configuration file.
+fn fill_memory(store: &mut Store, module: Module, appliance: &Appliance, first_boot: bool) {
+    if !first_boot {
+        match store.load_from_disk(module) {
+            Ok(_) => return forget_unknown_variables(store, module),
+            Err(reason) => tracing::error!(
+                module = module.words(),
+                reason,
+                "not read from disk; the rows of the configuration file are used instead"
+            ),
+        }
+    }
+    if let Err(reason) = merge_config(store, module, &appliance.first_boot) {
+        tracing::error!(module = module.words(), reason, "the configuration file's rows are not usable");
+    }
+}
+
+/// Variables of another version would have every later LOAD refused; and a table read from disk may lack new ones.
+fn forget_unknown_variables(store: &mut Store, module: Module) {
+    let Some(prefix) = module.prefix() else { return };
+    for (name, _) in store.variables().unwrap_or_default() {
+        if name.starts_with(prefix) && !Settings::is_known(&name) {
+            tracing::warn!(name, "unknown variable on disk, left out");
+            if let Err(reason) = store.forget_variable(&name) {
+                tracing::warn!(name, reason, "it could not be left out");
+            }
+        }
+    }
+    if let Err(reason) = store.add_missing_variables(&Settings::default()) {
+        tracing::error!(reason, "defaults could not be filled in");
+    }
+}
+
+/// Without configured credentials: `admin` with the generated password. If that cannot be kept either, nobody logs in
+/// to the admin interface, and clients are served all the same.
+fn ensure_admin_login(store: &mut Store, data_dir: &Path) -> Result<(), String> {
+    let variables = store.variables()?;
+    if variables.iter().any(|(name, value)| name == "admin-admin_credentials" && !value.is_empty()) {
+        return Ok(());
+    }
+    let file = data_dir.join(PASSWORD_FILE);
+    match generated_password(&file) {
+        Ok(password) => store.set_variable("admin-admin_credentials", &format!("admin:{password}")),
+        Err(error) => {
+            tracing::error!(file = %file.display(), %error, "no admin password could be made: nobody can log in to the admin interface");
+            Ok(())
+        }
+    }
+}
+
+/// What the configuration file decides and the variables only show.
+fn state_own_facts(store: &mut Store, appliance: &Appliance) -> Result<(), String> {
+    let list = |addresses: &[std::net::SocketAddr]| {
+        addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(";")
+    };
+    store.set_variable("mysql-threads", &appliance.proxy.workers.to_string())?;
+    store.set_variable("mysql-interfaces", &list(&appliance.proxy.mysql_listen))?;
+    store.set_variable("admin-mysql_ifaces", &list(&appliance.proxy.admin_listen))?;
+    store.set_variable("admin-version", env!("CARGO_PKG_VERSION"))
+}

@@ -1,0 +1,24 @@
+//! The admin interface: ProxySQL's words over MySQL's protocol, on SQLite tables.
+//!
+//! It reads and writes rows, moves them between memory, disk and runtime, and answers `standfast status`. It runs on the
+//! control thread; nothing here is on the way of a client's query.
+
+mod boot;
+mod credentials;
+mod facts;
+mod lexer;
+mod load;
+mod server;
+mod service;
+mod show;
+mod statement;
+mod status;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+pub use server::serve;
+pub use service::Admin;
+pub use status::serve_status;
+pub use store::{Check, CheckLog};

@@ -1,0 +1,277 @@
+//! [`Admin`]: takes one statement after another, does it, gives the answer. Knows no sockets.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use super::credentials::{Login, find_login};
+use super::facts;
+use super::lexer::split;
+use super::statement::{Refusal, Statement, parse};
+use super::store::{CheckLog, ResultSet, Rights, SqlOutcome, StatsInput, Store, TableRef};
+use crate::runtime::{SharedRuntime, collect_processlist, collect_stats, kill, normalise};
+use crate::stats::{ServerKey, ServerStats};
+
+/// Reads the configuration file anew, for `LOAD … FROM CONFIG`.
+pub type ReadConfig = Box<dyn Fn() -> Result<configs::FirstBoot, String>>;
+
+/// The admin interface of this process.
+pub struct Admin {
+    pub(super) store: RefCell<Store>,
+    pub(super) runtime: SharedRuntime,
+    pub(super) read_config: ReadConfig,
+    /// What reading `stats_mysql_connection_pool_reset` counted away.
+    baseline: RefCell<HashMap<ServerKey, ServerStats>>,
+    next_session: Cell<u32>,
+}
+
+/// What the admin interface remembers of one connection.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    pub id: u32,
+    pub user: String,
+    /// `USE` chose it; empty is `main`.
+    pub schema: String,
+    pub stats_only: bool,
+    /// Of the last statement, for `SHOW WARNINGS`.
+    pub warnings: Vec<String>,
+}
+
+impl Session {
+    /// `USE` and COM_INIT_DB. It decides what `SHOW TABLES` lists and `DATABASE()` says; names are looked up as always.
+    pub fn choose_schema(&mut self, schema: &str) -> Result<(), AdminError> {
+        if !matches!(schema, "main" | "disk" | "stats" | "monitor") {
+            let text = format!(
+                "Standfast Admin Error: unknown schema '{schema}': main, disk, stats and monitor are"
+            );
+            return Err(AdminError { code: 1049, state: "42000", text });
+        }
+        schema.clone_into(&mut self.schema);
+        Ok(())
+    }
+
+    /// COM_RESET_CONNECTION: as after the login.
+    pub fn reset(&mut self) {
+        self.schema.clear();
+        self.warnings.clear();
+    }
+}
+
+/// The outcome of one statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Ok { affected: u64, warnings: u16 },
+    Rows(ResultSet),
+}
+
+/// An error as the client gets it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct AdminError {
+    pub code: u16,
+    pub state: &'static str,
+    pub text: String,
+}
+
+impl AdminError {
+    pub fn syntax(text: &str) -> AdminError {
+        AdminError { code: 1064, state: "42000", text: format!("Standfast Admin Error: {text}") }
+    }
+    pub fn failed(text: &str) -> AdminError {
+        AdminError { code: 1105, state: "HY000", text: format!("Standfast Admin Error: {text}") }
+    }
+}
+
+impl From<String> for AdminError {
+    fn from(text: String) -> AdminError {
+        if text.contains("syntax error") { AdminError::syntax(&text) } else { AdminError::failed(&text) }
+    }
+}
+
+impl From<Refusal> for AdminError {
+    fn from(refusal: Refusal) -> AdminError {
+        match refusal {
+            Refusal::Syntax(text) => AdminError::syntax(&text),
+            Refusal::NotOffered(text) => AdminError::failed(&text),
+        }
+    }
+}
+
+impl Admin {
+    pub(super) fn new(store: Store, runtime: SharedRuntime, read_config: ReadConfig) -> Admin {
+        Admin {
+            store: RefCell::new(store),
+            runtime,
+            read_config,
+            baseline: RefCell::default(),
+            next_session: Cell::new(1),
+        }
+    }
+
+    /// The password and rights of an admin login, by `admin_credentials` and `stats_credentials` at runtime.
+    pub fn find_login(&self, user: &str) -> Option<Login> {
+        find_login(self.runtime.borrow().settings(), user)
+    }
+
+    /// A session for a client that logged in.
+    pub fn open_session(&self, id: u32, user: &str, rights: Rights) -> Session {
+        Session { id, user: user.to_owned(), stats_only: rights.stats_only, ..Session::default() }
+    }
+
+    /// The number of the next connection.
+    pub fn next_session_id(&self) -> u32 {
+        let id = self.next_session.get();
+        self.next_session.set(id.wrapping_add(1).max(1));
+        id
+    }
+
+    /// The statements of one COM_QUERY.
+    pub fn split(&self, text: &str) -> Vec<String> {
+        split(text)
+    }
+
+    /// Does one statement.
+    pub async fn execute(&self, session: &mut Session, sql: &str) -> Result<Answer, AdminError> {
+        let statement = parse(sql, &session.schema)?;
+        if statement == Statement::ShowWarnings {
+            return Ok(warnings_table(&session.warnings));
+        }
+        session.warnings.clear();
+        match statement {
+            Statement::Sql(sql) => self.run_sql(session, &sql).await,
+            Statement::SelectVariables(list) => self.select_variables(&list),
+            Statement::Use(schema) => session.choose_schema(&schema).map(|()| done(0)),
+            Statement::Nothing | Statement::FlushLogs | Statement::ShowWarnings => Ok(done(0)),
+            Statement::Kill { .. } | Statement::Set(_) | Statement::Move(..) | Statement::ReadOnly(_)
+                if session.stats_only =>
+            {
+                Err(AdminError::failed("this login may not change anything"))
+            }
+            Statement::ReadOnly(on) => self.set_read_only(on),
+            Statement::Kill { session: id, query_only } => self.kill(id, query_only).await,
+            Statement::Set(list) => self.set_variables(&list),
+            Statement::Move(module, direction) => {
+                let (moved, warnings) = self.move_rows(module, direction)?;
+                let count = u16::try_from(warnings.len()).unwrap_or(u16::MAX);
+                session.warnings = warnings;
+                Ok(Answer::Ok { affected: moved as u64, warnings: count })
+            }
+        }
+    }
+
+    /// Adds a row to the monitors' log tables.
+    pub fn record_check(&self, log: &CheckLog) {
+        let history = self.runtime.borrow().variables().monitor_history;
+        if let Err(error) = self.store.borrow_mut().record_check(log, history) {
+            tracing::warn!(%error, "a monitor's check could not be recorded");
+        }
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        self.runtime.borrow().settings().flag("admin-read_only")
+    }
+
+    async fn run_sql(&self, session: &Session, sql: &str) -> Result<Answer, AdminError> {
+        let rights = Rights { stats_only: session.stats_only, read_only: self.is_read_only() };
+        let reads = self.store.borrow_mut().tables_read(sql, rights)?;
+        self.fill(&reads).await?;
+        let mut store = self.store.borrow_mut();
+        store.set_facts(facts::of(session));
+        match store.run(sql, rights)? {
+            SqlOutcome::Rows(rows) => Ok(Answer::Rows(rows)),
+            SqlOutcome::Changed(count) => Ok(done(count)),
+        }
+    }
+
+    /// Brings the tables that are filled on demand up to date, those of them that are about to be read.
+    async fn fill(&self, reads: &[TableRef]) -> Result<(), AdminError> {
+        if reads.iter().any(|read| read.table == "runtime_mysql_servers") {
+            self.store.borrow_mut().write_runtime_servers(self.runtime.borrow().members())?;
+        }
+        let wanted: Vec<&str> =
+            reads.iter().filter(|read| read.schema == "stats").map(|read| read.table.as_str()).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let workers = self.runtime.borrow().workers().to_vec();
+        let processes = match wanted.contains(&"stats_mysql_processlist") {
+            true => collect_processlist(&workers).await,
+            false => Vec::new(),
+        };
+        let counters = collect_stats(&workers).await;
+        let runtime = self.runtime.borrow();
+        let mut baseline = self.baseline.borrow_mut();
+        for table in &wanted {
+            let input = StatsInput {
+                runtime: &runtime,
+                workers: &counters,
+                processes: &processes,
+                baseline: &baseline,
+            };
+            self.store.borrow_mut().fill_stats(table, &input)?;
+        }
+        if wanted.contains(&"stats_mysql_connection_pool_reset") {
+            *baseline = counters.servers;
+        }
+        Ok(())
+    }
+
+    fn set_variables(&self, list: &[(String, String)]) -> Result<Answer, AdminError> {
+        if self.is_read_only() {
+            return Err(AdminError::failed(
+                "the admin interface is read-only (PROXYSQL READWRITE ends that)",
+            ));
+        }
+        // All names and values first: a list is set whole or not at all.
+        let checked =
+            list.iter().map(|(name, value)| normalise(name, value)).collect::<Result<Vec<_>, _>>()?;
+        for (entry, value) in &checked {
+            self.store.borrow_mut().set_variable(entry.name, value)?;
+        }
+        Ok(done(checked.len()))
+    }
+
+    fn set_read_only(&self, on: bool) -> Result<Answer, AdminError> {
+        let mut settings = self.runtime.borrow().settings().clone();
+        settings.set("admin-read_only", if on { "true" } else { "false" });
+        self.store.borrow_mut().write_runtime_variables(&settings)?;
+        self.runtime.borrow_mut().load_settings(settings);
+        Ok(done(0))
+    }
+
+    fn select_variables(&self, list: &[(String, String)]) -> Result<Answer, AdminError> {
+        let runtime = self.runtime.borrow();
+        let mut columns = Vec::with_capacity(list.len());
+        let mut row = Vec::with_capacity(list.len());
+        for (label, name) in list {
+            let Some(value) = facts::variable(name, runtime.settings()) else {
+                let text = format!("Standfast Admin Error: unknown system variable '{name}'");
+                return Err(AdminError { code: 1193, state: "HY000", text });
+            };
+            columns.push(label.clone());
+            row.push(Some(value));
+        }
+        Ok(Answer::Rows(ResultSet { columns, rows: vec![row] }))
+    }
+
+    async fn kill(&self, id: u32, query_only: bool) -> Result<Answer, AdminError> {
+        let workers = self.runtime.borrow().workers().to_vec();
+        if kill(&workers, id, query_only, None).await {
+            Ok(done(1))
+        } else {
+            let text = format!("Standfast Admin Error: there is no session {id}");
+            Err(AdminError { code: 1094, state: "HY000", text })
+        }
+    }
+}
+
+fn done(affected: usize) -> Answer {
+    Answer::Ok { affected: affected as u64, warnings: 0 }
+}
+
+fn warnings_table(warnings: &[String]) -> Answer {
+    let row = |text: &String| vec![Some("Warning".to_owned()), Some("1105".to_owned()), Some(text.clone())];
+    Answer::Rows(ResultSet {
+        columns: ["Level", "Code", "Message"].map(str::to_owned).to_vec(),
+        rows: warnings.iter().map(row).collect(),
+    })
+}

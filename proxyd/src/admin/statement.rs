@@ -1,0 +1,306 @@
+//! The grammar of admin statements: one statement in, what to do out. Pure: no rows, no rights, no I/O.
+//!
+//! What is not an admin command is SQL and goes to SQLite. Commands that only look at tables become SQL here.
+
+use super::lexer::{Token, tokens};
+use super::show;
+use super::store::Module;
+
+/// What one statement asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Statement {
+    /// `LOAD …` and `SAVE …`.
+    Move(Module, Move),
+    /// `SET mysql-…=…` and `SET admin-…=…`: names and values for the memory layer.
+    Set(Vec<(String, String)>),
+    /// Answered OK without an effect: what clients say on every connection.
+    Nothing,
+    Use(String),
+    /// `SELECT @@a, @@b AS c`: column label and name without scope.
+    SelectVariables(Vec<(String, String)>),
+    ShowWarnings,
+    Kill {
+        session: u32,
+        query_only: bool,
+    },
+    ReadOnly(bool),
+    FlushLogs,
+    Sql(String),
+}
+
+/// From which layer to which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    MemoryToRuntime,
+    RuntimeToMemory,
+    MemoryToDisk,
+    DiskToMemory,
+    ConfigToMemory,
+}
+
+/// Why a statement cannot be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not in the grammar.
+    Syntax(String),
+    /// It is understood and not offered.
+    NotOffered(String),
+}
+
+pub fn syntax<T>(text: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Syntax(text.into()))
+}
+
+fn not_offered<T>(text: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::NotOffered(text.into()))
+}
+
+/// Reads one statement (see [`super::lexer::split`]); `schema` is what `USE` chose.
+pub fn parse(sql: &str, schema: &str) -> Result<Statement, Refusal> {
+    let tokens = tokens(sql);
+    let Some(Token::Word(first)) = tokens.first() else { return Ok(Statement::Sql(sql.to_owned())) };
+    let rest = tokens.get(1..).unwrap_or_default();
+    match first.to_ascii_uppercase().as_str() {
+        "LOAD" => parse_load(rest),
+        "SAVE" => parse_save(rest),
+        "SET" => parse_set(rest),
+        "SHOW" => show::parse(rest, sql, schema),
+        "SELECT" => parse_select(rest, sql),
+        "USE" => parse_use(rest),
+        "TRUNCATE" => parse_truncate(rest),
+        "KILL" => parse_kill(rest),
+        "PROXYSQL" => parse_proxysql(rest),
+        "BEGIN" | "COMMIT" | "ROLLBACK" | "START" | "LOCK" | "UNLOCK" | "FLUSH" => Ok(Statement::Nothing),
+        "PRAGMA" | "ATTACH" | "DETACH" | "VACUUM" => {
+            not_offered(format!("{} is not allowed here", first.to_ascii_uppercase()))
+        }
+        _ => Ok(Statement::Sql(sql.to_owned())),
+    }
+}
+
+fn parse_load(rest: &[Token]) -> Result<Statement, Refusal> {
+    let (module, direction) = parse_module("LOAD", rest)?;
+    match words(direction).as_slice() {
+        ["TO", "RUNTIME" | "RUN"] | ["FROM", "MEMORY" | "MEM"] => {
+            Ok(Statement::Move(module, Move::MemoryToRuntime))
+        }
+        ["TO", "MEMORY" | "MEM"] | ["FROM", "DISK"] => Ok(Statement::Move(module, Move::DiskToMemory)),
+        ["FROM", "CONFIG"] => Ok(Statement::Move(module, Move::ConfigToMemory)),
+        _ => syntax(format!("LOAD {} goes TO RUNTIME, TO MEMORY, FROM DISK or FROM CONFIG", module.words())),
+    }
+}
+
+fn parse_save(rest: &[Token]) -> Result<Statement, Refusal> {
+    let (module, direction) = parse_module("SAVE", rest)?;
+    match words(direction).as_slice() {
+        ["TO", "DISK"] | ["FROM", "MEMORY" | "MEM"] => Ok(Statement::Move(module, Move::MemoryToDisk)),
+        ["TO", "MEMORY" | "MEM"] | ["FROM", "RUNTIME" | "RUN"] => {
+            Ok(Statement::Move(module, Move::RuntimeToMemory))
+        }
+        _ => syntax(format!("SAVE {} goes TO DISK, TO MEMORY or FROM RUNTIME", module.words())),
+    }
+}
+
+/// The module and the tokens after it.
+fn parse_module<'a>(verb: &str, rest: &'a [Token]) -> Result<(Module, &'a [Token]), Refusal> {
+    let (module, length) = match words(rest).as_slice() {
+        ["MYSQL", "USERS", ..] => (Module::Users, 2),
+        ["MYSQL", "SERVERS", ..] => (Module::Servers, 2),
+        ["MYSQL", "QUERY", "RULES", ..] => (Module::QueryRules, 3),
+        ["MYSQL", "VARIABLES", ..] => (Module::MysqlVariables, 2),
+        ["ADMIN", "VARIABLES", ..] => (Module::AdminVariables, 2),
+        _ => {
+            let known = Module::ALL.map(Module::words).join(", ");
+            return syntax(format!("{verb} works on {known}"));
+        }
+    };
+    Ok((module, rest.get(length..).unwrap_or_default()))
+}
+
+/// The leading words in capitals, up to the first token that is none.
+pub fn words(tokens: &[Token]) -> Vec<&'static str> {
+    const KEYWORDS: &[&str] = &[
+        "ADMIN",
+        "ALL",
+        "CHARACTER",
+        "CHARSET",
+        "COLLATION",
+        "COLUMNS",
+        "CONFIG",
+        "CONNECTION",
+        "CREATE",
+        "DATABASES",
+        "DISK",
+        "ENGINES",
+        "ERRORS",
+        "FIELDS",
+        "FLUSH",
+        "FROM",
+        "FULL",
+        "GLOBAL",
+        "IN",
+        "INDEX",
+        "KILL",
+        "LIKE",
+        "LOGS",
+        "MEM",
+        "MEMORY",
+        "MYSQL",
+        "PAUSE",
+        "PROCESSLIST",
+        "QUERY",
+        "READONLY",
+        "READWRITE",
+        "RESTART",
+        "RESUME",
+        "RULES",
+        "RUN",
+        "RUNTIME",
+        "SCHEMAS",
+        "SERVERS",
+        "SESSION",
+        "SET",
+        "SHUTDOWN",
+        "SLOW",
+        "START",
+        "STATUS",
+        "STOP",
+        "TABLE",
+        "TABLES",
+        "TO",
+        "USERS",
+        "VARIABLES",
+        "WARNINGS",
+        "WHERE",
+    ];
+    tokens.iter().map_while(|token| KEYWORDS.iter().copied().find(|keyword| token.is(keyword))).collect()
+}
+
+/// `SET` of our variables is a list of them; any other `SET` is a client setting its session up.
+fn parse_set(rest: &[Token]) -> Result<Statement, Refusal> {
+    let rest = match rest.first() {
+        Some(scope) if scope.is("GLOBAL") => rest.get(1..).unwrap_or_default(),
+        _ => rest,
+    };
+    if !rest.first().is_some_and(is_our_variable) {
+        return Ok(Statement::Nothing);
+    }
+    let mut assignments = Vec::new();
+    for assignment in rest.split(|token| *token == Token::Symbol(',')) {
+        match assignment {
+            [name, Token::Symbol('='), value @ ..] if is_our_variable(name) && !value.is_empty() => {
+                assignments.push((text_of(name), value.iter().map(text_of).collect()));
+            }
+            _ => return syntax("SET takes name = value, separated by commas; quote a value with a comma"),
+        }
+    }
+    Ok(Statement::Set(assignments))
+}
+
+fn is_our_variable(token: &Token) -> bool {
+    let name = text_of(token).to_ascii_lowercase();
+    name.starts_with("mysql-") || name.starts_with("admin-")
+}
+
+/// A token's text without its quotes.
+pub fn text_of(token: &Token) -> String {
+    match token {
+        Token::Word(text) | Token::Text(text) | Token::Name(text) => text.clone(),
+        Token::Variable => "@@".into(),
+        Token::Symbol(symbol) => symbol.to_string(),
+    }
+}
+
+/// A select list of nothing but `@@variables` is answered here, everything else is SQL.
+fn parse_select(rest: &[Token], sql: &str) -> Result<Statement, Refusal> {
+    if rest.first() != Some(&Token::Variable) {
+        return Ok(Statement::Sql(sql.to_owned()));
+    }
+    let list = match rest.iter().position(|token| token.is("LIMIT")) {
+        Some(limit) => rest.get(..limit).unwrap_or_default(),
+        None => rest,
+    };
+    let mut variables = Vec::new();
+    for item in list.split(|token| *token == Token::Symbol(',')) {
+        variables.push(select_item(item)?);
+    }
+    Ok(Statement::SelectVariables(variables))
+}
+
+/// `@@[scope.]name [[AS] label]`.
+fn select_item(item: &[Token]) -> Result<(String, String), Refusal> {
+    let (scope, name, label) = match item {
+        [Token::Variable, scope, Token::Symbol('.'), name, label @ ..] => (Some(scope), name, label),
+        [Token::Variable, name, label @ ..] => (None, name, label),
+        _ => return syntax("a list that begins with @@variables has only those"),
+    };
+    let name = text_of(name);
+    let label = match label {
+        [] => scope.map_or_else(|| format!("@@{name}"), |scope| format!("@@{}.{name}", text_of(scope))),
+        [label] => text_of(label),
+        [keyword, label] if keyword.is("AS") => text_of(label),
+        _ => return syntax("a list that begins with @@variables has only those"),
+    };
+    Ok((label, name))
+}
+
+fn parse_use(rest: &[Token]) -> Result<Statement, Refusal> {
+    match rest {
+        [schema @ (Token::Word(_) | Token::Name(_))] => Ok(Statement::Use(text_of(schema))),
+        _ => syntax("USE takes one schema: main, disk, stats or monitor"),
+    }
+}
+
+fn parse_truncate(rest: &[Token]) -> Result<Statement, Refusal> {
+    let table = match rest {
+        [keyword, table @ ..] if keyword.is("TABLE") && !table.is_empty() => table,
+        table => table,
+    };
+    match qualified_name(table) {
+        Some(name) => Ok(Statement::Sql(format!("DELETE FROM {name}"))),
+        None => syntax("TRUNCATE takes one table"),
+    }
+}
+
+/// `table` or `schema.table`, quoted for SQLite.
+fn qualified_name(tokens: &[Token]) -> Option<String> {
+    let quote = |token: &Token| match token {
+        Token::Word(name) | Token::Name(name) => Some(format!("\"{}\"", name.replace('"', "\"\""))),
+        Token::Text(_) | Token::Variable | Token::Symbol(_) => None,
+    };
+    match tokens {
+        [table] => quote(table),
+        [schema, Token::Symbol('.'), table] => Some(format!("{}.{}", quote(schema)?, quote(table)?)),
+        _ => None,
+    }
+}
+
+fn parse_kill(rest: &[Token]) -> Result<Statement, Refusal> {
+    let (query_only, id) = match rest {
+        [keyword, id] if keyword.is("CONNECTION") => (false, id),
+        [keyword, id] if keyword.is("QUERY") => (true, id),
+        [id] => (false, id),
+        _ => return syntax("KILL [CONNECTION|QUERY] session"),
+    };
+    match text_of(id).parse() {
+        Ok(session) => Ok(Statement::Kill { session, query_only }),
+        Err(_) => syntax("KILL takes the number of a session, as in stats_mysql_processlist"),
+    }
+}
+
+fn parse_proxysql(rest: &[Token]) -> Result<Statement, Refusal> {
+    match words(rest).as_slice() {
+        ["READONLY"] => Ok(Statement::ReadOnly(true)),
+        ["READWRITE"] => Ok(Statement::ReadOnly(false)),
+        ["FLUSH", "LOGS"] => Ok(Statement::FlushLogs),
+        ["PAUSE" | "STOP"] => {
+            not_offered("use `standfast drain`: it moves the VIP away and lets sessions finish")
+        }
+        ["RESUME" | "START"] => not_offered("use `standfast undrain`"),
+        ["RESTART"] => not_offered("use `standfast restart-proxy`: the listeners stay open meanwhile"),
+        ["SHUTDOWN" | "KILL", ..] => not_offered(
+            "the angel would start the proxy again; stop the service instead: systemctl stop standfast",
+        ),
+        _ => syntax("PROXYSQL knows READONLY, READWRITE and FLUSH LOGS here"),
+    }
+}

@@ -1,0 +1,62 @@
+//! The monitors' log tables: one row a check, kept for `mysql-monitor_history`.
+
+use std::time::Duration;
+
+use rusqlite::params;
+
+use super::open::Store;
+use crate::runtime::Address;
+
+/// What was checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    Connect,
+    Ping,
+    /// The answer, when there was one.
+    ReadOnly(Option<bool>),
+}
+
+/// One finished check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckLog {
+    pub address: Address,
+    pub check: Check,
+    /// Microseconds since 1970.
+    pub started_us: u64,
+    pub took: Duration,
+    /// `None` is success.
+    pub error: Option<String>,
+}
+
+impl Store {
+    /// Adds a row and drops those older than `history`.
+    pub fn record_check(&mut self, log: &CheckLog, history: Duration) -> rusqlite::Result<()> {
+        let (table, time_column, error_column) = match log.check {
+            Check::Connect => ("mysql_server_connect_log", "connect_success_time_us", "connect_error"),
+            Check::Ping => ("mysql_server_ping_log", "ping_success_time_us", "ping_error"),
+            Check::ReadOnly(_) => ("mysql_server_read_only_log", "success_time_us", "error"),
+        };
+        let took = if log.error.is_none() { sql_micros(log.took) } else { 0 };
+        let started = i64::try_from(log.started_us).unwrap_or(i64::MAX);
+        let (host, port) = (&*log.address.hostname, log.address.port);
+        if let Check::ReadOnly(answer) = log.check {
+            let sql = format!("INSERT OR REPLACE INTO monitor.{table} VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
+            self.db.prepare_cached(&sql)?.execute(params![host, port, started, took, answer, log.error])?;
+        } else {
+            let sql = format!(
+                "INSERT OR REPLACE INTO monitor.{table} (hostname, port, time_start_us, {time_column}, {error_column}) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)"
+            );
+            self.db.prepare_cached(&sql)?.execute(params![host, port, started, took, log.error])?;
+        }
+        let oldest = started.saturating_sub(sql_micros(history));
+        let sql =
+            format!("DELETE FROM monitor.{table} WHERE hostname = ?1 AND port = ?2 AND time_start_us < ?3");
+        self.db.prepare_cached(&sql)?.execute(params![host, port, oldest])?;
+        Ok(())
+    }
+}
+
+fn sql_micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}

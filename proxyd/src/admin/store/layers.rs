@@ -1,0 +1,164 @@
+//! Moving rows between memory, disk and the `runtime_` twins; each move is one transaction.
+
+use rusqlite::Transaction;
+
+use super::open::Store;
+use super::tables::{Table, find};
+
+/// What one `LOAD` or `SAVE` moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Module {
+    Users,
+    Servers,
+    QueryRules,
+    MysqlVariables,
+    AdminVariables,
+}
+
+impl Module {
+    pub const ALL: [Module; 5] =
+        [Module::AdminVariables, Module::MysqlVariables, Module::Servers, Module::Users, Module::QueryRules];
+
+    /// The words between LOAD or SAVE and TO or FROM.
+    pub fn words(self) -> &'static str {
+        match self {
+            Module::Users => "MYSQL USERS",
+            Module::Servers => "MYSQL SERVERS",
+            Module::QueryRules => "MYSQL QUERY RULES",
+            Module::MysqlVariables => "MYSQL VARIABLES",
+            Module::AdminVariables => "ADMIN VARIABLES",
+        }
+    }
+
+    pub fn tables(self) -> &'static [&'static str] {
+        match self {
+            Module::Users => &["mysql_users"],
+            Module::Servers => &["mysql_servers", "mysql_replication_hostgroups"],
+            Module::QueryRules => &["mysql_query_rules"],
+            Module::MysqlVariables | Module::AdminVariables => &["global_variables"],
+        }
+    }
+
+    /// The variables' prefix, where the module is a part of `global_variables`.
+    pub fn prefix(self) -> Option<&'static str> {
+        match self {
+            Module::MysqlVariables => Some("mysql-"),
+            Module::AdminVariables => Some("admin-"),
+            Module::Users | Module::Servers | Module::QueryRules => None,
+        }
+    }
+
+    /// The rows of a table that are this module's.
+    fn filter(self) -> &'static str {
+        match self {
+            Module::MysqlVariables => "variable_name LIKE 'mysql-%'",
+            Module::AdminVariables => "variable_name LIKE 'admin-%'",
+            Module::Users | Module::Servers | Module::QueryRules => "1",
+        }
+    }
+}
+
+impl Store {
+    /// `SAVE … TO DISK`.
+    pub fn save_to_disk(&mut self, module: Module) -> Result<usize, String> {
+        self.need_disk()?;
+        self.in_transaction(|transaction| replace(transaction, module, "main", "disk"))
+    }
+
+    /// All modules in one transaction: a first boot that is cut short is a first boot again.
+    pub fn save_all_to_disk(&mut self) -> Result<(), String> {
+        self.need_disk()?;
+        self.in_transaction(|transaction| {
+            for module in Module::ALL {
+                replace(transaction, module, "main", "disk")?;
+            }
+            Ok(())
+        })
+    }
+
+    /// `LOAD … FROM DISK`.
+    pub fn load_from_disk(&mut self, module: Module) -> Result<usize, String> {
+        self.need_disk()?;
+        self.in_transaction(|transaction| replace(transaction, module, "disk", "main"))
+    }
+
+    /// Makes the twins of the users' or rules' tables what was just loaded: the active rows.
+    pub fn copy_to_twins(&mut self, module: Module) -> Result<usize, String> {
+        self.in_transaction(|transaction| {
+            let mut copied = 0;
+            for table in config_tables(module) {
+                let (columns, name) = (table.column_list(), table.name);
+                let filter = if table.has_column("active") { "active = 1" } else { "1" };
+                transaction.execute(&format!("DELETE FROM main.runtime_{name}"), [])?;
+                copied += transaction.execute(
+                    &format!("INSERT INTO main.runtime_{name} ({columns}) SELECT {columns} FROM main.{name} WHERE {filter}"),
+                    [],
+                )?;
+            }
+            Ok(copied)
+        })
+    }
+
+    /// `SAVE … FROM RUNTIME`: the twins' rows replace the active ones of memory; inactive rows are not at runtime and stay.
+    /// The caller has brought the twins up to date.
+    pub fn save_from_twins(&mut self, module: Module) -> Result<usize, String> {
+        self.in_transaction(|transaction| {
+            let mut copied = 0;
+            for table in config_tables(module) {
+                let (columns, name) = (table.column_list(), table.name);
+                let filter = if table.has_column("active") { "active = 1" } else { module.filter() };
+                let values = columns.replace("status", "CASE status WHEN 'SHUNNED' THEN 'ONLINE' ELSE status END");
+                transaction.execute(&format!("DELETE FROM main.{name} WHERE {filter}"), [])?;
+                copied += transaction.execute(
+                    &format!("INSERT OR REPLACE INTO main.{name} ({columns}) SELECT {values} FROM main.runtime_{name} WHERE {}", module.filter()),
+                    [],
+                )?;
+            }
+            Ok(copied)
+        })
+    }
+
+    /// Runs `work` whole or not at all.
+    pub(super) fn in_transaction<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, String> {
+        let transaction = self.db.transaction().map_err(copy_error)?;
+        let done = work(&transaction).map_err(copy_error)?;
+        transaction.commit().map_err(copy_error)?;
+        Ok(done)
+    }
+
+    fn need_disk(&self) -> Result<(), String> {
+        match self.disk_error() {
+            Some(reason) => Err(format!("the admin database on disk is not available: {reason}")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Makes one layer's rows of a module those of another.
+fn replace(transaction: &Transaction<'_>, module: Module, from: &str, to: &str) -> rusqlite::Result<usize> {
+    let mut copied = 0;
+    for table in config_tables(module) {
+        let (columns, name, filter) = (table.column_list(), table.name, module.filter());
+        transaction.execute(&format!("DELETE FROM {to}.{name} WHERE {filter}"), [])?;
+        let copy =
+            format!("INSERT INTO {to}.{name} ({columns}) SELECT {columns} FROM {from}.{name} WHERE {filter}");
+        copied += transaction.execute(&copy, [])?;
+    }
+    Ok(copied)
+}
+
+/// SQLite's error in its own words, without its code.
+pub fn copy_error(error: rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(_, Some(text)) => text,
+        rusqlite::Error::UserFunctionError(reason) => reason.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn config_tables(module: Module) -> impl Iterator<Item = &'static Table> {
+    module.tables().iter().filter_map(|name| find(name))
+}

@@ -1,0 +1,18 @@
+//! The admin database: `main` (memory layer and `runtime_` twins), `disk`, `stats`, `monitor`, on one SQLite connection.
+//!
+//! It holds rows and moves them between layers. It does not know what they mean at runtime and asks nobody anything.
+
+mod check_log;
+mod layers;
+mod open;
+mod query;
+mod rows;
+mod rules;
+mod stats;
+pub mod tables;
+
+pub use check_log::{Check, CheckLog};
+pub use layers::{Module, copy_error};
+pub use open::Store;
+pub use query::{ResultSet, Rights, SqlOutcome, TableRef};
+pub use stats::StatsInput;

@@ -1,0 +1,137 @@
+//! Opening the admin database. A disk layer that cannot be used is an error in the log, never the end of the daemon.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use rusqlite::functions::FunctionFlags;
+
+use super::super::facts::{SERVER_VERSION, SessionFacts};
+use super::tables::{Kind, Table, of_kind};
+
+/// The database and the state of its disk layer.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) db: Connection,
+    disk: Disk,
+    /// What `USER()`, `DATABASE()` and `CONNECTION_ID()` answer in the statement that runs.
+    facts: Arc<Mutex<SessionFacts>>,
+}
+
+#[derive(Debug)]
+enum Disk {
+    /// Nothing was ever saved in it: this is the first boot.
+    Empty,
+    Filled,
+    /// Not attached, and why: `disk.*` does not exist and everything else works.
+    Unusable(String),
+}
+
+impl Store {
+    /// Opens the layers; the file of `disk` is made when it is missing.
+    pub fn open(disk_file: &Path) -> rusqlite::Result<Store> {
+        let db = Connection::open_in_memory()?;
+        for schema in ["stats", "monitor"] {
+            db.execute(&format!("ATTACH DATABASE ':memory:' AS {schema}"), [])?;
+        }
+        create_memory_tables(&db)?;
+        let facts = Arc::default();
+        create_functions(&db, &facts)?;
+        let mut store = Store { db, disk: Disk::Empty, facts };
+        store.disk = match store.attach_disk(disk_file) {
+            Ok(disk) => disk,
+            Err(reason) => {
+                tracing::error!(
+                    file = %disk_file.display(),
+                    reason,
+                    "the admin database on disk cannot be used; nothing is saved until it is repaired and proxyd restarted"
+                );
+                Disk::Unusable(reason)
+            }
+        };
+        Ok(store)
+    }
+
+    /// True when nothing was ever saved.
+    pub fn is_first_boot(&self) -> bool {
+        matches!(self.disk, Disk::Empty)
+    }
+
+    /// Says who runs the next statement.
+    pub fn set_facts(&self, facts: SessionFacts) {
+        *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = facts;
+    }
+
+    /// The reason why there is no disk layer, if there is none.
+    pub fn disk_error(&self) -> Option<&str> {
+        match &self.disk {
+            Disk::Unusable(reason) => Some(reason),
+            Disk::Empty | Disk::Filled => None,
+        }
+    }
+
+    fn attach_disk(&mut self, file: &Path) -> Result<Disk, String> {
+        let name = file.to_str().ok_or("its path is not UTF-8")?;
+        self.db.execute("ATTACH DATABASE ?1 AS disk", [name]).map_err(|error| error.to_string())?;
+        self.prepare_disk().map_err(|error| {
+            // A half-attached layer would take writes that nobody can read back.
+            let _ = self.db.execute("DETACH DATABASE disk", []);
+            error.to_string()
+        })
+    }
+
+    /// Reads the header, then creates tables that are missing (a new file, or one of an older version).
+    fn prepare_disk(&mut self) -> rusqlite::Result<Disk> {
+        let missing: Vec<&Table> = {
+            let mut names = self.db.prepare("SELECT name FROM disk.sqlite_master WHERE type = 'table'")?;
+            let present = names.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+            of_kind(Kind::Config).filter(|table| !present.iter().any(|name| name == table.name)).collect()
+        };
+        if !missing.is_empty() {
+            let transaction = self.db.transaction()?;
+            for table in missing {
+                transaction.execute(&table.ddl("disk", table.name), [])?;
+            }
+            transaction.commit()?;
+        }
+        // Variables are saved with everything else on the first boot, in one transaction.
+        let filled =
+            self.db.query_row("SELECT EXISTS (SELECT 1 FROM disk.global_variables)", [], |row| row.get(0))?;
+        Ok(if filled { Disk::Filled } else { Disk::Empty })
+    }
+}
+
+/// The functions that MySQL clients call on connecting.
+fn create_functions(db: &Connection, facts: &Arc<Mutex<SessionFacts>>) -> rusqlite::Result<()> {
+    type Answer = fn(&SessionFacts) -> String;
+    let functions: [(&str, Answer); 7] = [
+        ("version", |_| SERVER_VERSION.to_owned()),
+        ("user", |facts| facts.user.clone()),
+        ("current_user", |facts| facts.user.clone()),
+        ("session_user", |facts| facts.user.clone()),
+        ("database", |facts| facts.schema.clone()),
+        ("schema", |facts| facts.schema.clone()),
+        ("connection_id", |facts| facts.id.to_string()),
+    ];
+    for (name, answer) in functions {
+        let facts = facts.clone();
+        db.create_scalar_function(name, 0, FunctionFlags::SQLITE_UTF8, move |_| {
+            Ok(answer(&facts.lock().unwrap_or_else(PoisonError::into_inner)))
+        })?;
+    }
+    Ok(())
+}
+
+fn create_memory_tables(db: &Connection) -> rusqlite::Result<()> {
+    for table in of_kind(Kind::Config) {
+        db.execute(&table.ddl("main", table.name), [])?;
+        db.execute(&table.ddl("main", &format!("runtime_{}", table.name)), [])?;
+    }
+    for table in of_kind(Kind::Stats) {
+        db.execute(&table.ddl("stats", table.name), [])?;
+    }
+    for table in of_kind(Kind::Monitor) {
+        db.execute(&table.ddl("monitor", table.name), [])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! Rows of the memory layer as the runtime takes them, and the runtime's answers as rows of the twins.
+
+use configs::Value;
+use rusqlite::{Row, params, params_from_iter};
+
+use super::layers::copy_error;
+use super::open::Store;
+use super::tables::{Kind, find};
+use crate::runtime::{
+    Address, MAX_WEIGHT, MemberState, ReplicationHostgroup, ServerRow, ServersConfig, Settings, UserRow,
+    parse_credential,
+};
+use crate::snapshot::Status;
+
+impl Store {
+    /// `mysql_servers` and `mysql_replication_hostgroups`, with warnings about what will not be taken literally.
+    pub fn servers(&self) -> Result<(ServersConfig, Vec<String>), String> {
+        let sql = "SELECT hostgroup_id, hostname, port, gtid_port, UPPER(status), weight, compression, max_connections, \
+                   max_replication_lag, use_ssl, max_latency_ms, comment FROM main.mysql_servers \
+                   ORDER BY hostgroup_id, hostname, port";
+        let servers = self.read(sql, server_row)?;
+        let sql = "SELECT writer_hostgroup, reader_hostgroup, LOWER(check_type) \
+                   FROM main.mysql_replication_hostgroups ORDER BY writer_hostgroup";
+        let replication = self.read(sql, |row| {
+            Ok(ReplicationHostgroup { writer: row.get(0)?, reader: row.get(1)?, check_type: row.get(2)? })
+        })?;
+        let warnings = servers.iter().filter(|row| row.weight > MAX_WEIGHT).map(clamp_warning).collect();
+        Ok((ServersConfig { servers, replication }, warnings))
+    }
+
+    /// The active users that clients may log in as.
+    pub fn users(&self) -> Result<Vec<UserRow>, String> {
+        let sql = "SELECT username, COALESCE(password, ''), use_ssl, default_hostgroup, COALESCE(default_schema, ''), \
+                   transaction_persistent, max_connections FROM main.mysql_users \
+                   WHERE active = 1 AND frontend = 1 ORDER BY username";
+        self.read(sql, |row| {
+            Ok(UserRow {
+                username: row.get::<_, String>(0)?.into(),
+                credential: parse_credential(&row.get::<_, String>(1)?),
+                use_ssl: row.get(2)?,
+                default_hostgroup: row.get(3)?,
+                default_schema: row.get::<_, String>(4)?.into(),
+                transaction_persistent: row.get(5)?,
+                max_connections: row.get(6)?,
+            })
+        })
+    }
+
+    /// Name and value of the memory layer's variables.
+    pub fn variables(&self) -> Result<Vec<(String, String)>, String> {
+        self.read(
+            "SELECT variable_name, variable_value FROM main.global_variables ORDER BY variable_name",
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+    }
+
+    /// Sets one variable in memory, as `SET mysql-…=…` does; the name is known.
+    pub fn set_variable(&mut self, name: &str, value: &str) -> Result<(), String> {
+        self.db
+            .execute("INSERT OR REPLACE INTO main.global_variables VALUES (?1, ?2)", params![name, value])
+            .map(drop)
+            .map_err(copy_error)
+    }
+
+    /// Fills in variables that memory lacks, as after an upgrade.
+    pub fn add_missing_variables(&mut self, settings: &Settings) -> Result<(), String> {
+        self.in_transaction(|transaction| {
+            let mut insert =
+                transaction.prepare("INSERT OR IGNORE INTO main.global_variables VALUES (?1, ?2)")?;
+            for (name, value) in settings.iter() {
+                insert.execute(params![name, value])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Drops variables from memory that are not known: another version's.
+    pub fn forget_variable(&mut self, name: &str) -> Result<(), String> {
+        self.db
+            .execute("DELETE FROM main.global_variables WHERE variable_name = ?1", [name])
+            .map(drop)
+            .map_err(copy_error)
+    }
+
+    /// Adds or replaces one row of a configuration table, by column names: first boot and `LOAD … FROM CONFIG`.
+    pub fn merge_row<'a>(
+        &mut self,
+        table: &str,
+        cells: impl Iterator<Item = (&'a str, &'a Value)>,
+    ) -> Result<(), String> {
+        let known = find(table).filter(|known| known.kind == Kind::Config);
+        let known = known.ok_or_else(|| format!("there is no configuration table '{table}'"))?;
+        let mut columns = Vec::new();
+        let mut values = Vec::new();
+        for (column, value) in cells {
+            if !known.has_column(column) {
+                return Err(format!("{table} has no column '{column}'"));
+            }
+            columns.push(column);
+            values.push(match value {
+                Value::Integer(number) => rusqlite::types::Value::Integer(*number),
+                Value::Text(text) => rusqlite::types::Value::Text(text.clone()),
+            });
+        }
+        let places = vec!["?"; columns.len()].join(", ");
+        let sql = format!("INSERT OR REPLACE INTO main.{table} ({}) VALUES ({places})", columns.join(", "));
+        self.db.execute(&sql, params_from_iter(values)).map(drop).map_err(copy_error)
+    }
+
+    /// Brings `runtime_mysql_servers` up to date. The hostgroup pairs' twin changes only by a load.
+    pub fn write_runtime_servers(&mut self, members: &[MemberState]) -> Result<(), String> {
+        self.in_transaction(|transaction| {
+            transaction.execute("DELETE FROM main.runtime_mysql_servers", [])?;
+            let mut insert = transaction.prepare(
+                "INSERT INTO main.runtime_mysql_servers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            )?;
+            for member in members.iter().filter(|member| !member.removed) {
+                let row = &member.row;
+                insert.execute(params![
+                    row.hostgroup_id,
+                    &*row.address.hostname,
+                    row.address.port,
+                    row.gtid_port,
+                    member.status.as_str(),
+                    row.weight,
+                    row.compression,
+                    row.max_connections,
+                    row.max_replication_lag,
+                    row.use_ssl,
+                    row.max_latency_ms,
+                    row.comment,
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes `runtime_global_variables` these settings.
+    pub fn write_runtime_variables(&mut self, settings: &Settings) -> Result<(), String> {
+        self.in_transaction(|transaction| {
+            transaction.execute("DELETE FROM main.runtime_global_variables", [])?;
+            let mut insert =
+                transaction.prepare("INSERT INTO main.runtime_global_variables VALUES (?1, ?2)")?;
+            for (name, value) in settings.iter() {
+                insert.execute(params![name, value])?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn read<T>(
+        &self,
+        sql: &str,
+        from_row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, String> {
+        let mut statement = self.db.prepare(sql).map_err(copy_error)?;
+        let rows = statement.query_map([], from_row).map_err(copy_error)?;
+        rows.collect::<Result<Vec<T>, _>>().map_err(copy_error)
+    }
+}
+
+fn server_row(row: &Row<'_>) -> rusqlite::Result<ServerRow> {
+    Ok(ServerRow {
+        hostgroup_id: row.get(0)?,
+        address: Address { hostname: row.get::<_, String>(1)?.into(), port: row.get(2)? },
+        gtid_port: row.get(3)?,
+        status: configured_status(&row.get::<_, String>(4)?),
+        weight: row.get(5)?,
+        compression: row.get(6)?,
+        max_connections: row.get(7)?,
+        max_replication_lag: row.get(8)?,
+        use_ssl: row.get(9)?,
+        max_latency_ms: row.get(10)?,
+        comment: row.get(11)?,
+    })
+}
+
+/// SHUNNED is a state that the proxy finds, not one to configure.
+fn configured_status(word: &str) -> Status {
+    match word {
+        "OFFLINE_SOFT" => Status::OfflineSoft,
+        "OFFLINE_HARD" => Status::OfflineHard,
+        _ => Status::Online,
+    }
+}
+
+fn clamp_warning(row: &ServerRow) -> String {
+    format!(
+        "mysql_servers: weight {} of {} in hostgroup {} counts as {MAX_WEIGHT} at runtime",
+        row.weight, row.address, row.hostgroup_id
+    )
+}

@@ -1,0 +1,180 @@
+//! Filling the `stats` tables; each is emptied and written anew when somebody reads it.
+
+use std::collections::HashMap;
+
+use rusqlite::{Transaction, params};
+
+use super::open::Store;
+use crate::runtime::{MemberState, Runtime};
+use crate::snapshot::Status;
+use crate::stats::{GlobalStats, ProcessRow, ServerKey, ServerStats, WorkerStats};
+
+/// What the tables are filled from.
+#[derive(Debug)]
+pub struct StatsInput<'a> {
+    pub runtime: &'a Runtime,
+    pub workers: &'a WorkerStats,
+    pub processes: &'a [ProcessRow],
+    /// What `stats_mysql_connection_pool_reset` counted away.
+    pub baseline: &'a HashMap<ServerKey, ServerStats>,
+}
+
+impl Store {
+    /// Fills one `stats` table by its name; a name that is none of them is nobody's error.
+    pub fn fill_stats(&mut self, table: &str, input: &StatsInput<'_>) -> Result<(), String> {
+        let fill: fn(&Transaction<'_>, &str, &StatsInput<'_>) -> rusqlite::Result<()> = match table {
+            "stats_mysql_connection_pool" | "stats_mysql_connection_pool_reset" => fill_pool,
+            "stats_mysql_processlist" => fill_processlist,
+            "stats_mysql_commands_counters" => fill_commands,
+            "stats_mysql_global" => fill_global,
+            "stats_mysql_query_rules" => fill_rules,
+            "stats_mysql_users" => fill_users,
+            _ => return Ok(()),
+        };
+        self.in_transaction(|transaction| {
+            transaction.execute(&format!("DELETE FROM stats.{table}"), [])?;
+            fill(transaction, table, input)
+        })
+    }
+}
+
+fn fill_pool(transaction: &Transaction<'_>, table: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare(&format!(
+        "INSERT INTO stats.{table} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11, ?12, ?13)"
+    ))?;
+    for member in input.runtime.members() {
+        let key = ServerKey::from(&member.server);
+        let now = input.workers.servers.get(&key).cloned().unwrap_or_default();
+        let since = input.baseline.get(&key).cloned().unwrap_or_default();
+        insert.execute(params![
+            key.hostgroup,
+            &*key.hostname,
+            key.port,
+            member.status.as_str(),
+            sql(now.conn_used),
+            sql(now.conn_free),
+            sql(now.conn_ok.saturating_sub(since.conn_ok)),
+            sql(now.conn_err.saturating_sub(since.conn_err)),
+            sql(now.max_conn_used),
+            sql(now.queries.saturating_sub(since.queries)),
+            sql(now.bytes_sent.saturating_sub(since.bytes_sent)),
+            sql(now.bytes_recv.saturating_sub(since.bytes_recv)),
+            sql(input.runtime.latency_us(&member.row.address)),
+        ])?;
+    }
+    Ok(())
+}
+
+fn fill_processlist(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare(
+        "INSERT OR REPLACE INTO stats.stats_mysql_processlist \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, NULL, ?15)",
+    )?;
+    for row in input.processes {
+        let pinned = (!row.pin_reason.is_empty())
+            .then(|| serde_json::json!({ "pinned_by": row.pin_reason }).to_string());
+        insert.execute(params![
+            sql(row.thread_id as u64),
+            row.session_id,
+            row.user,
+            row.db,
+            row.client.ip().to_string(),
+            row.client.port(),
+            row.hostgroup,
+            row.local.map(|address| address.ip().to_string()),
+            row.local.map(|address| address.port()),
+            row.server.as_ref().map(|server| &*server.hostname),
+            row.server.as_ref().map(|server| server.port),
+            row.command,
+            sql(row.time_ms),
+            row.info,
+            pinned,
+        ])?;
+    }
+    Ok(())
+}
+
+fn fill_commands(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
+    let places = vec!["?"; 15].join(", ");
+    let mut insert =
+        transaction.prepare(&format!("INSERT INTO stats.stats_mysql_commands_counters VALUES ({places})"))?;
+    for (command, counters) in &input.workers.commands {
+        let numbers = [counters.total_time_us, counters.total_count].into_iter().chain(counters.buckets);
+        let cells = std::iter::once(rusqlite::types::Value::from((*command).to_owned()))
+            .chain(numbers.map(|number| rusqlite::types::Value::from(sql(number))));
+        insert.execute(rusqlite::params_from_iter(cells))?;
+    }
+    Ok(())
+}
+
+fn fill_global(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare("INSERT INTO stats.stats_mysql_global VALUES (?1, ?2)")?;
+    let runtime = input.runtime;
+    insert.execute(params!["ProxySQL_Uptime", runtime.started().elapsed().as_secs().to_string()])?;
+    insert.execute(params!["MySQL_Thread_Workers", runtime.workers().len().to_string()])?;
+    insert.execute(params!["Servers_table_version", runtime.snapshot().generation.to_string()])?;
+    for (name, value) in global_counters(&input.workers.global) {
+        insert.execute(params![name, value.to_string()])?;
+    }
+    for status in [Status::Online, Status::Shunned, Status::OfflineSoft, Status::OfflineHard] {
+        let count = runtime.members().iter().filter(|member: &&MemberState| member.status == status).count();
+        insert.execute(params![format!("Servers_{}", status.as_str()), count.to_string()])?;
+    }
+    Ok(())
+}
+
+/// The counters by the names of `stats_mysql_global`.
+fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 23] {
+    [
+        ("Client_Connections_created", stats.client_connections_created),
+        ("Client_Connections_aborted", stats.client_connections_aborted),
+        ("Client_Connections_connected", stats.client_connections_connected),
+        ("Server_Connections_created", stats.server_connections_created),
+        ("Server_Connections_aborted", stats.server_connections_aborted),
+        ("Server_Connections_connected", stats.server_connections_connected),
+        ("Active_Transactions", stats.active_transactions),
+        ("Questions", stats.questions),
+        ("Slow_queries", stats.slow_queries),
+        ("Queries_backends_bytes_sent", stats.queries_backends_bytes_sent),
+        ("Queries_backends_bytes_recv", stats.queries_backends_bytes_recv),
+        ("Queries_frontends_bytes_sent", stats.queries_frontends_bytes_sent),
+        ("Queries_frontends_bytes_recv", stats.queries_frontends_bytes_recv),
+        ("ConnPool_get_conn_success", stats.connpool_get_conn_success),
+        ("ConnPool_get_conn_failure", stats.connpool_get_conn_failure),
+        ("ConnPool_get_conn_immediate", stats.connpool_get_conn_immediate),
+        ("Access_Denied_Wrong_Password", stats.access_denied_wrong_password),
+        ("Access_Denied_Max_Connections", stats.access_denied_max_connections),
+        ("max_connect_timeouts", stats.max_connect_timeouts),
+        ("generated_error_packets", stats.generated_error_packets),
+        ("Backend_retries", stats.backend_retries),
+        ("Malformed_packets", stats.malformed_packets),
+        ("Session_panics", stats.session_panics),
+    ]
+}
+
+fn fill_rules(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO stats.stats_mysql_query_rules SELECT rule_id, 0 FROM main.runtime_mysql_query_rules",
+        [],
+    )?;
+    let mut update =
+        transaction.prepare("UPDATE stats.stats_mysql_query_rules SET hits = ?2 WHERE rule_id = ?1")?;
+    for (rule, hits) in &input.workers.rule_hits {
+        update.execute(params![rule, sql(*hits)])?;
+    }
+    Ok(())
+}
+
+fn fill_users(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare("INSERT INTO stats.stats_mysql_users VALUES (?1, ?2, ?3)")?;
+    for (name, user) in input.runtime.users() {
+        let connected = input.workers.users.get(name).copied().unwrap_or(0);
+        insert.execute(params![&**name, connected, user.max_connections])?;
+    }
+    Ok(())
+}
+
+/// SQLite has no unsigned numbers.
+fn sql(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,300 @@
+//! Every admin table: schema, columns, keys. Data only; the names and columns are ProxySQL's.
+
+/// Which attached database a table lives in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// In `main`, with a copy in `disk` and a read-only twin `runtime_<name>`.
+    Config,
+    /// In `stats`, filled when it is read.
+    Stats,
+    /// In `monitor`, written by the monitors.
+    Monitor,
+}
+
+/// One table.
+#[derive(Debug)]
+pub struct Table {
+    pub kind: Kind,
+    pub name: &'static str,
+    /// Name and the rest of the column's definition.
+    pub columns: &'static [(&'static str, &'static str)],
+    /// Table constraints.
+    pub keys: &'static [&'static str],
+}
+
+impl Table {
+    /// `a, b, c` for statements that copy rows.
+    pub fn column_list(&self) -> String {
+        self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The statement that creates it as `schema.name`.
+    pub fn ddl(&self, schema: &str, name: &str) -> String {
+        let columns = self.columns.iter().map(|(column, rest)| format!("    {column} {rest}"));
+        let keys = self.keys.iter().map(|key| format!("    {key}"));
+        let body = columns.chain(keys).collect::<Vec<_>>().join(",\n");
+        format!("CREATE TABLE IF NOT EXISTS {schema}.{name} (\n{body}\n)")
+    }
+
+    pub fn has_column(&self, name: &str) -> bool {
+        self.columns.iter().any(|(column, _)| *column == name)
+    }
+}
+
+pub fn find(name: &str) -> Option<&'static Table> {
+    TABLES.iter().find(|table| table.name == name)
+}
+
+pub fn of_kind(kind: Kind) -> impl Iterator<Item = &'static Table> {
+    TABLES.iter().filter(move |table| table.kind == kind)
+}
+
+const INT: &str = "INT NOT NULL DEFAULT 0";
+const TEXT: &str = "VARCHAR NOT NULL DEFAULT ''";
+const NULLABLE_TEXT: &str = "VARCHAR";
+const NULLABLE_INT: &str = "INT";
+const BIGINT: &str = "INTEGER NOT NULL DEFAULT 0";
+const PORT: &str = "INT NOT NULL DEFAULT 3306 CHECK (port >= 0 AND port <= 65535)";
+
+pub const TABLES: &[Table] = &[
+    Table {
+        kind: Kind::Config,
+        name: "mysql_servers",
+        columns: &[
+            ("hostgroup_id", "INT NOT NULL DEFAULT 0 CHECK (hostgroup_id >= 0)"),
+            ("hostname", "VARCHAR NOT NULL"),
+            ("port", PORT),
+            (
+                "gtid_port",
+                "INT NOT NULL DEFAULT 0 CHECK ((gtid_port <> port OR gtid_port = 0) AND gtid_port >= 0 AND gtid_port <= 65535)",
+            ),
+            (
+                "status",
+                "VARCHAR NOT NULL DEFAULT 'ONLINE' CHECK (UPPER(status) IN ('ONLINE','SHUNNED','OFFLINE_SOFT','OFFLINE_HARD'))",
+            ),
+            // ProxySQL stops at 10000000; older set-ups have more, so the limit applies at runtime only.
+            ("weight", "INT NOT NULL DEFAULT 1 CHECK (weight >= 0)"),
+            ("compression", "INT NOT NULL DEFAULT 0 CHECK (compression IN (0,1))"),
+            ("max_connections", "INT NOT NULL DEFAULT 1000 CHECK (max_connections >= 0)"),
+            (
+                "max_replication_lag",
+                "INT NOT NULL DEFAULT 0 CHECK (max_replication_lag >= 0 AND max_replication_lag <= 126144000)",
+            ),
+            ("use_ssl", "INT NOT NULL DEFAULT 0 CHECK (use_ssl IN (0,1))"),
+            ("max_latency_ms", "INT UNSIGNED NOT NULL DEFAULT 0 CHECK (max_latency_ms >= 0)"),
+            ("comment", TEXT),
+        ],
+        keys: &["PRIMARY KEY (hostgroup_id, hostname, port)"],
+    },
+    Table {
+        kind: Kind::Config,
+        name: "mysql_replication_hostgroups",
+        columns: &[
+            ("writer_hostgroup", "INT NOT NULL PRIMARY KEY CHECK (writer_hostgroup >= 0)"),
+            (
+                "reader_hostgroup",
+                "INT NOT NULL CHECK (reader_hostgroup <> writer_hostgroup AND reader_hostgroup >= 0)",
+            ),
+            (
+                "check_type",
+                "VARCHAR NOT NULL DEFAULT 'read_only' CHECK (LOWER(check_type) IN ('read_only','innodb_read_only','super_read_only','read_only|innodb_read_only','read_only&innodb_read_only'))",
+            ),
+            ("comment", TEXT),
+        ],
+        keys: &["UNIQUE (reader_hostgroup)"],
+    },
+    Table {
+        kind: Kind::Config,
+        name: "mysql_users",
+        columns: &[
+            ("username", "VARCHAR NOT NULL"),
+            ("password", NULLABLE_TEXT),
+            ("active", "INT NOT NULL DEFAULT 1 CHECK (active IN (0,1))"),
+            ("use_ssl", "INT NOT NULL DEFAULT 0 CHECK (use_ssl IN (0,1))"),
+            ("default_hostgroup", "INT NOT NULL DEFAULT 0 CHECK (default_hostgroup >= 0)"),
+            ("default_schema", NULLABLE_TEXT),
+            ("schema_locked", "INT NOT NULL DEFAULT 0 CHECK (schema_locked IN (0,1))"),
+            ("transaction_persistent", "INT NOT NULL DEFAULT 1 CHECK (transaction_persistent IN (0,1))"),
+            ("fast_forward", "INT NOT NULL DEFAULT 0 CHECK (fast_forward IN (0,1))"),
+            ("backend", "INT NOT NULL DEFAULT 1 CHECK (backend IN (0,1))"),
+            ("frontend", "INT NOT NULL DEFAULT 1 CHECK (frontend IN (0,1))"),
+            ("max_connections", "INT NOT NULL DEFAULT 10000 CHECK (max_connections >= 0)"),
+            ("attributes", "VARCHAR NOT NULL DEFAULT '' CHECK (attributes = '' OR JSON_VALID(attributes))"),
+            ("comment", TEXT),
+        ],
+        keys: &["PRIMARY KEY (username, backend)", "UNIQUE (username, frontend)"],
+    },
+    Table {
+        kind: Kind::Config,
+        name: "mysql_query_rules",
+        columns: &[
+            ("rule_id", "INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL"),
+            ("active", "INT NOT NULL DEFAULT 0 CHECK (active IN (0,1))"),
+            ("username", NULLABLE_TEXT),
+            ("schemaname", NULLABLE_TEXT),
+            ("flagIN", "INT NOT NULL DEFAULT 0 CHECK (flagIN >= 0)"),
+            ("client_addr", NULLABLE_TEXT),
+            ("proxy_addr", NULLABLE_TEXT),
+            ("proxy_port", "INT CHECK (proxy_port >= 0 AND proxy_port <= 65535)"),
+            ("digest", NULLABLE_TEXT),
+            ("match_digest", NULLABLE_TEXT),
+            ("match_pattern", NULLABLE_TEXT),
+            ("negate_match_pattern", "INT NOT NULL DEFAULT 0 CHECK (negate_match_pattern IN (0,1))"),
+            ("re_modifiers", "VARCHAR DEFAULT 'CASELESS'"),
+            ("flagOUT", "INT CHECK (flagOUT >= 0)"),
+            ("replace_pattern", "VARCHAR CHECK (replace_pattern IS NULL OR match_pattern IS NOT NULL)"),
+            ("destination_hostgroup", NULLABLE_INT),
+            ("cache_ttl", "INT CHECK (cache_ttl > 0)"),
+            ("cache_empty_result", "INT CHECK (cache_empty_result IN (0,1))"),
+            ("cache_timeout", "INT CHECK (cache_timeout >= 0)"),
+            ("reconnect", "INT CHECK (reconnect IN (0,1))"),
+            ("timeout", "INT UNSIGNED CHECK (timeout >= 0)"),
+            ("retries", "INT CHECK (retries >= 0 AND retries <= 1000)"),
+            ("delay", "INT UNSIGNED CHECK (delay >= 0)"),
+            ("next_query_flagIN", "INT UNSIGNED"),
+            ("mirror_flagOUT", "INT UNSIGNED"),
+            ("mirror_hostgroup", "INT UNSIGNED"),
+            ("error_msg", NULLABLE_TEXT),
+            ("OK_msg", NULLABLE_TEXT),
+            ("sticky_conn", "INT CHECK (sticky_conn IN (0,1))"),
+            ("multiplex", "INT CHECK (multiplex IN (0,1,2))"),
+            ("gtid_from_hostgroup", "INT UNSIGNED"),
+            ("log", "INT CHECK (log IN (0,1))"),
+            ("apply", "INT NOT NULL DEFAULT 0 CHECK (apply IN (0,1))"),
+            ("attributes", "VARCHAR NOT NULL DEFAULT '' CHECK (attributes = '' OR JSON_VALID(attributes))"),
+            ("comment", NULLABLE_TEXT),
+        ],
+        keys: &[],
+    },
+    Table {
+        kind: Kind::Config,
+        name: "global_variables",
+        columns: &[("variable_name", "VARCHAR NOT NULL PRIMARY KEY"), ("variable_value", "VARCHAR NOT NULL")],
+        keys: &[],
+    },
+    Table { kind: Kind::Stats, name: "stats_mysql_connection_pool", columns: POOL, keys: &[] },
+    Table { kind: Kind::Stats, name: "stats_mysql_connection_pool_reset", columns: POOL, keys: &[] },
+    Table {
+        kind: Kind::Stats,
+        name: "stats_mysql_processlist",
+        columns: &[
+            ("ThreadID", "INT NOT NULL"),
+            ("SessionID", "INTEGER PRIMARY KEY"),
+            ("user", NULLABLE_TEXT),
+            ("db", NULLABLE_TEXT),
+            ("cli_host", NULLABLE_TEXT),
+            ("cli_port", NULLABLE_INT),
+            ("hostgroup", NULLABLE_INT),
+            ("l_srv_host", NULLABLE_TEXT),
+            ("l_srv_port", NULLABLE_INT),
+            ("srv_host", NULLABLE_TEXT),
+            ("srv_port", NULLABLE_INT),
+            ("command", NULLABLE_TEXT),
+            ("time_ms", "INT NOT NULL"),
+            ("info", NULLABLE_TEXT),
+            ("status_flags", NULLABLE_INT),
+            ("extended_info", NULLABLE_TEXT),
+        ],
+        keys: &[],
+    },
+    Table {
+        kind: Kind::Stats,
+        name: "stats_mysql_commands_counters",
+        columns: &[
+            ("Command", "VARCHAR NOT NULL PRIMARY KEY"),
+            ("Total_Time_us", BIGINT),
+            ("Total_cnt", BIGINT),
+            ("cnt_100us", BIGINT),
+            ("cnt_500us", BIGINT),
+            ("cnt_1ms", BIGINT),
+            ("cnt_5ms", BIGINT),
+            ("cnt_10ms", BIGINT),
+            ("cnt_50ms", BIGINT),
+            ("cnt_100ms", BIGINT),
+            ("cnt_500ms", BIGINT),
+            ("cnt_1s", BIGINT),
+            ("cnt_5s", BIGINT),
+            ("cnt_10s", BIGINT),
+            ("cnt_INFs", BIGINT),
+        ],
+        keys: &[],
+    },
+    Table {
+        kind: Kind::Stats,
+        name: "stats_mysql_global",
+        columns: &[("Variable_Name", "VARCHAR NOT NULL PRIMARY KEY"), ("Variable_Value", "VARCHAR NOT NULL")],
+        keys: &[],
+    },
+    Table {
+        kind: Kind::Stats,
+        name: "stats_mysql_query_rules",
+        columns: &[("rule_id", "INTEGER PRIMARY KEY"), ("hits", BIGINT)],
+        keys: &[],
+    },
+    Table {
+        kind: Kind::Stats,
+        name: "stats_mysql_users",
+        columns: &[
+            ("username", "VARCHAR NOT NULL PRIMARY KEY"),
+            ("frontend_connections", BIGINT),
+            ("frontend_max_connections", BIGINT),
+        ],
+        keys: &[],
+    },
+    Table {
+        kind: Kind::Monitor,
+        name: "mysql_server_connect_log",
+        columns: &[
+            ("hostname", "VARCHAR NOT NULL"),
+            ("port", "INT NOT NULL DEFAULT 3306"),
+            ("time_start_us", BIGINT),
+            ("connect_success_time_us", "INT DEFAULT 0"),
+            ("connect_error", NULLABLE_TEXT),
+        ],
+        keys: CHECK_KEY,
+    },
+    Table {
+        kind: Kind::Monitor,
+        name: "mysql_server_ping_log",
+        columns: &[
+            ("hostname", "VARCHAR NOT NULL"),
+            ("port", "INT NOT NULL DEFAULT 3306"),
+            ("time_start_us", BIGINT),
+            ("ping_success_time_us", "INT DEFAULT 0"),
+            ("ping_error", NULLABLE_TEXT),
+        ],
+        keys: CHECK_KEY,
+    },
+    Table {
+        kind: Kind::Monitor,
+        name: "mysql_server_read_only_log",
+        columns: &[
+            ("hostname", "VARCHAR NOT NULL"),
+            ("port", "INT NOT NULL DEFAULT 3306"),
+            ("time_start_us", BIGINT),
+            ("success_time_us", "INT DEFAULT 0"),
+            ("read_only", "INT DEFAULT 1"),
+            ("error", NULLABLE_TEXT),
+        ],
+        keys: CHECK_KEY,
+    },
+];
+
+const CHECK_KEY: &[&str] = &["PRIMARY KEY (hostname, port, time_start_us)"];
+
+const POOL: &[(&str, &str)] = &[
+    ("hostgroup", INT),
+    ("srv_host", "VARCHAR NOT NULL"),
+    ("srv_port", "INT NOT NULL"),
+    ("status", "VARCHAR NOT NULL"),
+    ("ConnUsed", BIGINT),
+    ("ConnFree", BIGINT),
+    ("ConnOK", BIGINT),
+    ("ConnERR", BIGINT),
+    ("MaxConnUsed", BIGINT),
+    ("Queries", BIGINT),
+    ("Queries_GTID_sync", BIGINT),
+    ("Bytes_data_sent", BIGINT),
+    ("Bytes_data_recv", BIGINT),
+    ("Latency_us", BIGINT),
+];

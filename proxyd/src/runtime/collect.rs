@@ -1,0 +1,55 @@
+//! Asking the workers: their counters, their sessions, and to end one. A hung worker costs the asker [`PATIENCE`], no more.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use crate::control::{WorkerCommand, WorkerHandle};
+use crate::stats::{ProcessRow, WorkerStats};
+
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The sum of all workers' counters, without those of workers that do not answer.
+pub async fn collect_stats(workers: &[WorkerHandle]) -> WorkerStats {
+    let mut sum = WorkerStats::default();
+    for stats in ask_all(workers, WorkerCommand::Stats).await {
+        sum.merge(&stats);
+    }
+    sum
+}
+
+/// All sessions of all workers that answer.
+pub async fn collect_processlist(workers: &[WorkerHandle]) -> Vec<ProcessRow> {
+    ask_all(workers, WorkerCommand::Processlist).await.into_iter().flatten().collect()
+}
+
+/// Ends a session, or only what it runs; false when no worker has it. With an owner, only a session of that user.
+pub async fn kill(workers: &[WorkerHandle], session: u32, query_only: bool, owner: Option<&str>) -> bool {
+    let question = |reply| WorkerCommand::Kill { session, query_only, owner: owner.map(Into::into), reply };
+    let replies = ask_all(workers, question).await;
+    replies.into_iter().any(|found| found)
+}
+
+/// Sends the question to every worker first and only then waits, so that all of them share one deadline.
+async fn ask_all<T>(
+    workers: &[WorkerHandle],
+    question: impl Fn(oneshot::Sender<T>) -> WorkerCommand,
+) -> Vec<T> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut waiting = Vec::with_capacity(workers.len());
+    for worker in workers {
+        let (sender, receiver) = oneshot::channel();
+        if worker.commands.send(question(sender)).is_ok() {
+            waiting.push((worker.index, receiver));
+        }
+    }
+    let mut answers = Vec::with_capacity(waiting.len());
+    for (index, receiver) in waiting {
+        match timeout_at(deadline, receiver).await {
+            Ok(Ok(answer)) => answers.push(answer),
+            _ => tracing::warn!(worker = index, "a worker did not answer the control thread in time"),
+        }
+    }
+    answers
+}

@@ -1,0 +1,21 @@
+//! The runtime layer: what the workers route by right now, and why.
+//!
+//! [`Runtime`] lives on the control thread and is the only writer of the snapshot. It is told the configuration
+//! (`LOAD … TO RUNTIME`), what the monitors saw and which connects failed; it never opens a socket and never reads SQLite.
+
+mod catalogue;
+mod collect;
+mod registry;
+mod servers;
+mod settings;
+mod shun;
+mod users;
+
+#[cfg(test)]
+mod tests;
+
+pub use collect::{collect_processlist, collect_stats, kill};
+pub use registry::{MemberState, Runtime, ServerChange, SharedRuntime};
+pub use servers::{Address, MAX_WEIGHT, ReplicationHostgroup, ServerRow, ServersConfig};
+pub use settings::{Settings, normalise};
+pub use users::{UserRow, parse_credential};

@@ -1,0 +1,284 @@
+//! [`Runtime`]: takes configuration and observations, works out every server's status, publishes snapshots.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use super::servers::{Address, ReadOnlyVerdicts, ReplicationHostgroup, ServerRow, ServersConfig, membership};
+use super::settings::Settings;
+use super::shun::ShunBook;
+use super::users::UserRow;
+use crate::control::{WorkerCommand, WorkerHandle};
+use crate::route::RuleSet;
+use crate::snapshot::{Hostgroup, HostgroupId, Member, Server, Snapshot, Status, User};
+use crate::stats::ServerKey;
+use crate::variables::Variables;
+
+/// The control thread's shared handle; borrow it for one call, never across an await.
+pub type SharedRuntime = Rc<RefCell<Runtime>>;
+
+/// What a monitor found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerChange {
+    /// The monitors' word on a server, for all its hostgroups; `Online` takes an earlier one back.
+    Status { address: Address, status: Status, reason: String },
+    /// The answer to the `check_type` of this writer hostgroup's pair. An unanswered check is no answer: send nothing.
+    ReadOnly { writer_hostgroup: HostgroupId, address: Address, read_only: bool },
+    /// The round trip of the last ping.
+    Latency { address: Address, micros: u64 },
+}
+
+/// A row of `runtime_mysql_servers`: the configured columns and the status that holds now.
+#[derive(Debug, Clone)]
+pub struct MemberState {
+    pub row: ServerRow,
+    pub server: Arc<Server>,
+    pub status: Status,
+    /// Why it is not ONLINE; empty otherwise.
+    pub reason: String,
+    /// No longer configured; stays OFFLINE_HARD until its connections are closed.
+    pub removed: bool,
+}
+
+/// The runtime tables and everything that changes them.
+#[derive(Debug)]
+pub struct Runtime {
+    started: Instant,
+    config: ServersConfig,
+    users: Arc<HashMap<Box<str>, User>>,
+    rules: Arc<RuleSet>,
+    settings: Settings,
+    variables: Variables,
+    read_only: ReadOnlyVerdicts,
+    monitor_status: HashMap<Address, (Status, String)>,
+    latency: HashMap<Address, u64>,
+    shuns: ShunBook,
+    members: Vec<MemberState>,
+    generation: u64,
+    slot: Arc<ArcSwap<Snapshot>>,
+    workers: Vec<WorkerHandle>,
+}
+
+impl Runtime {
+    /// An empty runtime that publishes into `slot` and tells `workers`.
+    pub fn new(slot: Arc<ArcSwap<Snapshot>>, workers: Vec<WorkerHandle>) -> Runtime {
+        Runtime {
+            started: Instant::now(),
+            config: ServersConfig::default(),
+            users: Arc::default(),
+            rules: Arc::default(),
+            settings: Settings::default(),
+            variables: Variables::default(),
+            read_only: HashMap::new(),
+            monitor_status: HashMap::new(),
+            latency: HashMap::new(),
+            shuns: ShunBook::default(),
+            members: Vec::new(),
+            generation: 0,
+            slot,
+            workers,
+        }
+    }
+
+    /// `LOAD MYSQL SERVERS TO RUNTIME`. What the monitors last saw keeps holding, so a load never undoes a fail-over.
+    pub fn load_servers(&mut self, config: ServersConfig) {
+        self.config = config;
+        let known: BTreeSet<Address> = self.config.servers.iter().map(|row| row.address.clone()).collect();
+        let pairs: BTreeSet<HostgroupId> = self.config.replication.iter().map(|pair| pair.writer).collect();
+        self.read_only.retain(|(writer, address), _| pairs.contains(writer) && known.contains(address));
+        self.monitor_status.retain(|address, _| known.contains(address));
+        self.latency.retain(|address, _| known.contains(address));
+        self.refresh_members();
+        self.publish();
+    }
+
+    /// `LOAD MYSQL USERS TO RUNTIME`.
+    pub fn load_users(&mut self, users: Vec<UserRow>) {
+        self.users = Arc::new(users.into_iter().map(|row| (row.username.clone(), User::from(row))).collect());
+        self.publish();
+    }
+
+    /// `LOAD MYSQL QUERY RULES TO RUNTIME`, compiled before.
+    pub fn load_rules(&mut self, rules: RuleSet) {
+        self.rules = Arc::new(rules);
+        self.publish();
+    }
+
+    /// `LOAD MYSQL VARIABLES` or `LOAD ADMIN VARIABLES TO RUNTIME`, validated before.
+    pub fn load_settings(&mut self, settings: Settings) {
+        self.variables = Variables::from_settings(&settings);
+        self.settings = settings;
+        self.refresh_members();
+        self.publish();
+    }
+
+    /// Takes a monitor's finding; publishes only when it changes what the workers route by.
+    pub fn apply(&mut self, change: ServerChange) {
+        let changed = match change {
+            ServerChange::Latency { address, micros } => {
+                self.latency.insert(address, micros);
+                return;
+            }
+            ServerChange::Status { address, status: Status::Online, .. } => {
+                self.monitor_status.remove(&address).is_some()
+            }
+            ServerChange::Status { address, status, reason } => {
+                let said = (status, reason);
+                self.monitor_status.insert(address, said.clone()).as_ref() != Some(&said)
+            }
+            ServerChange::ReadOnly { writer_hostgroup, address, read_only } => {
+                self.read_only.insert((writer_hostgroup, address), read_only) != Some(read_only)
+            }
+        };
+        if changed {
+            self.refresh_members();
+            self.publish();
+        }
+    }
+
+    /// A worker could not connect or log in; enough of these inside a second shun the server.
+    pub fn connect_failed(&mut self, server: &Arc<Server>, code: u16, text: &str, now: Instant) {
+        if self.shuns.failed(ServerKey::from(server), code, text, &self.variables, now) {
+            self.refresh_members();
+            self.publish();
+        }
+    }
+
+    /// Ends shuns whose time has come and forgets removed servers without connections. Call it several times a second.
+    pub fn tick(&mut self, now: Instant) {
+        let ended = self.shuns.expire(now);
+        let drained = self.members.iter().any(|member| member.removed && member.server.connections() == 0);
+        if ended || drained {
+            self.refresh_members();
+            self.publish();
+        }
+    }
+
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+    pub fn members(&self) -> &[MemberState] {
+        &self.members
+    }
+    pub fn replication_hostgroups(&self) -> &[ReplicationHostgroup] {
+        &self.config.replication
+    }
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+    pub fn variables(&self) -> &Variables {
+        &self.variables
+    }
+    pub fn workers(&self) -> &[WorkerHandle] {
+        &self.workers
+    }
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.slot.load_full()
+    }
+    pub fn users(&self) -> &HashMap<Box<str>, User> {
+        &self.users
+    }
+    /// The last ping's round trip in microseconds; 0 before the first.
+    pub fn latency_us(&self, address: &Address) -> u64 {
+        self.latency.get(address).copied().unwrap_or(0)
+    }
+
+    /// What the monitors are to check: every configured address that is not OFFLINE_HARD, and whether it wants TLS.
+    pub fn monitored(&self) -> Vec<(Address, bool)> {
+        let mut wanted: Vec<(Address, bool)> = Vec::new();
+        for row in self.config.servers.iter().filter(|row| row.status != Status::OfflineHard) {
+            match wanted.iter_mut().find(|(address, _)| *address == row.address) {
+                Some((_, use_ssl)) => *use_ssl |= row.use_ssl,
+                None => wanted.push((row.address.clone(), row.use_ssl)),
+            }
+        }
+        wanted
+    }
+
+    /// Works the members out anew: configured rows where `read_only` puts them, then removed ones that still drain.
+    fn refresh_members(&mut self) {
+        let rows = membership(&self.config, &self.read_only, self.variables.monitor_writer_is_also_reader);
+        let mut before = std::mem::take(&mut self.members);
+        let mut members = Vec::with_capacity(rows.len());
+        for row in rows {
+            let known = before
+                .iter()
+                .position(|old| old.row.hostgroup_id == row.hostgroup_id && old.row.address == row.address)
+                .map(|index| before.swap_remove(index));
+            let server = known.as_ref().map_or_else(|| new_identity(&row), |old| old.server.clone());
+            let (status, reason) = self.effective_status(&row, &server);
+            log_change(&row, known.as_ref(), status, &reason);
+            members.push(MemberState { row, server, status, reason, removed: false });
+        }
+        before.retain(|old| old.server.connections() > 0);
+        for mut old in before {
+            old.status = Status::OfflineHard;
+            old.reason = "removed from the configuration".into();
+            old.removed = true;
+            members.push(old);
+        }
+        self.members = members;
+    }
+
+    /// The configured status if it is not ONLINE, else the monitors' word, else a shun by connect errors.
+    fn effective_status(&self, row: &ServerRow, server: &Arc<Server>) -> (Status, String) {
+        if row.status != Status::Online {
+            return (row.status, "set by the operator".into());
+        }
+        if let Some((status, reason)) = self.monitor_status.get(&row.address) {
+            return (*status, reason.clone());
+        }
+        match self.shuns.reason(&ServerKey::from(server)) {
+            Some(reason) => (Status::Shunned, reason.to_owned()),
+            None => (Status::Online, String::new()),
+        }
+    }
+
+    /// Builds a snapshot, swaps it in, tells the workers.
+    fn publish(&mut self) {
+        self.generation += 1;
+        let mut hostgroups: HashMap<HostgroupId, Hostgroup> = HashMap::new();
+        for state in &self.members {
+            hostgroups.entry(state.row.hostgroup_id).or_default().members.push(Member {
+                server: state.server.clone(),
+                status: state.status,
+                weight: state.row.effective_weight(),
+                max_connections: state.row.max_connections,
+                use_ssl: state.row.use_ssl,
+                reason: state.reason.as_str().into(),
+            });
+        }
+        self.slot.store(Arc::new(Snapshot {
+            generation: self.generation,
+            hostgroups,
+            users: self.users.clone(),
+            rules: self.rules.clone(),
+            variables: self.variables.clone(),
+        }));
+        for worker in &self.workers {
+            // A worker that is gone has its own alarm: the heartbeat.
+            let _ = worker.commands.send(WorkerCommand::SnapshotChanged);
+        }
+    }
+}
+
+fn new_identity(row: &ServerRow) -> Arc<Server> {
+    Arc::new(Server::new(row.hostgroup_id, &row.address.hostname, row.address.port))
+}
+
+fn log_change(row: &ServerRow, before: Option<&MemberState>, status: Status, reason: &str) {
+    let prev = before.map_or("-", |old| old.status.as_str());
+    if prev == status.as_str() {
+        return;
+    }
+    let (hostgroup, server, next) = (row.hostgroup_id, row.address.to_string(), status.as_str());
+    if status == Status::Shunned {
+        tracing::warn!(hostgroup, server, prev, next, cause = reason, "server status");
+    } else {
+        tracing::info!(hostgroup, server, prev, next, cause = reason, "server status");
+    }
+}

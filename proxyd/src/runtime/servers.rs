@@ -1,0 +1,119 @@
+//! Who is a member of which hostgroup: a pure function of the configuration and of what `read_only` said.
+//!
+//! Because membership is computed anew from the configuration each time, a fail-over leaves no residue: when the old
+//! writer is back as writer, every hostgroup is as configured.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::snapshot::{HostgroupId, Status};
+
+/// The most that a weight counts for at runtime; a larger configured one is accepted and clamped.
+pub const MAX_WEIGHT: i64 = 10_000_000;
+
+/// Where a server is, whatever hostgroups it is in. Port 0: `hostname` is the path of a Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Address {
+    pub hostname: Box<str>,
+    pub port: u16,
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.port == 0 {
+            f.write_str(&self.hostname)
+        } else {
+            write!(f, "{}:{}", self.hostname, self.port)
+        }
+    }
+}
+
+/// A row of `mysql_servers`, its status as configured (SHUNNED counts as ONLINE there).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerRow {
+    pub hostgroup_id: HostgroupId,
+    pub address: Address,
+    pub gtid_port: u16,
+    pub status: Status,
+    pub weight: i64,
+    pub compression: bool,
+    pub max_connections: u32,
+    pub max_replication_lag: u32,
+    pub use_ssl: bool,
+    pub max_latency_ms: u32,
+    pub comment: String,
+}
+
+impl ServerRow {
+    /// The weight that routing uses.
+    pub fn effective_weight(&self) -> u32 {
+        u32::try_from(self.weight.clamp(0, MAX_WEIGHT)).unwrap_or(0)
+    }
+}
+
+/// A row of `mysql_replication_hostgroups`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicationHostgroup {
+    pub writer: HostgroupId,
+    pub reader: HostgroupId,
+    /// `read_only`, `innodb_read_only`, `super_read_only` or one of the two combinations.
+    pub check_type: String,
+}
+
+/// What `LOAD MYSQL SERVERS TO RUNTIME` loads as one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServersConfig {
+    pub servers: Vec<ServerRow>,
+    pub replication: Vec<ReplicationHostgroup>,
+}
+
+/// The last answer about `read_only`, by writer hostgroup (the check differs by hostgroup pair) and address.
+pub type ReadOnlyVerdicts = HashMap<(HostgroupId, Address), bool>;
+
+/// The members that result: the configured rows, with writers and readers where `read_only` puts them.
+pub fn membership(
+    config: &ServersConfig,
+    verdicts: &ReadOnlyVerdicts,
+    writer_is_also_reader: bool,
+) -> Vec<ServerRow> {
+    let mut rows = config.servers.clone();
+    for pair in &config.replication {
+        for address in addresses_in(&rows, pair) {
+            match verdicts.get(&(pair.writer, address.clone())) {
+                None => {}
+                Some(false) => {
+                    ensure_in(&mut rows, pair.writer, pair.reader, &address);
+                    if !writer_is_also_reader {
+                        remove_from(&mut rows, pair.reader, &address);
+                    }
+                }
+                Some(true) => {
+                    ensure_in(&mut rows, pair.reader, pair.writer, &address);
+                    remove_from(&mut rows, pair.writer, &address);
+                }
+            }
+        }
+    }
+    rows.sort_by(|a, b| (a.hostgroup_id, &a.address).cmp(&(b.hostgroup_id, &b.address)));
+    rows
+}
+
+fn addresses_in(rows: &[ServerRow], pair: &ReplicationHostgroup) -> BTreeSet<Address> {
+    let in_pair = |row: &&ServerRow| row.hostgroup_id == pair.writer || row.hostgroup_id == pair.reader;
+    rows.iter().filter(in_pair).map(|row| row.address.clone()).collect()
+}
+
+/// Puts a copy of the server's row of the other hostgroup into `wanted`, unless it is there already.
+fn ensure_in(rows: &mut Vec<ServerRow>, wanted: HostgroupId, other: HostgroupId, address: &Address) {
+    let find = |hostgroup| rows.iter().find(|row| row.hostgroup_id == hostgroup && row.address == *address);
+    if find(wanted).is_some() {
+        return;
+    }
+    if let Some(mut copy) = find(other).cloned() {
+        copy.hostgroup_id = wanted;
+        rows.push(copy);
+    }
+}
+
+fn remove_from(rows: &mut Vec<ServerRow>, hostgroup: HostgroupId, address: &Address) {
+    rows.retain(|row| row.hostgroup_id != hostgroup || row.address != *address);
+}
