@@ -130,11 +130,6 @@ impl RuleSet {
         self.needs_digest
     }
 
-    /// The rows it was compiled from, for `runtime_mysql_query_rules`.
-    pub fn rows(&self) -> impl Iterator<Item = &QueryRule> {
-        self.rules.iter().map(|compiled| &compiled.rule)
-    }
-
     /// Scans the rules for one query. `hits` is emptied first.
     pub fn decide(&self, facts: &QueryFacts<'_>, hits: &mut Hits) -> Decision<'_> {
         hits.clear();
@@ -228,11 +223,6 @@ impl<'r> Decision<'r> {
         self.multiplex = rule.multiplex.or(self.multiplex);
         self.gtid_from_hostgroup = rule.gtid_from_hostgroup.or(self.gtid_from_hostgroup);
         self.log = rule.log.or(self.log);
-    }
-
-    /// The query to send: rewritten, or as it came.
-    pub fn query<'q>(&'q self, original: &'q [u8]) -> &'q [u8] {
-        self.rewritten.as_deref().unwrap_or(original)
     }
 }
 

@@ -16,5 +16,5 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{Decision, DigestFacts, Hits, QueryFacts, RuleSet};
-pub use rule::{Multiplex, QueryRule, RuleError};
+pub use decide::{DigestFacts, Hits, QueryFacts, RuleSet};
+pub use rule::{Multiplex, QueryRule};

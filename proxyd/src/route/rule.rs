@@ -68,11 +68,6 @@ impl Multiplex {
             _ => None,
         }
     }
-
-    /// The column's number.
-    pub fn to_column(self) -> i64 {
-        self as i64
-    }
 }
 
 impl QueryRule {
