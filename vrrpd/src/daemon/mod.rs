@@ -41,11 +41,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// Adverts read from one socket in a row, so that a flood does not keep timers waiting.
 const BATCH: usize = 256;
+/// After a full batch: a real-time process that never sleeps is one that the kernel ends (RLIMIT_RTTIME).
+const FLOOD_PAUSE: Duration = Duration::from_millis(1);
 /// More than the longest advert and its IPv4 header with options; what is longer is cut, and then refused.
 const PACKET: usize = 2048;
 
 /// Runs until a signal ends it.
 pub(crate) fn run(appliance: &Appliance) -> io::Result<()> {
+    if appliance.host.address.is_ipv6() || appliance.routers.iter().any(|it| it.vips.iter().any(is_ipv6)) {
+        return Err(io::Error::other("IPv6 hosts and VIPs are not supported yet"));
+    }
     fs::create_dir_all(&appliance.paths.run_dir)?;
     let _lock = take_lock(appliance)?;
     let mut daemon = Daemon::new(appliance)?;
@@ -54,6 +59,10 @@ pub(crate) fn run(appliance: &Appliance) -> io::Result<()> {
     while !daemon.round()? {}
     daemon.stop();
     Ok(())
+}
+
+fn is_ipv6(vip: &configs::Vip) -> bool {
+    vip.address.is_ipv6()
 }
 
 fn take_lock(appliance: &Appliance) -> io::Result<Lock> {
@@ -195,8 +204,10 @@ impl<'a> Daemon<'a> {
     }
 
     fn hear_adverts(&mut self) {
+        let mut flooded = false;
         for wire in 0..self.kernel.wires.len() {
-            for _ in 0..BATCH {
+            for count in 1..=BATCH {
+                flooded |= count == BATCH;
                 let Some(it) = self.kernel.wires.get(wire) else { return };
                 let bytes = match it.socket.receive(&mut self.packet) {
                     Ok(Some(bytes)) => bytes,
@@ -204,6 +215,9 @@ impl<'a> Daemon<'a> {
                 };
                 hear(bytes, wire, &mut self.stations, &mut self.kernel);
             }
+        }
+        if flooded {
+            sleep(FLOOD_PAUSE);
         }
     }
 
