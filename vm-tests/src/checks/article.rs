@@ -10,12 +10,12 @@ use super::runner::Runner;
 use super::shell;
 use crate::backend::mariadb;
 use crate::client::workload;
-use crate::drills::stage::Stage;
-use crate::lab::cluster::BackendKind;
+use crate::demo::live::Live;
+use crate::drills::stage::{ARTICLE_SQL, Stage};
+use crate::lab::cluster::{BackendKind, Cluster};
 use crate::lab::layout::{Layout, Numbers, Template};
-use crate::lab::teardown;
+use crate::lab::{net, teardown};
 
-const SQL: &str = include_str!("article.sql");
 const LOOP: &str = include_str!("article-loop.sh");
 const WATCH: &str = include_str!("article-watch.sh");
 const MY_CNF: &str = "[mysql]\nuser=load_RW\npassword=test\n";
@@ -26,17 +26,18 @@ pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     shell::require("watch", "procps")?;
     shell::require("script", "bsdutils")?;
     let template = Template::new(Layout::SingleVip, Numbers::Article, &runner.configs);
-    let mut stage = runner.stage(template, BackendKind::Mariadb)?;
-    runner.check("article/three MariaDB servers are one cluster", || one_cluster(&stage));
-    runner.check("article/its SQL runs as printed on every host", || admin_sql(&stage));
+    let cluster = runner.cluster(template, BackendKind::Mariadb, net::proxy_hosts())?;
+    runner.check("article/three MariaDB servers are one cluster", || one_cluster(&cluster));
+    runner.check("article/its SQL runs as printed on every host", || admin_sql(&cluster));
+    let mut stage = Stage::set(cluster, Live::start())?;
     runner.check("article/its loop runs against the VIP, with no error 9006", || bash_loop(&stage));
     runner.check("article/its watch command shows pool, processlist and counters", || watch(&stage));
     runner.check("article/the loop goes on while the proxy is killed", || loop_through_kill(&mut stage));
     Ok(())
 }
 
-fn one_cluster(stage: &Stage) -> Result<()> {
-    let servers = stage.cluster.mariadb().context("the backends are not MariaDB")?;
+fn one_cluster(cluster: &Cluster) -> Result<()> {
+    let servers = cluster.mariadb().context("the backends are not MariaDB")?;
     let size = "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'wsrep_cluster_size'";
     for index in 0..3 {
         let size = servers.query(index, size)?;
@@ -45,12 +46,12 @@ fn one_cluster(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-fn admin_sql(stage: &Stage) -> Result<()> {
-    let client = stage.cluster.client()?;
+fn admin_sql(cluster: &Cluster) -> Result<()> {
+    let client = cluster.client()?;
     let directory = teardown::directory().join("shell");
     std::fs::create_dir_all(&directory)?;
-    std::fs::write(directory.join("article.sql"), SQL)?;
-    for host in &stage.cluster.hosts {
+    std::fs::write(directory.join("article.sql"), ARTICLE_SQL)?;
+    for host in &cluster.hosts {
         let script = format!("mysql -h {} -P 3310 -uadmin -padmin < article.sql", host.address);
         let output = shell::bash(&client, &directory, &script, Duration::from_secs(20))?;
         ensure!(output.success, "{}: {}", host.name, output.stderr);
@@ -66,7 +67,7 @@ fn admin_sql(stage: &Stage) -> Result<()> {
             output.stdout
         );
     }
-    stage.wait_for_calm()
+    Ok(())
 }
 
 fn bash_loop(stage: &Stage) -> Result<()> {

@@ -6,6 +6,7 @@ mod article;
 mod bad_input;
 mod chains;
 mod load;
+mod own_lab;
 mod permutations;
 mod runner;
 mod shell;
@@ -19,7 +20,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (article, chains, permutations, bad-input, load), or part of a check's name. Without it: all but `load`.
+    /// A group (lab, article, chains, permutations, bad-input, load), or part of a check's name. Without it: all but `load`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -27,7 +28,8 @@ pub(crate) struct Options {
 
 type Group = fn(&mut Runner) -> Result<()>;
 
-const GROUPS: [(&str, Group); 5] = [
+const GROUPS: [(&str, Group); 6] = [
+    ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
     ("permutations", permutations::run),

@@ -44,8 +44,17 @@ impl Runner {
         backend: BackendKind,
         hosts: Vec<Machine>,
     ) -> Result<Stage> {
-        let plan = Plan { template, binaries: self.binaries.clone(), backend, hosts };
-        Stage::set(Cluster::start(plan)?, Live::start())
+        Stage::set(self.cluster(template, backend, hosts)?, Live::start())
+    }
+
+    /// The lab alone.
+    pub(crate) fn cluster(
+        &self,
+        template: Template,
+        backend: BackendKind,
+        hosts: Vec<Machine>,
+    ) -> Result<Cluster> {
+        Cluster::start(Plan { template, binaries: self.binaries.clone(), backend, hosts })
     }
 
     /// Runs one check, if the filter wants it.

@@ -13,6 +13,7 @@ use crate::client::workload::{self, ArticleLoop, IdleSessions};
 use crate::demo::live::Live;
 use crate::lab::cluster::Cluster;
 use crate::lab::host::Host;
+use crate::lab::layout::Numbers;
 use crate::lab::wait;
 
 /// For so long the client must see nothing but prompt answers before an event begins, and after it before it counts as over.
@@ -21,6 +22,9 @@ const CALM: Duration = Duration::from_millis(600);
 const PAUSE: Duration = Duration::from_millis(150);
 /// Nothing that a drill waits for takes longer.
 pub(crate) const LIMIT: Duration = Duration::from_secs(45);
+
+/// The article's servers, users and rules: its layouts come without, as its hosts do.
+pub(crate) const ARTICLE_SQL: &str = include_str!("../checks/article.sql");
 
 /// One event as the client saw it.
 #[derive(Debug, Clone, Serialize)]
@@ -58,6 +62,9 @@ impl Stage {
     pub(crate) fn set(cluster: Cluster, live: Live) -> Result<Self> {
         let client = cluster.client()?;
         let port = cluster.plan.template.client_port();
+        if cluster.plan.template.numbers == Numbers::Article {
+            cluster.run_admin_sql(ARTICLE_SQL)?;
+        }
         cluster.wait_for_vips(LIMIT)?;
         let first = probe::account(cluster.vips()[0], port);
         wait::until("the article's table through the first VIP", LIMIT, || {

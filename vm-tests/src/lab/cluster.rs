@@ -13,7 +13,8 @@ use super::netns::Netns;
 use super::wait;
 use super::{net::vips, teardown};
 use crate::backend::mariadb::MariaDb;
-use crate::client::holders;
+use crate::client::{holders, workload};
+use crate::mysql::client::Account;
 
 /// Which servers stand behind the proxies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -45,7 +46,7 @@ pub(crate) struct Cluster {
 
 /// Whatever keeps the backends alive; they die with the lab's namespaces.
 #[derive(Debug)]
-enum Backends {
+pub(crate) enum Backends {
     Embedded(Vec<std::process::Child>),
     MariaDb(MariaDb),
 }
@@ -57,10 +58,7 @@ impl Cluster {
         let directory = teardown::directory();
         let machines: Vec<Machine> = plan.hosts.iter().cloned().chain(net::database_hosts()).collect();
         let network = Network::build(&machines)?;
-        let backends = match plan.backend {
-            BackendKind::Sqlite => Backends::Embedded(embedded(&network, &directory)?),
-            BackendKind::Mariadb => Backends::MariaDb(MariaDb::start(&network, &directory.join("db"))?),
-        };
+        let backends = Backends::start(plan.backend, &network, &directory)?;
         let mut hosts = Vec::new();
         for machine in &plan.hosts {
             hosts.push(Host::new(
@@ -73,7 +71,6 @@ impl Cluster {
             )?);
         }
         let mut cluster = Self { hosts, network, plan, backends };
-        cluster.wait_for_backends()?;
         for host in &mut cluster.hosts {
             host.start().with_context(|| format!("start {}", host.name))?;
         }
@@ -136,6 +133,22 @@ impl Cluster {
                 .all(|(i, vip)| !self.hosts[i].is_on() || self.holder(*vip) == Some(i))
     }
 
+    /// Statements at every host's admin prompt, with the article's port and account.
+    pub(crate) fn run_admin_sql(&self, sql: &str) -> Result<()> {
+        let statements: Vec<&str> = sql.split(';').map(str::trim).filter(|s| !s.is_empty()).collect();
+        for host in &self.hosts {
+            let account = Account {
+                address: (host.address, 3310).into(),
+                user: "admin".into(),
+                password: "admin".into(),
+                database: None,
+            };
+            workload::run_once(&self.client()?, &account, &statements)
+                .with_context(|| format!("the admin prompt of {}", host.name))?;
+        }
+        Ok(())
+    }
+
     /// Real servers, for the checks that need them.
     pub(crate) fn mariadb(&self) -> Option<&MariaDb> {
         match &self.backends {
@@ -143,18 +156,32 @@ impl Cluster {
             Backends::Embedded(_) => None,
         }
     }
+}
 
-    fn wait_for_backends(&self) -> Result<()> {
-        if let Backends::Embedded(children) = &self.backends {
-            let listens = |name: &str| holders::listens_on(&self.network, name, 3306);
-            for machine in net::database_hosts() {
-                wait::until(&format!("backend {} listening", machine.name), Duration::from_secs(10), || {
-                    listens(&machine.name)
-                })?;
-            }
-            anyhow::ensure!(children.len() == 3, "three embedded backends");
+impl Backends {
+    /// Starts three servers on the database hosts; returns once they take connections.
+    pub(crate) fn start(kind: BackendKind, network: &Network, directory: &Path) -> Result<Self> {
+        if kind == BackendKind::Mariadb {
+            return Ok(Backends::MariaDb(MariaDb::start(network, &directory.join("db"))?));
         }
-        Ok(())
+        let backends = Backends::Embedded(embedded(network, directory)?);
+        for machine in net::database_hosts() {
+            let listens = || holders::listens_on(network, &machine.name, 3306);
+            wait::until(&format!("backend {} listening", machine.name), Duration::from_secs(10), listens)?;
+        }
+        Ok(backends)
+    }
+}
+
+impl Drop for Backends {
+    fn drop(&mut self) {
+        if let Backends::Embedded(children) = self {
+            for child in children {
+                // Killed already if its namespace went first.
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
     }
 }
 
@@ -164,13 +191,6 @@ impl Drop for Cluster {
         for host in &mut self.hosts {
             if let Err(error) = host.power_off() {
                 eprintln!("{error:#}");
-            }
-        }
-        if let Backends::Embedded(children) = &mut self.backends {
-            for child in children {
-                // Killed already if its namespace went first.
-                let _ = child.kill();
-                let _ = child.wait();
             }
         }
     }

@@ -77,29 +77,20 @@ impl Template {
         if self.layout != Layout::MultiVip || self.numbers != Numbers::Standfast {
             return None;
         }
-        self.changes.push(("vrrp.failback".into(), Value::from("3s")));
+        self.changes.push(("vrrp.failback".into(), Value::from("after 3s healthy")));
         Some("fail-back after 3 s healthy here; the shipped layout waits 30 s")
     }
 
     /// Milliseconds between two adverts.
     pub(crate) fn advert_ms(&self) -> Result<u64> {
-        let value = self.find("advert")?;
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
-        let number: u64 = digits.parse().with_context(|| format!("adverts of {text}"))?;
-        Ok(if text.trim_start_matches(char::is_numeric).trim() == "s" { number * 1000 } else { number })
+        let value = self.find("advert_ms")?;
+        u64::try_from(value.as_integer().context("advert_ms")?).context("advert_ms")
     }
 
-    /// The identifier of the first virtual router.
-    pub(crate) fn vrid(&self) -> Result<u8> {
-        let value = self.find("vrid")?;
-        u8::try_from(value.as_integer().context("vrid")?).context("vrid")
-    }
-
-    /// The first value whose key begins so, anywhere in the shipped file.
-    fn find(&self, prefix: &str) -> Result<Value> {
+    /// The first value of a key, anywhere in the shipped file.
+    fn find(&self, key: &str) -> Result<Value> {
         let file = self.read("test1")?;
-        find(&file, prefix).with_context(|| format!("no {prefix} in the shipped file"))
+        find(&file, key).with_context(|| format!("no {key} in the shipped file"))
     }
 
     /// The port for clients.
@@ -118,18 +109,14 @@ impl Template {
     /// Where the shipped file of this host is: one for all hosts, or one for each where the numbers differ.
     pub(crate) fn source(&self, host: &str) -> Result<PathBuf> {
         let base = self.directory.join(self.layout.name());
-        let candidates = match self.numbers {
-            Numbers::Standfast => vec![base.join("standfast.toml")],
-            Numbers::Article => vec![
-                base.join("article").join(format!("{host}.toml")),
-                base.join("article").join("standfast.toml"),
-                base.join("article.toml"),
-            ],
+        let path = match self.numbers {
+            Numbers::Standfast => base.join("standfast.toml"),
+            Numbers::Article => base.join(format!("article-{host}.toml")),
         };
-        match candidates.iter().find(|path| path.exists()) {
-            Some(path) => Ok(path.clone()),
-            None => bail!("no shipped configuration at {}", candidates[0].display()),
+        if !path.exists() {
+            bail!("no shipped configuration at {}", path.display());
         }
+        Ok(path)
     }
 
     /// The file that this host runs, with its directories below `directory`.
@@ -170,15 +157,15 @@ fn set(table: &mut Table, path: &str, value: Value) -> Result<()> {
     }
 }
 
-/// The first value whose key begins so.
-fn find(table: &Table, prefix: &str) -> Option<Value> {
-    if let Some((_, value)) = table.iter().find(|(key, _)| key.starts_with(prefix)) {
+/// The first value of a key.
+fn find(table: &Table, key: &str) -> Option<Value> {
+    if let Some((_, value)) = table.iter().find(|(name, _)| name.as_str() == key) {
         return Some(value.clone());
     }
     table.values().find_map(|value| match value {
-        Value::Table(inner) => find(inner, prefix),
+        Value::Table(inner) => find(inner, key),
         Value::Array(elements) => {
-            elements.iter().filter_map(Value::as_table).find_map(|inner| find(inner, prefix))
+            elements.iter().filter_map(Value::as_table).find_map(|inner| find(inner, key))
         }
         _ => None,
     })
@@ -213,7 +200,7 @@ mod tests {
         assert_eq!(text.matches("failback_s = 3").count(), 2);
         assert!(text.contains("[paths]\nrun_dir = \"/x\""));
         assert!(set(&mut file, "vip.a.b", Value::from(1)).is_err());
-        assert_eq!(find(&file, "fail"), Some(Value::from(3)));
+        assert_eq!(find(&file, "failback_s"), Some(Value::from(3)));
     }
 
     #[test]

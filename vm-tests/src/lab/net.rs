@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use super::netns::Netns;
-use super::teardown;
+use super::{teardown, wait};
 
 pub(crate) const CLIENT: &str = "client";
 pub(crate) const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 100);
@@ -58,6 +59,7 @@ impl Network {
         for machine in machines.iter().chain([&Machine { name: CLIENT.into(), address: CLIENT_ADDRESS }]) {
             network.plug(machine).with_context(|| format!("connect {}", machine.name))?;
         }
+        network.machines.keys().try_for_each(|name| network.wait_for_forwarding(name))?;
         Ok(network)
     }
 
@@ -102,7 +104,17 @@ impl Network {
 
     /// Puts the cable back.
     pub(crate) fn join(&self, name: &str) -> Result<()> {
-        self.switch.ip(&["link", "set", &port(name), "up"]).map(drop)
+        self.switch.ip(&["link", "set", &port(name), "up"])?;
+        self.wait_for_forwarding(name)
+    }
+
+    /// A port forwards up to a second after its link came up; a host that starts before would find itself alone.
+    fn wait_for_forwarding(&self, name: &str) -> Result<()> {
+        let forwards = || {
+            let shown = self.switch.ip(&["-d", "link", "show", "dev", &port(name)]);
+            shown.is_ok_and(|text| text.contains("state forwarding"))
+        };
+        wait::until(&format!("the switch's port to {name}"), Duration::from_secs(5), forwards).map(drop)
     }
 }
 
