@@ -1,0 +1,267 @@
+//! One task for each monitored address: waits, checks, reports.
+//!
+//! A server's checks run one after the other on its own task, so a silent server delays nobody else's, and there are
+//! never more tasks than addresses. [`Monitor::run`] starts and stops them as the configuration changes; stopping is
+//! aborting, which is safe anywhere: a task holds nothing but its own connection, and its last word on the server is
+//! taken back.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::sleep_until;
+use tokio_rustls::TlsConnector;
+
+use super::decide::{Fault, Finding, Judge, Limits, read_only_query};
+use super::probe::{Credentials, Prober};
+use super::schedule::{Intervals, Kind, Schedule};
+use crate::admin::{Check, CheckLog};
+use crate::runtime::{Address, SharedRuntime};
+use crate::snapshot::HostgroupId;
+use crate::variables::Variables;
+
+/// How soon a changed configuration is noticed.
+const RECONCILE: Duration = Duration::from_millis(250);
+/// A server that is shunned is pinged at least this often: recovery waits for nobody's traffic.
+const SHUNNED_PING: Duration = Duration::from_secs(1);
+
+/// All monitors. Lives on the control thread, inside its `LocalSet`.
+pub struct Monitor {
+    runtime: SharedRuntime,
+    tls: TlsConnector,
+    /// Takes a row for the log tables.
+    record: Box<dyn Fn(&CheckLog)>,
+    watches: RefCell<HashMap<Address, Watch>>,
+    random: RandomState,
+}
+
+/// The task of one address.
+struct Watch {
+    task: JoinHandle<()>,
+    nudge: Rc<Notify>,
+    use_ssl: bool,
+    judge: Rc<RefCell<Judge>>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What a task has to know now; asked anew before each check, as all of it may change.
+struct Plan {
+    intervals: Intervals,
+    pairs: Vec<(HostgroupId, &'static str)>,
+    limits: Limits,
+    credentials: Credentials,
+    connect_timeout: Duration,
+    ping_timeout: Duration,
+    read_only_timeout: Duration,
+}
+
+impl Monitor {
+    /// `tls` is for servers with `use_ssl`; `record` is called once for each check.
+    pub fn new(
+        runtime: SharedRuntime,
+        tls: TlsConnector,
+        record: impl Fn(&CheckLog) + 'static,
+    ) -> Rc<Monitor> {
+        Rc::new(Monitor {
+            runtime,
+            tls,
+            record: Box::new(record),
+            watches: RefCell::default(),
+            random: RandomState::new(),
+        })
+    }
+
+    /// Runs until its task is aborted; what it had started ends with the `LocalSet`.
+    pub async fn run(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(RECONCILE);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            self.reconcile();
+        }
+    }
+
+    /// Checks `read_only` of this server at once: a worker has reason to think that it changed.
+    pub fn check_read_only(&self, hostname: &str, port: u16) {
+        let address = Address { hostname: hostname.into(), port };
+        if let Some(watch) = self.watches.borrow().get(&address) {
+            watch.nudge.notify_one();
+        }
+    }
+
+    /// Starts tasks for new addresses and stops those of addresses that are gone (or of all, when monitoring is off).
+    fn reconcile(self: &Rc<Self>) {
+        let wanted: HashMap<Address, bool> = {
+            let runtime = self.runtime.borrow();
+            let monitored =
+                if runtime.variables().monitor_enabled { runtime.monitored() } else { Vec::new() };
+            monitored.into_iter().collect()
+        };
+        let mut watches = self.watches.borrow_mut();
+        watches.retain(|address, watch| {
+            let keep = wanted.get(address) == Some(&watch.use_ssl) && !watch.task.is_finished();
+            if !keep && let Some(change) = watch.judge.borrow_mut().retire() {
+                self.runtime.borrow_mut().apply(change);
+            }
+            keep
+        });
+        for (address, use_ssl) in wanted {
+            watches.entry(address.clone()).or_insert_with(|| self.watch(address, use_ssl));
+        }
+    }
+
+    fn watch(self: &Rc<Self>, address: Address, use_ssl: bool) -> Watch {
+        let nudge = Rc::new(Notify::new());
+        let judge = Rc::new(RefCell::new(Judge::new(address.clone())));
+        let prober = Prober::new(&address, use_ssl.then(|| self.tls.clone()));
+        let life = self.clone().attend(address, prober, judge.clone(), nudge.clone());
+        Watch { task: tokio::task::spawn_local(life), nudge, use_ssl, judge }
+    }
+
+    /// The life of one address's task.
+    async fn attend(
+        self: Rc<Self>,
+        address: Address,
+        mut prober: Prober,
+        judge: Rc<RefCell<Judge>>,
+        nudge: Rc<Notify>,
+    ) {
+        let mut schedule = Schedule::default();
+        let mut turn = 0u64;
+        loop {
+            let plan = self.plan(&address, judge.borrow().is_shunned());
+            let now = Instant::now();
+            match schedule.next(now, plan.intervals) {
+                Some((kind, due)) if due <= now => {
+                    turn = turn.wrapping_add(1);
+                    schedule.began(kind, now, self.random.hash_one((&address, turn)));
+                    self.check(kind, &address, &plan, &mut prober, &judge).await;
+                }
+                next => {
+                    let until = next.map_or(now + RECONCILE, |(_, due)| due.min(now + RECONCILE));
+                    tokio::select! {
+                        () = sleep_until(until.into()) => {}
+                        () = nudge.notified() => schedule.hurry(Kind::ReadOnly),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn check(
+        &self,
+        kind: Kind,
+        address: &Address,
+        plan: &Plan,
+        prober: &mut Prober,
+        judge: &RefCell<Judge>,
+    ) {
+        let begin = Begin::now();
+        match kind {
+            Kind::Connect => {
+                let outcome = prober.connect(&plan.credentials, plan.connect_timeout).await;
+                self.log(address, Check::Connect, begin, begin.clock.elapsed(), outcome.err());
+            }
+            Kind::Ping => {
+                let outcome = prober.ping(&plan.credentials, plan.ping_timeout).await;
+                let took = *outcome.as_ref().unwrap_or(&Duration::ZERO);
+                let findings = judge.borrow_mut().on_ping(&outcome, plan.limits);
+                self.log(address, Check::Ping, begin, took, outcome.err());
+                findings.into_iter().for_each(|finding| self.tell(finding));
+            }
+            Kind::ReadOnly => {
+                for &(writer, sql) in &plan.pairs {
+                    let begin = Begin::now();
+                    let outcome = prober.read_only(sql, &plan.credentials, plan.read_only_timeout).await;
+                    let finding = judge.borrow_mut().on_read_only(writer, &outcome, plan.limits);
+                    let answer = Check::ReadOnly(outcome.as_ref().ok().copied());
+                    self.log(address, answer, begin, begin.clock.elapsed(), outcome.err());
+                    finding.into_iter().for_each(|finding| self.tell(finding));
+                }
+            }
+        }
+    }
+
+    fn tell(&self, finding: Finding) {
+        match finding {
+            Finding::Change(change) => self.runtime.borrow_mut().apply(change),
+            Finding::Warn(text) => tracing::warn!("{text}"),
+        }
+    }
+
+    fn log(&self, address: &Address, check: Check, begin: Begin, took: Duration, fault: Option<Fault>) {
+        let error = fault.map(|fault| fault.to_string());
+        if let Some(error) = &error {
+            tracing::debug!(server = %address, ?check, error, "check failed");
+        }
+        (self.record)(&CheckLog { address: address.clone(), check, started_us: begin.wall_us, took, error });
+    }
+
+    fn plan(&self, address: &Address, shunned: bool) -> Plan {
+        let runtime = self.runtime.borrow();
+        let pairs: Vec<_> = runtime
+            .replication_hostgroups()
+            .iter()
+            .filter(|pair| {
+                let is_member = |hostgroup| hostgroup == pair.writer || hostgroup == pair.reader;
+                let members = runtime.members().iter().filter(|member| !member.removed);
+                members
+                    .into_iter()
+                    .any(|member| member.row.address == *address && is_member(member.row.hostgroup_id))
+            })
+            .filter_map(|pair| Some((pair.writer, read_only_query(&pair.check_type)?)))
+            .collect();
+        Plan::new(runtime.variables(), pairs, shunned)
+    }
+}
+
+impl Plan {
+    fn new(variables: &Variables, pairs: Vec<(HostgroupId, &'static str)>, shunned: bool) -> Plan {
+        let ping = match shunned {
+            true => variables.monitor_ping_interval.min(SHUNNED_PING),
+            false => variables.monitor_ping_interval,
+        };
+        Plan {
+            intervals: Intervals {
+                read_only: (!pairs.is_empty()).then_some(variables.monitor_read_only_interval),
+                ping: Some(ping),
+                connect: Some(variables.monitor_connect_interval),
+            },
+            pairs,
+            limits: Limits {
+                ping_max_failures: variables.monitor_ping_max_failures,
+                read_only_max_timeout_count: variables.monitor_read_only_max_timeout_count,
+            },
+            credentials: Credentials {
+                user: variables.monitor_username.clone(),
+                password: variables.monitor_password.clone(),
+            },
+            connect_timeout: variables.monitor_connect_timeout,
+            ping_timeout: variables.monitor_ping_timeout,
+            read_only_timeout: variables.monitor_read_only_timeout,
+        }
+    }
+}
+
+/// When a check began, by both clocks.
+#[derive(Clone, Copy)]
+struct Begin {
+    clock: Instant,
+    wall_us: u64,
+}
+
+impl Begin {
+    fn now() -> Begin {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Begin { clock: Instant::now(), wall_us: u64::try_from(wall.as_micros()).unwrap_or(u64::MAX) }
+    }
+}

@@ -1,0 +1,133 @@
+//! The checks themselves, with their sockets: everything ends in its time-out, with a result or a [`Fault`].
+//!
+//! Ping and `read_only` share one connection that is kept; the connect check opens one of its own each time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proxyd_wire::auth::Secret;
+use proxyd_wire::client::LoginError;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::decide::{Fault, read_only_value};
+use crate::backend::{Account, Backend, ConnectError, FitError, Traits};
+use crate::net::BufferPool;
+use crate::runtime::Address;
+use crate::snapshot::Server;
+
+/// utf8mb4_general_ci: every server knows it.
+const COLLATION: u16 = 45;
+/// Server shutdown in progress: an answer, but not one of a server that serves.
+const ER_SERVER_SHUTDOWN: u16 = 1053;
+
+/// Who the monitors log in as.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub user: String,
+    pub password: String,
+}
+
+/// Asks one server.
+pub struct Prober {
+    /// An identity of its own: the monitors' connections do not count against `max_connections`.
+    server: Arc<Server>,
+    tls: Option<TlsConnector>,
+    buffers: BufferPool,
+    /// The connection that is kept, and who is logged in on it.
+    kept: Option<(Backend, Credentials)>,
+}
+
+impl Prober {
+    pub fn new(address: &Address, tls: Option<TlsConnector>) -> Prober {
+        let server = Arc::new(Server::new(0, &address.hostname, address.port));
+        Prober { server, tls, buffers: BufferPool::default(), kept: None }
+    }
+
+    /// Connects, logs in and leaves.
+    pub async fn connect(&mut self, credentials: &Credentials, limit: Duration) -> Result<(), Fault> {
+        let opened = timeout(limit, self.open(credentials)).await.map_err(|_| Fault::Timeout(limit))?;
+        opened?.connection.shutdown().await;
+        Ok(())
+    }
+
+    /// The round trip of a COM_PING, without the connect that may precede it.
+    pub async fn ping(&mut self, credentials: &Credentials, limit: Duration) -> Result<Duration, Fault> {
+        let exchange = async {
+            let mut backend = self.take(credentials).await?;
+            let begin = Instant::now();
+            backend.ping(&self.buffers).await.map_err(fault_of_exchange)?;
+            let round_trip = begin.elapsed();
+            self.kept = Some((backend, credentials.clone()));
+            Ok(round_trip)
+        };
+        timeout(limit, exchange).await.map_err(|_| Fault::Timeout(limit))?
+    }
+
+    /// Runs a statement of [`super::decide::read_only_query`].
+    pub async fn read_only(
+        &mut self,
+        sql: &str,
+        credentials: &Credentials,
+        limit: Duration,
+    ) -> Result<bool, Fault> {
+        let exchange = async {
+            let mut backend = self.take(credentials).await?;
+            let answer = backend.query(sql, &self.buffers).await;
+            if matches!(answer, Ok(_) | Err(FitError::Refused(_))) {
+                self.kept = Some((backend, credentials.clone()));
+            }
+            let rows = answer.map_err(fault_of_exchange)?;
+            let value = rows.first().and_then(|row| row.first()).and_then(Option::as_deref);
+            let text = || Fault::Answered(format!("{value:?} is no value of read_only"));
+            value.and_then(read_only_value).ok_or_else(text)
+        };
+        timeout(limit, exchange).await.map_err(|_| Fault::Timeout(limit))?
+    }
+
+    /// The kept connection, if it still is one and for this user, else a new one. It is put back after a good exchange,
+    /// so that one that failed or timed out in the middle is never used again.
+    async fn take(&mut self, credentials: &Credentials) -> Result<Backend, Fault> {
+        match self.kept.take() {
+            Some((backend, user)) if user == *credentials && backend.is_quiet() => Ok(backend),
+            _ => self.open(credentials).await,
+        }
+    }
+
+    async fn open(&self, credentials: &Credentials) -> Result<Backend, Fault> {
+        let refused = || Fault::Unreachable("no room for a monitor's connection".into());
+        let reservation = self.server.reserve(u32::MAX).ok_or_else(refused)?;
+        let secret = Secret::Password(credentials.password.clone());
+        let account = Account {
+            user: &credentials.user,
+            secret: &secret,
+            traits: Traits::default(),
+            collation: COLLATION,
+            tls: self.tls.as_ref(),
+        };
+        Backend::open(reservation, account, &self.buffers).await.map_err(fault_of_connect)
+    }
+}
+
+/// Whether a failed connect shows a server that lives.
+fn fault_of_connect(error: ConnectError) -> Fault {
+    let text = error.to_string();
+    match error {
+        ConnectError::Timeout(limit) => Fault::Timeout(limit),
+        ConnectError::Io(_) => Fault::Unreachable(text),
+        ConnectError::Refused(packet) if packet.code == ER_SERVER_SHUTDOWN => Fault::Unreachable(text),
+        ConnectError::Denied(_) | ConnectError::Refused(_) => Fault::Answered(text),
+        ConnectError::Login(LoginError::Malformed(_) | LoginError::Greeting(_)) => Fault::Unreachable(text),
+        ConnectError::Login(_) => Fault::Answered(text),
+    }
+}
+
+fn fault_of_exchange(error: FitError) -> Fault {
+    match error {
+        FitError::Refused(packet) if packet.code == ER_SERVER_SHUTDOWN => {
+            Fault::Unreachable(packet.to_string())
+        }
+        FitError::Refused(packet) => Fault::Answered(packet.to_string()),
+        FitError::Lost(error) => Fault::Unreachable(format!("connection lost: {error}")),
+    }
+}

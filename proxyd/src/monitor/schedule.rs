@@ -1,0 +1,73 @@
+//! When each check of one server is due. Pure: the time is an argument.
+//!
+//! Intervals may change at any `LOAD … TO RUNTIME`, so what is kept is when a check last began, not when the next one
+//! begins. Each wait is shortened by up to a tenth, at random, so that servers and proxies do not fall into step.
+
+use std::time::{Duration, Instant};
+
+/// The three checks, in the order of their urgency after a start: roles first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    ReadOnly,
+    Ping,
+    Connect,
+}
+
+const KINDS: [Kind; 3] = [Kind::ReadOnly, Kind::Ping, Kind::Connect];
+
+/// How often; `None` for a check that is not wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Intervals {
+    pub read_only: Option<Duration>,
+    pub ping: Option<Duration>,
+    pub connect: Option<Duration>,
+}
+
+/// When the checks of one server last began.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    read_only: Option<Last>,
+    ping: Option<Last>,
+    connect: Option<Last>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    began: Instant,
+    /// How much of the interval to wait this time, in 1/256: 230 to 256.
+    share: u32,
+}
+
+impl Schedule {
+    /// The check that is due first, and when (perhaps in the past); `None` when none is wanted.
+    pub fn next(&self, now: Instant, intervals: Intervals) -> Option<(Kind, Instant)> {
+        let due = |kind| {
+            let (last, interval) = match kind {
+                Kind::ReadOnly => (self.read_only, intervals.read_only?),
+                Kind::Ping => (self.ping, intervals.ping?),
+                Kind::Connect => (self.connect, intervals.connect?),
+            };
+            Some((kind, last.map_or(now, |last| last.began + interval * last.share / 256)))
+        };
+        KINDS.into_iter().filter_map(due).min_by_key(|(_, at)| *at)
+    }
+
+    /// A check begins; `random` is any number.
+    pub fn began(&mut self, kind: Kind, now: Instant, random: u64) {
+        let share = 230 + u32::try_from(random % 27).unwrap_or(0);
+        *self.slot(kind) = Some(Last { began: now, share });
+    }
+
+    /// Makes a check due at once.
+    pub fn hurry(&mut self, kind: Kind) {
+        *self.slot(kind) = None;
+    }
+
+    fn slot(&mut self, kind: Kind) -> &mut Option<Last> {
+        match kind {
+            Kind::ReadOnly => &mut self.read_only,
+            Kind::Ping => &mut self.ping,
+            Kind::Connect => &mut self.connect,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+use std::time::Duration;
+
+use super::super::decide::{Fault, Finding, Judge, Limits, read_only_query, read_only_value};
+use crate::runtime::{Address, ServerChange};
+use crate::snapshot::Status;
+
+const LIMITS: Limits = Limits { ping_max_failures: 3, read_only_max_timeout_count: 3 };
+
+fn address() -> Address {
+    Address { hostname: "db1".into(), port: 3306 }
+}
+
+fn timeout() -> Fault {
+    Fault::Timeout(Duration::from_millis(800))
+}
+
+fn status(status: Status, reason: &str) -> Finding {
+    Finding::Change(ServerChange::Status { address: address(), status, reason: reason.into() })
+}
+
+fn read_only(answer: bool) -> Option<Finding> {
+    let change = ServerChange::ReadOnly { writer_hostgroup: 10, address: address(), read_only: answer };
+    Some(Finding::Change(change))
+}
+
+#[test]
+fn three_missed_pings_shun_and_one_answer_brings_back() {
+    let mut judge = Judge::new(address());
+    assert_eq!(judge.on_ping(&Err(timeout()), LIMITS), []);
+    assert_eq!(judge.on_ping(&Err(Fault::Unreachable("cannot connect".into())), LIMITS), []);
+    let third = judge.on_ping(&Err(timeout()), LIMITS);
+    assert_eq!(third, [status(Status::Shunned, "3 pings missed, the last: no answer in 800 ms")]);
+    assert!(judge.is_shunned());
+    assert_eq!(judge.on_ping(&Err(timeout()), LIMITS), []);
+
+    let latency = Finding::Change(ServerChange::Latency { address: address(), micros: 250 });
+    let back = judge.on_ping(&Ok(Duration::from_micros(250)), LIMITS);
+    assert_eq!(back, [latency.clone(), status(Status::Online, "")]);
+    assert!(!judge.is_shunned());
+    assert_eq!(judge.on_ping(&Ok(Duration::from_micros(250)), LIMITS), [latency]);
+    assert_eq!(judge.on_ping(&Err(timeout()), LIMITS), []);
+}
+
+#[test]
+fn missed_pings_count_only_in_a_row() {
+    let mut judge = Judge::new(address());
+    for _ in 0..5 {
+        assert_eq!(judge.on_ping(&Err(timeout()), LIMITS), []);
+        assert_eq!(judge.on_ping(&Err(timeout()), LIMITS), []);
+        assert_eq!(judge.on_ping(&Ok(Duration::ZERO), LIMITS).len(), 1);
+    }
+}
+
+#[test]
+fn a_server_that_refuses_the_monitor_is_alive() {
+    let denied = || Err(Fault::Answered("1045 (28000): Access denied".into()));
+    let mut judge = Judge::new(address());
+    for _ in 0..5 {
+        assert_eq!(judge.on_ping(&denied(), LIMITS), []);
+    }
+    for _ in 0..3 {
+        judge.on_ping(&Err(timeout()), LIMITS);
+    }
+    assert!(judge.is_shunned());
+    assert_eq!(judge.on_ping(&denied(), LIMITS), [status(Status::Online, "")]);
+}
+
+#[test]
+fn no_answer_about_read_only_changes_nothing_and_is_told_once() {
+    let mut judge = Judge::new(address());
+    assert_eq!(judge.on_read_only(10, &Ok(false), LIMITS), read_only(false));
+    for check in 1..=20 {
+        let finding = judge.on_read_only(10, &Err(timeout()), LIMITS);
+        match check {
+            3 => assert!(matches!(finding, Some(Finding::Warn(text)) if text.contains("db1:3306"))),
+            _ => assert_eq!(finding, None),
+        }
+    }
+    assert_eq!(judge.on_read_only(10, &Ok(true), LIMITS), read_only(true));
+    assert_eq!(judge.on_read_only(10, &Err(timeout()), LIMITS), None);
+}
+
+#[test]
+fn what_the_monitors_said_is_taken_back_when_they_stop() {
+    let mut judge = Judge::new(address());
+    assert_eq!(judge.retire(), None);
+    for _ in 0..3 {
+        judge.on_ping(&Err(timeout()), LIMITS);
+    }
+    assert_eq!(judge.retire().map(Finding::Change), Some(status(Status::Online, "")));
+    assert_eq!(judge.retire(), None);
+}
+
+#[test]
+fn limits_of_zero_count_as_one() {
+    let none = Limits { ping_max_failures: 0, read_only_max_timeout_count: 0 };
+    assert_eq!(Judge::new(address()).on_ping(&Err(timeout()), none).len(), 1);
+    assert!(Judge::new(address()).on_read_only(10, &Err(timeout()), none).is_some());
+}
+
+#[test]
+fn values_of_read_only() {
+    for off in ["0", "OFF", "off"] {
+        assert_eq!(read_only_value(off), Some(false));
+    }
+    for on in ["1", "2", "ON", "NO_LOCK", "NO_LOCK_NO_ADMIN", "no_lock"] {
+        assert_eq!(read_only_value(on), Some(true));
+    }
+    for other in ["", "maybe", "-1", "ÄÖÜÄÖÜ"] {
+        assert_eq!(read_only_value(other), None);
+    }
+    assert_eq!(read_only_query("super_read_only"), Some("SELECT @@global.super_read_only read_only"));
+    assert_eq!(read_only_query("; DROP"), None);
+}

@@ -1,0 +1,248 @@
+//! The engine against a small server on the loopback that plays a database: alive, silent, writable or not.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use proxyd_wire::auth::Plugin;
+use proxyd_wire::response::{ColumnDefinition, text_resultset};
+use proxyd_wire::server::{Config, Credential, Login, Step};
+use proxyd_wire::{Capabilities, Command, OkPacket, Status as Flags};
+use tokio::net::TcpListener;
+use tokio::task::LocalSet;
+
+use super::super::Monitor;
+use crate::admin::{Check, CheckLog};
+use crate::net::{BufferPool, Connection, Packets, Stream};
+use crate::runtime::{
+    Address, ReplicationHostgroup, Runtime, ServerRow, ServersConfig, Settings, SharedRuntime,
+};
+use crate::snapshot::{Snapshot, Status};
+
+const WRITERS: u32 = 10;
+const READERS: u32 = 20;
+/// Far more than anything here takes, for a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Default)]
+struct Database {
+    read_only: Cell<bool>,
+    /// Takes connections and says nothing on them any more.
+    silent: Cell<bool>,
+}
+
+impl Database {
+    async fn listen(self: Rc<Self>, listener: TcpListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            let database = self.clone();
+            tokio::task::spawn_local(async move {
+                // The monitors leave whenever they like.
+                let _ = database.serve(Connection::new(Stream::Tcp(stream))).await;
+            });
+        }
+    }
+
+    async fn serve(&self, mut connection: Connection) -> std::io::Result<()> {
+        let buffers = BufferPool::default();
+        let mut packets = Packets::new(&mut connection, &buffers, 1 << 16);
+        let mut login = Login::new(Config {
+            server_version: "8.0.11".into(),
+            thread_id: 1,
+            nonce: [b'n'; 20],
+            capabilities: Capabilities::LONG_PASSWORD,
+            collation: 45,
+            default_plugin: Plugin::CachingSha2,
+            tls_available: false,
+            public_key_pem: None,
+            peer_host: "127.0.0.1".into(),
+        });
+        self.while_silent().await;
+        packets.send(&login.greeting()).await?;
+        login.on(&packets.receive().await?);
+        match login.credential(Some(Credential::Clear("monitor".into()))) {
+            Step::Accept { before_ok } => {
+                if let Some(payload) = before_ok {
+                    packets.send(&payload).await?;
+                }
+            }
+            Step::Refuse(error) => return packets.send(&error.encode()).await,
+            other => panic!("{other:?}"),
+        }
+        let ok =
+            OkPacket { status: Flags::AUTOCOMMIT, ..OkPacket::default() }.encode(Capabilities::PROTOCOL_41);
+        packets.send(&ok).await?;
+        loop {
+            let command = packets.receive().await?;
+            self.while_silent().await;
+            match command.first().copied().and_then(Command::from_byte) {
+                Some(Command::Ping) => packets.send(&ok).await?,
+                Some(Command::Query) => {
+                    let value = if self.read_only.get() { "1" } else { "0" };
+                    let rows = [vec![Some(value.to_owned())]];
+                    let columns = [ColumnDefinition::integer("read_only")];
+                    let answer =
+                        text_resultset(&columns, &rows, Flags::AUTOCOMMIT, Capabilities::PROTOCOL_41);
+                    packets.connection.write_all(&answer).await?;
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    async fn while_silent(&self) {
+        while self.silent.get() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// A database, a runtime with it as a reader of a pair, and monitors with intervals of a test's length.
+struct Scene {
+    database: Rc<Database>,
+    runtime: SharedRuntime,
+    logs: Rc<RefCell<Vec<CheckLog>>>,
+    monitor: Rc<Monitor>,
+    address: Address,
+}
+
+impl Scene {
+    async fn set(variables: &[(&str, &str)]) -> Scene {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Address { hostname: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
+        let database = Rc::new(Database::default());
+        tokio::task::spawn_local(database.clone().listen(listener));
+
+        let mut runtime = Runtime::new(Arc::new(ArcSwap::from_pointee(Snapshot::default())), Vec::new());
+        let mut settings = Settings::default();
+        for (name, value) in variables {
+            settings.set(name, value);
+        }
+        runtime.load_settings(settings);
+        let pair = ReplicationHostgroup { writer: WRITERS, reader: READERS, check_type: "read_only".into() };
+        runtime.load_servers(ServersConfig { servers: vec![row(&address)], replication: vec![pair] });
+        let runtime = Rc::new(RefCell::new(runtime));
+        let logs = Rc::new(RefCell::new(Vec::new()));
+        let sink = logs.clone();
+        let tls = crate::tls::connector("").unwrap();
+        let monitor = Monitor::new(runtime.clone(), tls, move |log| sink.borrow_mut().push(log.clone()));
+        tokio::task::spawn_local(monitor.clone().run());
+        Scene { database, runtime, logs, monitor, address }
+    }
+
+    /// Hostgroup and status of each place the database has.
+    fn places(&self) -> Vec<(u32, Status)> {
+        let runtime = self.runtime.borrow();
+        let live = runtime.members().iter().filter(|member| !member.removed);
+        live.map(|member| (member.row.hostgroup_id, member.status)).collect()
+    }
+
+    async fn until(&self, wanted: &[(u32, Status)]) {
+        let reached = async {
+            while self.places() != wanted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let outcome = tokio::time::timeout(PATIENCE, reached).await;
+        assert!(outcome.is_ok(), "wanted {wanted:?}, got {:?}; {:?}", self.places(), self.logs.borrow());
+    }
+
+    fn logged(&self, wanted: impl Fn(&CheckLog) -> bool) -> usize {
+        self.logs.borrow().iter().filter(|log| wanted(log)).count()
+    }
+}
+
+fn row(address: &Address) -> ServerRow {
+    ServerRow {
+        hostgroup_id: READERS,
+        address: address.clone(),
+        gtid_port: 0,
+        status: Status::Online,
+        weight: 1,
+        compression: false,
+        max_connections: 1000,
+        max_replication_lag: 0,
+        use_ssl: false,
+        max_latency_ms: 0,
+        comment: String::new(),
+    }
+}
+
+fn play(act: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, act);
+}
+
+const ONLINE_WRITER: [(u32, Status); 2] = [(WRITERS, Status::Online), (READERS, Status::Online)];
+
+#[test]
+fn a_server_goes_where_read_only_says_at_once_when_a_worker_asks() {
+    play(async {
+        let scene = Scene::set(&[("mysql-monitor_read_only_interval", "600000")]).await;
+        scene.until(&ONLINE_WRITER).await;
+        scene.database.read_only.set(true);
+        scene.monitor.check_read_only("127.0.0.1", scene.address.port);
+        scene.until(&[(READERS, Status::Online)]).await;
+        assert!(scene.logged(|log| log.check == Check::ReadOnly(Some(true)) && log.error.is_none()) == 1);
+    });
+}
+
+#[test]
+fn a_silent_server_is_shunned_stays_writer_and_comes_back() {
+    play(async {
+        let scene = Scene::set(&[
+            ("mysql-monitor_read_only_interval", "100"),
+            ("mysql-monitor_read_only_timeout", "100"),
+            ("mysql-monitor_ping_interval", "100"),
+            ("mysql-monitor_ping_timeout", "100"),
+            ("mysql-monitor_connect_timeout", "100"),
+        ])
+        .await;
+        scene.until(&ONLINE_WRITER).await;
+        scene.database.silent.set(true);
+        scene.until(&[(WRITERS, Status::Shunned), (READERS, Status::Shunned)]).await;
+        let reason = scene.runtime.borrow().members()[0].reason.clone();
+        assert!(reason.starts_with("3 pings missed"), "{reason}");
+        assert!(scene.logged(|log| log.check == Check::Ping && log.error.is_some()) >= 3);
+        scene.database.silent.set(false);
+        scene.until(&ONLINE_WRITER).await;
+        assert!(scene.runtime.borrow().latency_us(&scene.address) > 0);
+    });
+}
+
+#[test]
+fn switching_the_monitors_off_takes_their_word_back() {
+    play(async {
+        let fast = [
+            ("mysql-monitor_ping_interval", "100"),
+            ("mysql-monitor_ping_timeout", "100"),
+            ("mysql-monitor_read_only_timeout", "100"),
+            ("mysql-monitor_ping_max_failures", "1"),
+        ];
+        let scene = Scene::set(&fast).await;
+        scene.database.silent.set(true);
+        scene.until(&[(READERS, Status::Shunned)]).await;
+        let mut settings = scene.runtime.borrow().settings().clone();
+        settings.set("mysql-monitor_enabled", "false");
+        scene.runtime.borrow_mut().load_settings(settings);
+        scene.until(&[(READERS, Status::Online)]).await;
+    });
+}
+
+#[test]
+fn a_wrong_monitor_password_is_logged_and_shuns_nobody() {
+    play(async {
+        let wrong = [("mysql-monitor_password", "wrong"), ("mysql-monitor_ping_interval", "100")];
+        let scene = Scene::set(&wrong).await;
+        let denied = |log: &CheckLog| log.error.as_deref().is_some_and(|text| text.contains("1045"));
+        let enough = async {
+            while scene.logged(|log| log.check == Check::Ping && denied(log)) < 5 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, enough).await.unwrap();
+        assert_eq!(scene.places(), [(READERS, Status::Online)]);
+        assert!(scene.logged(|log| log.check == Check::Connect && denied(log)) > 0);
+    });
+}

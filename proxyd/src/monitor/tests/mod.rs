@@ -1,0 +1,3 @@
+mod decide;
+mod engine;
+mod schedule;
