@@ -196,21 +196,22 @@ impl Scan {
     }
 
     fn word(&mut self, tokens: &mut Code<'_>, token: Token<'_>, flags: &mut Flags) {
+        let Some(keyword) = Keyword::of(token.text) else { return };
         let call = tokens.peek().is_some_and(|next| next.is_op("("));
-        let flag = match Keyword::of(token.text) {
-            Some(Keyword::AdvisoryLock) if call => Flags::ADVISORY_LOCK,
-            Some(Keyword::FoundRows) if call => Flags::FOUND_ROWS,
-            Some(Keyword::LastInsertId) if call => Flags::LAST_INSERT_ID,
-            Some(Keyword::CalcFoundRows) => Flags::CALC_FOUND_ROWS,
-            Some(Keyword::For) if tokens.eat_any(&["UPDATE", "SHARE"]).is_some() => Flags::ROW_LOCK,
-            Some(Keyword::Lock) if tokens.eat("IN") && tokens.eat("SHARE") => Flags::ROW_LOCK,
-            Some(Keyword::Into) => match tokens.peek() {
+        let flag = match keyword {
+            Keyword::AdvisoryLock if call => Flags::ADVISORY_LOCK,
+            Keyword::FoundRows if call => Flags::FOUND_ROWS,
+            Keyword::LastInsertId if call => Flags::LAST_INSERT_ID,
+            Keyword::CalcFoundRows => Flags::CALC_FOUND_ROWS,
+            Keyword::For if tokens.eat_any(&["UPDATE", "SHARE"]).is_some() => Flags::ROW_LOCK,
+            Keyword::Lock if tokens.eat("IN") && tokens.eat("SHARE") => Flags::ROW_LOCK,
+            Keyword::Into => match tokens.peek() {
                 Some(next) if next.kind == TokenKind::UserVariable => {
                     Flags::INTO.with(Flags::ASSIGNS_USER_VARIABLE)
                 }
                 _ => Flags::INTO,
             },
-            Some(Keyword::Sequence) if call || tokens.eat("VALUE") => {
+            Keyword::Sequence if call || tokens.eat("VALUE") => {
                 self.writes = true;
                 return;
             }
