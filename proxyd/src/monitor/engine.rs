@@ -1,7 +1,7 @@
 //! One task for each monitored address: waits, checks, reports.
 //!
 //! A server's checks run one after the other on its own task, so a silent server delays nobody else's, and there are
-//! never more tasks than addresses. [`Monitor::run`] starts and stops them as the configuration changes; stopping is
+//! never more tasks than addresses. [`Monitors::run`] starts and stops them as the configuration changes; stopping is
 //! aborting, which is safe anywhere: a task holds nothing but its own connection, and its last word on the server is
 //! taken back.
 
@@ -19,9 +19,9 @@ use tokio_rustls::TlsConnector;
 use super::decide::{Fault, Finding, Judge, Limits, read_only_query};
 use super::probe::{Credentials, Prober};
 use super::schedule::{Intervals, Kind, Schedule};
-use crate::admin::{Check, CheckLog};
+use crate::admin::{Admin, Check, CheckLog};
 use crate::runtime::{Address, SharedRuntime};
-use crate::snapshot::HostgroupId;
+use crate::snapshot::{HostgroupId, Server};
 use crate::variables::Variables;
 
 /// How soon a changed configuration is noticed.
@@ -29,10 +29,59 @@ const RECONCILE: Duration = Duration::from_millis(250);
 /// A server that is shunned is pinged at least this often: recovery waits for nobody's traffic.
 const SHUNNED_PING: Duration = Duration::from_secs(1);
 
-/// All monitors. Lives on the control thread, inside its `LocalSet`.
-pub struct Monitor {
+/// Starts the monitors on the current `LocalSet`; they end with the handle.
+pub fn start(runtime: SharedRuntime, admin: Rc<Admin>) -> Handle {
+    let ca = runtime.borrow().variables().ssl_p2s_ca.clone();
+    let tls = crate::tls::connector(&ca)
+        .inspect_err(|error| tracing::error!(%error, "servers with use_ssl are not monitored: no TLS"))
+        .ok();
+    start_with(runtime, tls, move |log| admin.record_check(log))
+}
+
+/// The same, with the log rows going to `record`.
+pub(super) fn start_with(
     runtime: SharedRuntime,
-    tls: TlsConnector,
+    tls: Option<TlsConnector>,
+    record: impl Fn(&CheckLog) + 'static,
+) -> Handle {
+    let monitors = Rc::new(Monitors {
+        runtime,
+        tls,
+        record: Box::new(record),
+        watches: RefCell::default(),
+        random: RandomState::new(),
+    });
+    let task = tokio::task::spawn_local(monitors.clone().run());
+    Handle { monitors, task }
+}
+
+/// The running monitors.
+pub struct Handle {
+    monitors: Rc<Monitors>,
+    task: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Checks `read_only` of this server at once: a worker has reason to think that it changed.
+    pub fn check_read_only_now(&self, server: &Server) {
+        let address = Address { hostname: server.hostname.clone(), port: server.port };
+        if let Some(watch) = self.monitors.watches.borrow().get(&address) {
+            watch.nudge.notify_one();
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.monitors.watches.borrow_mut().clear();
+    }
+}
+
+struct Monitors {
+    runtime: SharedRuntime,
+    /// `None` when it could not be set up: servers with `use_ssl` are left alone then, not asked in the clear.
+    tls: Option<TlsConnector>,
     /// Takes a row for the log tables.
     record: Box<dyn Fn(&CheckLog)>,
     watches: RefCell<HashMap<Address, Watch>>,
@@ -64,37 +113,13 @@ struct Plan {
     read_only_timeout: Duration,
 }
 
-impl Monitor {
-    /// `tls` is for servers with `use_ssl`; `record` is called once for each check.
-    pub fn new(
-        runtime: SharedRuntime,
-        tls: TlsConnector,
-        record: impl Fn(&CheckLog) + 'static,
-    ) -> Rc<Monitor> {
-        Rc::new(Monitor {
-            runtime,
-            tls,
-            record: Box::new(record),
-            watches: RefCell::default(),
-            random: RandomState::new(),
-        })
-    }
-
-    /// Runs until its task is aborted; what it had started ends with the `LocalSet`.
-    pub async fn run(self: Rc<Self>) {
+impl Monitors {
+    async fn run(self: Rc<Self>) {
         let mut tick = tokio::time::interval(RECONCILE);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
             self.reconcile();
-        }
-    }
-
-    /// Checks `read_only` of this server at once: a worker has reason to think that it changed.
-    pub fn check_read_only(&self, hostname: &str, port: u16) {
-        let address = Address { hostname: hostname.into(), port };
-        if let Some(watch) = self.watches.borrow().get(&address) {
-            watch.nudge.notify_one();
         }
     }
 
@@ -104,7 +129,7 @@ impl Monitor {
             let runtime = self.runtime.borrow();
             let monitored =
                 if runtime.variables().monitor_enabled { runtime.monitored() } else { Vec::new() };
-            monitored.into_iter().collect()
+            monitored.into_iter().filter(|(_, use_ssl)| !use_ssl || self.tls.is_some()).collect()
         };
         let mut watches = self.watches.borrow_mut();
         watches.retain(|address, watch| {
@@ -122,7 +147,7 @@ impl Monitor {
     fn watch(self: &Rc<Self>, address: Address, use_ssl: bool) -> Watch {
         let nudge = Rc::new(Notify::new());
         let judge = Rc::new(RefCell::new(Judge::new(address.clone())));
-        let prober = Prober::new(&address, use_ssl.then(|| self.tls.clone()));
+        let prober = Prober::new(&address, self.tls.clone().filter(|_| use_ssl));
         let life = self.clone().attend(address, prober, judge.clone(), nudge.clone());
         Watch { task: tokio::task::spawn_local(life), nudge, use_ssl, judge }
     }

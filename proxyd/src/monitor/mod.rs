@@ -13,4 +13,4 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-pub use engine::Monitor;
+pub use engine::{Handle, start};

@@ -13,13 +13,13 @@ use proxyd_wire::{Capabilities, Command, OkPacket, Status as Flags};
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 
-use super::super::Monitor;
+use super::super::engine::{Handle, start_with};
 use crate::admin::{Check, CheckLog};
 use crate::net::{BufferPool, Connection, Packets, Stream};
 use crate::runtime::{
     Address, ReplicationHostgroup, Runtime, ServerRow, ServersConfig, Settings, SharedRuntime,
 };
-use crate::snapshot::{Snapshot, Status};
+use crate::snapshot::{Server, Snapshot, Status};
 
 const WRITERS: u32 = 10;
 const READERS: u32 = 20;
@@ -103,7 +103,7 @@ struct Scene {
     database: Rc<Database>,
     runtime: SharedRuntime,
     logs: Rc<RefCell<Vec<CheckLog>>>,
-    monitor: Rc<Monitor>,
+    monitors: Handle,
     address: Address,
 }
 
@@ -125,10 +125,8 @@ impl Scene {
         let runtime = Rc::new(RefCell::new(runtime));
         let logs = Rc::new(RefCell::new(Vec::new()));
         let sink = logs.clone();
-        let tls = crate::tls::connector("").unwrap();
-        let monitor = Monitor::new(runtime.clone(), tls, move |log| sink.borrow_mut().push(log.clone()));
-        tokio::task::spawn_local(monitor.clone().run());
-        Scene { database, runtime, logs, monitor, address }
+        let monitors = start_with(runtime.clone(), None, move |log| sink.borrow_mut().push(log.clone()));
+        Scene { database, runtime, logs, monitors, address }
     }
 
     /// Hostgroup and status of each place the database has.
@@ -182,7 +180,7 @@ fn a_server_goes_where_read_only_says_at_once_when_a_worker_asks() {
         let scene = Scene::set(&[("mysql-monitor_read_only_interval", "600000")]).await;
         scene.until(&ONLINE_WRITER).await;
         scene.database.read_only.set(true);
-        scene.monitor.check_read_only("127.0.0.1", scene.address.port);
+        scene.monitors.check_read_only_now(&Server::new(WRITERS, "127.0.0.1", scene.address.port));
         scene.until(&[(READERS, Status::Online)]).await;
         assert!(scene.logged(|log| log.check == Check::ReadOnly(Some(true)) && log.error.is_none()) == 1);
     });
