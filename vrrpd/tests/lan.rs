@@ -1,0 +1,201 @@
+//! Two hosts in network namespaces, with the real binary, a real kernel and a liveness feed of our own.
+//!
+//! Needs root and `ip`; without root it says so and passes. The big lab is in `vm-tests`.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const VIP: &str = "10.77.0.88";
+
+/// The verdict that the feed of a host reports.
+type Verdict = Arc<Mutex<&'static str>>;
+
+struct Lan {
+    name: String,
+    dir: PathBuf,
+    verdicts: Vec<Verdict>,
+    daemons: Vec<Option<Child>>,
+}
+
+fn ip(arguments: &str) -> String {
+    let output = Command::new("ip").args(arguments.split_whitespace()).output().expect("ip runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+impl Lan {
+    fn new(hosts: usize) -> Lan {
+        let name = format!("vrrpd{}", std::process::id());
+        let dir = std::env::temp_dir().join(&name);
+        ip(&format!("netns add {name}-hub"));
+        ip(&format!("-n {name}-hub link add br0 type bridge"));
+        ip(&format!("-n {name}-hub link set br0 up"));
+        let mut lan = Lan { name, dir, verdicts: Vec::new(), daemons: Vec::new() };
+        (1..=hosts).for_each(|host| lan.add_host(host, hosts));
+        lan
+    }
+
+    fn add_host(&mut self, host: usize, hosts: usize) {
+        let (name, hub) = (self.namespace(host), format!("{}-hub", self.name));
+        ip(&format!("netns add {name}"));
+        ip(&format!("-n {hub} link add p{host} type veth peer name eth0 netns {name}"));
+        ip(&format!("-n {hub} link set p{host} master br0 up"));
+        ip(&format!("-n {name} addr add 10.77.0.1{host}/24 dev eth0"));
+        ip(&format!("-n {name} link set eth0 up"));
+        let run_dir = self.run_dir(host);
+        fs::create_dir_all(&run_dir).unwrap();
+        fs::write(self.config(host), config(&run_dir, hosts)).unwrap();
+        let verdict = Verdict::new(Mutex::new("serving"));
+        let listener = UnixListener::bind(run_dir.join("angel.sock")).unwrap();
+        let reported = Arc::clone(&verdict);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let reported = Arc::clone(&reported);
+                thread::spawn(move || feed(stream, &reported));
+            }
+        });
+        self.verdicts.push(verdict);
+        self.daemons.push(None);
+    }
+
+    fn namespace(&self, host: usize) -> String {
+        format!("{}-{host}", self.name)
+    }
+
+    fn run_dir(&self, host: usize) -> PathBuf {
+        self.dir.join(format!("test{host}"))
+    }
+
+    fn config(&self, host: usize) -> PathBuf {
+        self.dir.join(format!("test{host}.toml"))
+    }
+
+    fn command(&self, host: usize) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace(host), env!("CARGO_BIN_EXE_standfast-vrrpd")]);
+        command.arg("--config").arg(self.config(host)).args(["--host", &format!("test{host}")]);
+        command.stderr(Stdio::null());
+        command
+    }
+
+    fn start(&mut self, host: usize) {
+        self.daemons[host - 1] = Some(self.command(host).spawn().unwrap());
+    }
+
+    fn kill(&mut self, host: usize) {
+        let mut daemon = self.daemons[host - 1].take().unwrap();
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+
+    fn terminate(&mut self, host: usize) {
+        let mut daemon = self.daemons[host - 1].take().unwrap();
+        let status = Command::new("kill").arg(daemon.id().to_string()).status().unwrap();
+        assert!(status.success());
+        assert!(daemon.wait().unwrap().success(), "a clean stop");
+    }
+
+    fn say(&self, host: usize, verdict: &'static str) {
+        *self.verdicts[host - 1].lock().unwrap() = verdict;
+    }
+
+    fn holds(&self, host: usize) -> bool {
+        ip(&format!("-n {} -4 -o addr show dev eth0", self.namespace(host))).contains(VIP)
+    }
+
+    fn holders(&self) -> Vec<usize> {
+        (1..=self.daemons.len()).filter(|host| self.holds(*host)).collect()
+    }
+
+    fn wait_for(&self, holders: &[usize]) {
+        let end = Instant::now() + Duration::from_secs(10);
+        while self.holders() != holders {
+            assert!(Instant::now() < end, "expected {holders:?}, found {:?}", self.holders());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Lan {
+    fn drop(&mut self) {
+        for daemon in self.daemons.iter_mut().flatten() {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+        (1..=self.daemons.len()).for_each(|host| drop(ip(&format!("netns del {}", self.namespace(host)))));
+        ip(&format!("netns del {}-hub", self.name));
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn config(run_dir: &Path, hosts: usize) -> String {
+    let mut text = String::new();
+    for host in 1..=hosts {
+        text += &format!("[[hosts]]\nname = \"test{host}\"\naddress = \"10.77.0.1{host}\"\n\n");
+    }
+    let prefer: Vec<String> = (1..=hosts).map(|host| format!("\"test{host}\"")).collect();
+    text += "[vrrp]\nversion = 3\nadvert_ms = 100\ntransport = \"unicast\"\nfailback = \"never\"\n\n";
+    text +=
+        &format!("[[vip]]\nname = \"VI_01\"\naddress = \"{VIP}/32\"\nprefer = [{}]\n\n", prefer.join(", "));
+    text += &format!("[paths]\nrun_dir = \"{}\"\n", run_dir.display());
+    text
+}
+
+fn feed(mut stream: UnixStream, verdict: &Verdict) {
+    loop {
+        let word = *verdict.lock().unwrap();
+        let report = "cause=test since_ms=1 restarts=0 sessions=0 backends=1/1";
+        if writeln!(stream, "standfast-health 1 verdict={word} {report}").is_err() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn two_hosts_and_one_vip() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: needs root for network namespaces");
+        return;
+    }
+    let mut lan = Lan::new(2);
+    lan.start(1);
+    lan.wait_for(&[1]);
+    lan.start(2);
+    thread::sleep(Duration::from_millis(600));
+    assert_eq!(lan.holders(), [1]);
+
+    // A killed vrrpd that is back inside the interval: the VIP never moves, and never leaves the interface.
+    lan.kill(1);
+    assert!(lan.command(1).arg("--cleanup").status().unwrap().success());
+    lan.start(1);
+    let end = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < end {
+        assert_eq!(lan.holders(), [1]);
+        thread::sleep(Duration::from_millis(10));
+    }
+
+    lan.say(1, "restarting");
+    thread::sleep(Duration::from_millis(600));
+    assert_eq!(lan.holders(), [1], "inside the grace");
+    lan.say(1, "draining");
+    lan.wait_for(&[2]);
+    lan.say(1, "serving");
+
+    // A clean stop.
+    thread::sleep(Duration::from_millis(500));
+    lan.terminate(2);
+    lan.wait_for(&[1]);
+
+    // A killed vrrpd that stays dead: its address does not.
+    lan.start(2);
+    thread::sleep(Duration::from_millis(500));
+    lan.kill(1);
+    assert!(lan.command(1).arg("--cleanup").status().unwrap().success());
+    lan.wait_for(&[2]);
+}
