@@ -1,1 +1,74 @@
-fn main() {}
+//! `standfast`: the operator's one command. It checks files, asks the daemons over their control sockets and starts the
+//! demo; it never does a daemon's work itself.
+
+mod check;
+mod control;
+mod demo;
+mod order;
+mod status;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "standfast", version, about = "MySQL behind one address that never goes away")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Validate configuration files: one that serves all hosts, or the files of all hosts together
+    Check {
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Also resolve each file for this host
+        #[arg(long, value_name = "NAME")]
+        host: Option<String>,
+    },
+    /// VIPs, states, liveness, sessions and backends of this host
+    Status {
+        #[command(flatten)]
+        config: Config,
+        /// The daemons' own answers as one JSON object
+        #[arg(long)]
+        json: bool,
+        /// Repeat every second
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Give the VIPs away and let sessions finish; the host does not compete until `undrain`
+    Drain(Config),
+    /// End a drain: this host may serve VIPs again
+    Undrain(Config),
+    /// Replace the running proxy by a new one behind the same listeners
+    RestartProxy(Config),
+    /// Three hosts in network namespaces of this machine, and what their failures cost a client
+    #[command(disable_help_flag = true)]
+    Demo {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<OsString>,
+    },
+}
+
+/// Which configuration names the control sockets.
+#[derive(Args)]
+struct Config {
+    #[arg(long, value_name = "FILE", default_value = configs::DEFAULT_PATH)]
+    config: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Check { files, host } => check::run(&files, host.as_deref()),
+        Command::Status { config, json, watch } => status::run(&config.config, json, watch),
+        Command::Drain(config) => order::run(&config.config, "drain"),
+        Command::Undrain(config) => order::run(&config.config, "undrain"),
+        Command::RestartProxy(config) => order::run(&config.config, "restart-proxy"),
+        Command::Demo { arguments } => demo::run(&arguments),
+    }
+}

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+use crate::appliance::Paths;
 use crate::problem::{Problem, Problems};
 use crate::reader::{Section, Source};
 use crate::sections::Settings;
@@ -58,6 +59,11 @@ impl File {
     /// The hosts' names, in the order of the file.
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
         self.settings.hosts.iter().map(|host| host.name.value.as_str())
+    }
+
+    /// Where the daemons' sockets and data are: the same for every host.
+    pub fn paths(&self) -> &Paths {
+        &self.settings.paths
     }
 
     /// Whose file this is, if it says so.
