@@ -12,8 +12,14 @@ use crate::stats::{ProcessRow, WorkerStats};
 pub enum WorkerCommand {
     Stats(oneshot::Sender<WorkerStats>),
     Processlist(oneshot::Sender<Vec<ProcessRow>>),
-    /// `KILL [CONNECTION|QUERY] id`; the answer is whether this worker has that session.
-    Kill { session: u32, query_only: bool, reply: oneshot::Sender<bool> },
+    /// `KILL [CONNECTION|QUERY] id`; the answer is whether this worker has that session. With an owner, only if the
+    /// session is that user's.
+    Kill {
+        session: u32,
+        query_only: bool,
+        owner: Option<Box<str>>,
+        reply: oneshot::Sender<bool>,
+    },
     /// Close one idle connection to this server: a sibling needs its place under `max_connections`.
     ReleaseIdle(Arc<Server>),
     /// A new snapshot was published: close pooled connections it no longer wants.
@@ -36,8 +42,8 @@ pub enum WorkerEvent {
     ConnectFailed { server: Arc<Server>, code: u16, text: String },
     /// A backend answered 1290 or 1836 to a write: check its `read_only` at once.
     ReadOnlyAnswer { server: Arc<Server> },
-    /// A client asked `KILL [QUERY|CONNECTION] id` of a session this worker does not have.
-    Kill { session: u32, query_only: bool },
+    /// A client of this user asked `KILL [QUERY|CONNECTION] id` of a session this worker does not have.
+    Kill { session: u32, query_only: bool, user: Box<str> },
     /// End this statement at the server: `KILL QUERY thread_id` on a connection of its own.
     KillBackend { server: Arc<Server>, user: Box<str>, thread_id: u32, query_only: bool },
 }

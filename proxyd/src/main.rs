@@ -1,6 +1,83 @@
+//! `standfast-proxyd`: a MySQL proxy with ProxySQL's admin interface.
+//!
+//! The main thread is the control thread (admin, monitors, the only writer of the snapshot); each worker is a thread
+//! of its own. Listeners come from the angel; without one, for a test or a look around, proxyd binds them itself.
+#![expect(
+    unreachable_pub,
+    reason = "in a binary `pub` is pub to the crate; `pub(crate)` everywhere says no more"
+)]
+
+mod admin;
+mod backend;
 mod control;
+mod control_thread;
+mod gate;
+mod monitor;
+mod net;
+mod pool;
+mod reply;
 mod route;
+mod runtime;
+mod session;
 mod snapshot;
+mod start;
 mod stats;
+mod tls;
 mod variables;
-fn main() {}
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// mimalloc: the system's allocator would give each worker's short-lived strings a lock to meet at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The configuration is wrong (sysexits' EX_CONFIG).
+const EX_CONFIG: u8 = 78;
+/// The system refused something (sysexits' EX_OSERR).
+const EX_OSERR: u8 = 71;
+
+#[derive(Debug, Parser)]
+#[command(name = "standfast-proxyd", version, about = "MySQL proxy with ProxySQL's admin interface")]
+struct Arguments {
+    /// The appliance's configuration file.
+    #[arg(long, default_value = configs::DEFAULT_PATH)]
+    config: PathBuf,
+    /// Which of the file's hosts this is; found by its addresses when not given.
+    #[arg(long)]
+    host: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log();
+    let appliance = match configs::load(&arguments.config, arguments.host.as_deref()) {
+        Ok(appliance) => appliance,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(EX_CONFIG);
+        }
+    };
+    match start::run(&appliance, &arguments.config, arguments.host.as_deref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("cannot go on: {error}");
+            ExitCode::from(EX_OSERR)
+        }
+    }
+}
+
+/// Lines for the journal: it adds the time itself. `RUST_LOG` chooses the level, info without it.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .init();
+}

@@ -19,8 +19,9 @@ pub struct Snapshot {
     /// Grows by one with each swap.
     pub generation: u64,
     pub hostgroups: HashMap<HostgroupId, Hostgroup>,
-    pub users: HashMap<Box<str>, User>,
-    pub rules: RuleSet,
+    pub users: Arc<HashMap<Box<str>, User>>,
+    /// Shared: a change of a server's status does not copy them.
+    pub rules: Arc<RuleSet>,
     pub variables: Variables,
 }
 
@@ -41,6 +42,13 @@ pub struct Member {
     pub use_ssl: bool,
     /// Why the status is not ONLINE, for error 9001 and logs; empty otherwise.
     pub reason: Box<str>,
+}
+
+impl Member {
+    /// All of `max_connections` are taken.
+    pub fn is_full(&self) -> bool {
+        self.server.connections() >= self.max_connections
+    }
 }
 
 /// `mysql_servers.status`.
@@ -82,7 +90,9 @@ impl Server {
 
     /// Takes the right to one connection, or says no.
     pub fn reserve(self: &Arc<Self>, max: u32) -> Option<Reservation> {
-        let taken = self.connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < max).then_some(n + 1));
+        let taken = self
+            .connections
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < max).then_some(n + 1));
         taken.ok().map(|_| Reservation(self.clone()))
     }
 

@@ -113,6 +113,11 @@ pub struct ProcessRow {
 }
 
 impl WorkerStats {
+    /// The counters of one server.
+    pub fn server(&mut self, server: &Arc<Server>) -> &mut ServerStats {
+        self.servers.entry(ServerKey::from(server)).or_default()
+    }
+
     /// Adds another worker's counters to these.
     pub fn merge(&mut self, other: &WorkerStats) {
         self.global.merge(&other.global);
@@ -143,18 +148,40 @@ macro_rules! add_fields {
 }
 
 add_fields!(GlobalStats {
-    client_connections_created, client_connections_aborted, client_connections_connected,
-    server_connections_created, server_connections_aborted, server_connections_connected,
-    active_transactions, questions, slow_queries,
-    queries_backends_bytes_sent, queries_backends_bytes_recv,
-    queries_frontends_bytes_sent, queries_frontends_bytes_recv,
-    connpool_get_conn_success, connpool_get_conn_failure, connpool_get_conn_immediate,
-    access_denied_wrong_password, access_denied_max_connections,
-    max_connect_timeouts, generated_error_packets, backend_retries, malformed_packets, session_panics,
+    client_connections_created,
+    client_connections_aborted,
+    client_connections_connected,
+    server_connections_created,
+    server_connections_aborted,
+    server_connections_connected,
+    active_transactions,
+    questions,
+    slow_queries,
+    queries_backends_bytes_sent,
+    queries_backends_bytes_recv,
+    queries_frontends_bytes_sent,
+    queries_frontends_bytes_recv,
+    connpool_get_conn_success,
+    connpool_get_conn_failure,
+    connpool_get_conn_immediate,
+    access_denied_wrong_password,
+    access_denied_max_connections,
+    max_connect_timeouts,
+    generated_error_packets,
+    backend_retries,
+    malformed_packets,
+    session_panics,
 });
 
 add_fields!(ServerStats {
-    conn_used, conn_free, conn_ok, conn_err, max_conn_used, queries, bytes_sent, bytes_recv,
+    conn_used,
+    conn_free,
+    conn_ok,
+    conn_err,
+    max_conn_used,
+    queries,
+    bytes_sent,
+    bytes_recv,
 });
 
 impl CommandStats {

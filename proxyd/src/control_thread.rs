@@ -1,0 +1,222 @@
+//! The control thread: boots the configuration, serves the admin interface, runs the monitors, and does for the workers
+//! what they must not wait for.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::TcpListener;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use configs::Appliance;
+use health::heartbeat::Segment;
+use proxyd_wire::auth::Secret;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::admin::{self, Admin};
+use crate::backend::{Account, Backend, Traits};
+use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
+use crate::monitor;
+use crate::net::BufferPool;
+use crate::runtime::{Runtime, SharedRuntime};
+use crate::snapshot::{Credential, Server, Snapshot, Status};
+use crate::tls;
+
+/// How often shuns are looked over and the angel is told of the backends.
+const TICK: Duration = Duration::from_millis(100);
+/// A `KILL` at a server must be done by then.
+const KILL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the control thread owns.
+pub struct Control {
+    runtime: SharedRuntime,
+    admin: Rc<Admin>,
+    workers: Vec<WorkerHandle>,
+    heartbeat: Arc<Segment>,
+    socket: std::path::PathBuf,
+    drain: Duration,
+    connector: TlsConnector,
+    acceptor: TlsAcceptor,
+}
+
+impl Control {
+    /// Reads the configuration and publishes the first snapshot.
+    pub fn boot(
+        appliance: &Appliance,
+        config: &Path,
+        host: Option<&str>,
+        published: Arc<ArcSwap<Snapshot>>,
+        workers: Vec<WorkerHandle>,
+        heartbeat: Arc<Segment>,
+    ) -> io::Result<Control> {
+        let runtime = Rc::new(RefCell::new(Runtime::new(published, workers.clone())));
+        let (config, host) = (config.to_owned(), host.map(str::to_owned));
+        let read_config = Box::new(move || {
+            configs::load(&config, host.as_deref())
+                .map(|now| now.first_boot)
+                .map_err(|problems| problems.to_string())
+        });
+        let admin = Rc::new(Admin::boot(appliance, runtime.clone(), read_config).map_err(io::Error::other)?);
+        let socket = appliance.paths.proxyd_socket();
+        let acceptor =
+            tls::acceptor(&appliance.paths.data_dir, &appliance.host.name).map_err(io::Error::other)?;
+        let connector = tls::connector(&runtime.borrow().variables().ssl_p2s_ca).map_err(io::Error::other)?;
+        Ok(Control {
+            runtime,
+            admin,
+            workers,
+            heartbeat,
+            socket,
+            drain: appliance.angel.drain,
+            connector,
+            acceptor,
+        })
+    }
+
+    /// Some users are stored as `$A$` hashes: an RSA key will be asked for.
+    pub fn has_hashed_users(&self) -> bool {
+        let snapshot = self.runtime.borrow().snapshot();
+        snapshot.users.values().any(|user| matches!(user.credential, Credential::Sha2(_)))
+    }
+
+    /// TLS towards clients, for the workers.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.clone()
+    }
+
+    /// TLS towards backends, for the workers.
+    pub fn connector(&self) -> TlsConnector {
+        self.connector.clone()
+    }
+}
+
+/// Runs until SIGTERM or SIGINT, then drains the workers.
+pub fn run(control: Control, admin: Vec<TcpListener>, events: mpsc::Receiver<WorkerEvent>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, serve(control, admin, events))
+}
+
+async fn serve(
+    control: Control,
+    admin: Vec<TcpListener>,
+    mut events: mpsc::Receiver<WorkerEvent>,
+) -> io::Result<()> {
+    for listener in admin {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tokio::task::spawn_local(admin::serve(
+            listener,
+            control.admin.clone(),
+            Some(control.acceptor.clone()),
+        ));
+    }
+    match health::control::bind(&control.socket) {
+        Ok(listener) => {
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::UnixListener::from_std(listener)?;
+            tokio::task::spawn_local(admin::serve_status(listener, control.admin.clone()));
+        }
+        Err(error) => tracing::warn!(%error, "no control socket: standfast status will not see this proxy"),
+    }
+    let monitors = monitor::start(control.runtime.clone(), control.admin.clone());
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            Some(event) = events.recv() => control.on_event(event, &monitors),
+            _ = tick.tick() => control.tick(),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    control.drain().await;
+    Ok(())
+}
+
+impl Control {
+    fn on_event(&self, event: WorkerEvent, monitors: &monitor::Handle) {
+        match event {
+            WorkerEvent::ConnectFailed { server, code, text } => {
+                self.runtime.borrow_mut().connect_failed(&server, code, &text, Instant::now());
+            }
+            WorkerEvent::ReadOnlyAnswer { server } => monitors.check_read_only_now(&server),
+            WorkerEvent::Kill { session, query_only, user } => {
+                let workers = self.workers.clone();
+                tokio::task::spawn_local(async move {
+                    crate::runtime::kill(&workers, session, query_only, Some(&user)).await
+                });
+            }
+            WorkerEvent::KillBackend { server, user, thread_id, query_only } => {
+                let runtime = self.runtime.clone();
+                tokio::task::spawn_local(async move {
+                    let kill = kill_at_server(&runtime, &server, &user, thread_id, query_only);
+                    let outcome = tokio::time::timeout(KILL_PATIENCE, kill).await;
+                    if !matches!(outcome, Ok(Some(()))) {
+                        tracing::info!(server = %server.hostname, thread_id, "a KILL at the server was not answered");
+                    }
+                });
+            }
+        }
+    }
+
+    fn tick(&self) {
+        let mut runtime = self.runtime.borrow_mut();
+        runtime.tick(Instant::now());
+        let known = runtime.members().len();
+        let snapshot = runtime.snapshot();
+        let members = snapshot.hostgroups.values().flat_map(|hostgroup| &hostgroup.members);
+        let online = members.filter(|member| member.status == Status::Online).count();
+        let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.heartbeat.set_backends(small(online), small(known));
+    }
+
+    /// Sessions may end their transactions; whoever is left at the deadline is cut.
+    async fn drain(&self) {
+        tracing::info!("draining");
+        let asked: Vec<_> = self
+            .workers
+            .iter()
+            .filter_map(|worker| {
+                let (done, drained) = oneshot::channel();
+                worker.commands.send(WorkerCommand::Drain(done)).ok().map(|()| drained)
+            })
+            .collect();
+        let all = async {
+            for drained in asked {
+                // A worker that is gone has nothing left to drain.
+                let _ = drained.await;
+            }
+        };
+        if tokio::time::timeout(self.drain, all).await.is_err() {
+            tracing::warn!("sessions were cut at the end of the drain time");
+        }
+    }
+}
+
+/// `KILL [QUERY] id` on a connection of its own, as the session's own user: no privilege is needed for that.
+async fn kill_at_server(
+    runtime: &SharedRuntime,
+    server: &Arc<Server>,
+    user: &str,
+    thread_id: u32,
+    query_only: bool,
+) -> Option<()> {
+    let secret = match &runtime.borrow().snapshot().users.get(user)?.credential {
+        Credential::Clear(password) => Secret::Password(password.to_string()),
+        Credential::Native(_) | Credential::Sha2(_) => return None,
+    };
+    let buffers = BufferPool::default();
+    let account = Account { user, secret: &secret, traits: Traits::default(), collation: 45, tls: None };
+    // One more than the limit for a moment, to free what the limit counts.
+    let mut backend = Backend::open(server.reserve(u32::MAX)?, account, &buffers).await.ok()?;
+    let what = if query_only { "QUERY" } else { "CONNECTION" };
+    // A thread that is gone already is what was wanted.
+    let _ = backend.query(&format!("KILL {what} {thread_id}"), &buffers).await;
+    Some(())
+}

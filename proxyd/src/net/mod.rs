@@ -1,0 +1,9 @@
+//! Byte streams and the buffers they fill. Knows frames only by their four-byte header; no MySQL beyond that.
+
+mod buffer;
+mod packets;
+mod stream;
+
+pub use buffer::{Buffer, BufferPool};
+pub use packets::Packets;
+pub use stream::{Connection, Stream};

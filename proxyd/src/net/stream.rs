@@ -1,0 +1,205 @@
+//! A TCP or Unix stream, plain or under TLS, and a buffered connection over it.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use super::{Buffer, BufferPool};
+
+/// Every kind of byte stream that a client or a backend may have. TLS is boxed: most connections are plain, and an
+/// idle one should be small.
+#[derive(Debug)]
+pub enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// The state between a plain stream and the same one under TLS; never seen outside an upgrade.
+    Upgrading,
+}
+
+impl Stream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Stream::Tcp(tcp) => Some(tcp),
+            Stream::Tls(tls) => Some(tls.get_ref().0),
+            Stream::Unix(_) | Stream::Upgrading => None,
+        }
+    }
+
+    fn not_plain() -> io::Error {
+        io::Error::other("the stream cannot be upgraded to TLS")
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(s) => Pin::new(s).poll_read(cx, buf),
+            Stream::Unix(s) => Pin::new(s).poll_read(cx, buf),
+            Stream::Tls(s) => Pin::new(s).poll_read(cx, buf),
+            Stream::Upgrading => Poll::Ready(Err(Stream::not_plain())),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Tcp(s) => Pin::new(s).poll_write(cx, buf),
+            Stream::Unix(s) => Pin::new(s).poll_write(cx, buf),
+            Stream::Tls(s) => Pin::new(s).poll_write(cx, buf),
+            Stream::Upgrading => Poll::Ready(Err(Stream::not_plain())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(s) => Pin::new(s).poll_flush(cx),
+            Stream::Unix(s) => Pin::new(s).poll_flush(cx),
+            Stream::Tls(s) => Pin::new(s).poll_flush(cx),
+            Stream::Upgrading => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(s) => Pin::new(s).poll_shutdown(cx),
+            Stream::Unix(s) => Pin::new(s).poll_shutdown(cx),
+            Stream::Tls(s) => Pin::new(s).poll_shutdown(cx),
+            Stream::Upgrading => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// A stream and what has been read from it but not consumed.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Stream,
+    pub input: Buffer,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+}
+
+impl Connection {
+    pub fn new(stream: Stream) -> Connection {
+        if let Some(tcp) = stream.tcp() {
+            // Nagle's algorithm would hold small answers back; a stream that refuses the option still works.
+            let _ = tcp.set_nodelay(true);
+        }
+        Connection { stream, input: Buffer::default(), bytes_in: 0, bytes_out: 0 }
+    }
+
+    /// Asks the kernel to notice a peer that vanished: first probe after `idle`, then every 5 s, three times.
+    pub fn keepalive(&self, idle: Duration) {
+        if let Some(tcp) = self.stream.tcp() {
+            let options = socket2::TcpKeepalive::new()
+                .with_time(idle)
+                .with_interval(Duration::from_secs(5))
+                .with_retries(3);
+            let _ = socket2::SockRef::from(tcp).set_tcp_keepalive(&options);
+        }
+    }
+
+    pub fn is_tls(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
+    }
+
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.stream.tcp().and_then(|tcp| tcp.local_addr().ok())
+    }
+
+    /// Reads once into the buffer; `want` is how long the packet at the front is known to be. 0 bytes is the end.
+    pub async fn fill(&mut self, want: usize, pool: &BufferPool) -> io::Result<usize> {
+        let mut room = ReadBuf::new(self.input.spare(want, pool));
+        poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut room)).await?;
+        let count = room.filled().len();
+        self.input.advance(count);
+        self.bytes_in += count as u64;
+        Ok(count)
+    }
+
+    /// Waits until there is something to read, without holding a buffer meanwhile where the stream allows it.
+    pub async fn wait_readable(&mut self, pool: &BufferPool) -> io::Result<()> {
+        if !self.input.is_empty() {
+            return Ok(());
+        }
+        self.input.release(pool);
+        match &self.stream {
+            Stream::Tcp(s) => s.readable().await,
+            Stream::Unix(s) => s.readable().await,
+            // TLS may hold decrypted bytes of its own; only a read tells.
+            Stream::Tls(_) | Stream::Upgrading => Ok(()),
+        }
+    }
+
+    /// Resolves when the peer has closed its sending side; stays pending while the peer only sends more.
+    pub async fn peer_closed(&self) {
+        let Some(tcp) = self.stream.tcp() else { return std::future::pending().await };
+        match tcp.ready(Interest::READABLE).await {
+            Ok(ready) if !ready.is_read_closed() => std::future::pending().await,
+            _ => (),
+        }
+    }
+
+    /// True when an idle stream has neither bytes nor an end waiting: nothing a peer at rest would have sent.
+    pub fn is_quiet(&self) -> bool {
+        let Some(tcp) = self.stream.tcp() else { return true };
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        match socket2::SockRef::from(tcp).peek(&mut byte) {
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            Ok(_) => false,
+        }
+    }
+
+    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.bytes_out += bytes.len() as u64;
+        if self.is_tls() { self.stream.flush().await } else { Ok(()) }
+    }
+
+    pub async fn shutdown(&mut self) {
+        // The peer may be gone already; there is nobody to tell.
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// Server side of a TLS handshake on what was plain so far.
+    ///
+    /// # Errors
+    /// Bytes that came before the handshake (a peer that injects into the plain part), or the handshake's own.
+    pub async fn accept_tls(&mut self, acceptor: &TlsAcceptor) -> io::Result<()> {
+        let tcp = self.take_plain()?;
+        self.stream = Stream::Tls(Box::new(TlsStream::Server(acceptor.accept(tcp).await?)));
+        Ok(())
+    }
+
+    /// Client side of a TLS handshake on what was plain so far.
+    pub async fn connect_tls(
+        &mut self,
+        connector: &TlsConnector,
+        name: rustls::pki_types::ServerName<'static>,
+    ) -> io::Result<()> {
+        let tcp = self.take_plain()?;
+        self.stream = Stream::Tls(Box::new(TlsStream::Client(connector.connect(name, tcp).await?)));
+        Ok(())
+    }
+
+    fn take_plain(&mut self) -> io::Result<TcpStream> {
+        if !self.input.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes between the SSL request and TLS"));
+        }
+        match std::mem::replace(&mut self.stream, Stream::Upgrading) {
+            Stream::Tcp(tcp) => Ok(tcp),
+            other => {
+                self.stream = other;
+                Err(Stream::not_plain())
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! A worker's backend connections: who gets which, when one is opened, when one is closed.
+//!
+//! Connections belong to their worker. A worker at a server's `max_connections` asks its siblings to let go of an
+//! idle one; it never takes what another thread reads from.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::backend::{Backend, Traits};
+use crate::session::settings::Settings;
+use crate::snapshot::{Hostgroup, Member, Server, Snapshot, Status};
+use crate::stats::ServerKey;
+
+/// What a session needs of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Want<'a> {
+    pub user: &'a str,
+    pub traits: Traits,
+    pub settings: &'a Settings,
+}
+
+/// The idle connections of one worker.
+#[derive(Debug, Default)]
+pub struct Pool {
+    shelves: RefCell<HashMap<ServerKey, Vec<Idle>>>,
+    /// Somebody gave a connection back, or a server changed: whoever waits may look again.
+    pub changed: Notify,
+    random: Cell<u64>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    backend: Backend,
+    since: Instant,
+}
+
+impl Pool {
+    pub fn new(seed: u64) -> Pool {
+        Pool { random: Cell::new(seed | 1), ..Pool::default() }
+    }
+
+    /// An idle connection to this server for this user, the one with the least to replay first.
+    pub fn take(&self, server: &Arc<Server>, want: &Want<'_>) -> Option<Backend> {
+        let mut shelves = self.shelves.borrow_mut();
+        let shelf = shelves.get_mut(&ServerKey::from(server))?;
+        while let Some(at) = best_match(shelf, want) {
+            // The newest is at the end; swap_remove keeps the search cheap and the order only roughly by age.
+            let idle = shelf.swap_remove(at);
+            if idle.backend.is_quiet() {
+                return Some(idle.backend);
+            }
+        }
+        None
+    }
+
+    /// Keeps a clean connection for the next session, unless the server has enough idle ones or is not wanted.
+    pub fn give(&self, backend: Backend, snapshot: &Snapshot, workers: usize, now: Instant) {
+        let keep = member_of(snapshot, backend.server()).is_some_and(|member| {
+            let limit = idle_limit(member.max_connections, snapshot.variables.free_connections_pct, workers);
+            let age = snapshot.variables.connection_max_age;
+            member.status == Status::Online
+                && self.idle_count(backend.server()) < limit
+                && (age.is_zero() || now - backend.opened < age)
+        });
+        if keep {
+            let key = ServerKey::from(backend.server());
+            self.shelves.borrow_mut().entry(key).or_default().push(Idle { backend, since: now });
+        } else {
+            drop(backend);
+        }
+        self.changed.notify_waiters();
+    }
+
+    pub fn idle_count(&self, server: &Arc<Server>) -> usize {
+        self.shelves.borrow().get(&ServerKey::from(server)).map_or(0, Vec::len)
+    }
+
+    /// Closes one idle connection to `server`, whoever it was opened for. False when there is none.
+    pub fn close_one(&self, server: &Arc<Server>) -> bool {
+        let closed = self.shelves.borrow_mut().get_mut(&ServerKey::from(server)).and_then(Vec::pop).is_some();
+        if closed {
+            self.changed.notify_waiters();
+        }
+        closed
+    }
+
+    /// Drops what a new snapshot no longer wants, and what has been closed by the server.
+    pub fn sweep(&self, snapshot: &Snapshot) {
+        self.shelves.borrow_mut().retain(|_, shelf| {
+            shelf.retain(|idle| {
+                let member = member_of(snapshot, idle.backend.server());
+                member.is_some_and(|m| m.status == Status::Online) && idle.backend.is_quiet()
+            });
+            !shelf.is_empty()
+        });
+        self.changed.notify_waiters();
+    }
+
+    /// Takes out the connections that have been idle for `interval`, to be pinged and given back.
+    pub fn take_stale(&self, interval: Duration, now: Instant) -> Vec<Backend> {
+        let mut stale = Vec::new();
+        for shelf in self.shelves.borrow_mut().values_mut() {
+            let (old, fresh) =
+                std::mem::take(shelf).into_iter().partition(|idle| now - idle.since >= interval);
+            *shelf = fresh;
+            stale.extend(Vec::<Idle>::into_iter(old).map(|idle| idle.backend));
+        }
+        stale
+    }
+
+    /// Picks a server by weighted chance among those that are ONLINE and have room (xorshift, one state a worker).
+    pub fn choose<'s>(&self, hostgroup: &'s Hostgroup, avoid: &[Arc<Server>]) -> Option<&'s Member> {
+        let eligible = |member: &&Member| {
+            member.status == Status::Online
+                && member.weight > 0
+                && !avoid.iter().any(|server| Arc::ptr_eq(server, &member.server))
+                && (self.idle_count(&member.server) > 0
+                    || member.server.connections() < member.max_connections)
+        };
+        let total: u64 = hostgroup.members.iter().filter(eligible).map(|m| u64::from(m.weight)).sum();
+        let mut ticket = self.next_random().checked_rem(total)?;
+        hostgroup.members.iter().filter(eligible).find(|member| {
+            let here = ticket < u64::from(member.weight);
+            ticket = ticket.saturating_sub(u64::from(member.weight));
+            here
+        })
+    }
+
+    fn next_random(&self) -> u64 {
+        let mut x = self.random.get();
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.random.set(x);
+        x
+    }
+}
+
+/// The member of the snapshot that this server is, if it still is one.
+pub fn member_of<'s>(snapshot: &'s Snapshot, server: &Arc<Server>) -> Option<&'s Member> {
+    let hostgroup = snapshot.hostgroups.get(&server.hostgroup)?;
+    hostgroup.members.iter().find(|member| Arc::ptr_eq(&member.server, server))
+}
+
+/// `mysql-free_connections_pct` of `max_connections`, shared by the workers, and never less than one each.
+fn idle_limit(max_connections: u32, pct: u32, workers: usize) -> usize {
+    let total = max_connections as usize * pct as usize / 100;
+    (total / workers.max(1)).max(1)
+}
+
+fn best_match(shelf: &[Idle], want: &Want<'_>) -> Option<usize> {
+    let usable = |idle: &Idle| idle.backend.user() == want.user && idle.backend.traits == want.traits;
+    let exact = |idle: &Idle| usable(idle) && idle.backend.settings == *want.settings;
+    shelf.iter().rposition(exact).or_else(|| shelf.iter().rposition(usable))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(port: u16, status: Status, weight: u32) -> Member {
+        let server = Arc::new(Server::new(1, "127.0.0.1", port));
+        Member { server, status, weight, max_connections: 10, use_ssl: false, reason: "".into() }
+    }
+
+    #[test]
+    fn chance_follows_weight_and_leaves_out_who_is_not_eligible() {
+        let hostgroup = Hostgroup {
+            members: vec![
+                member(1, Status::Online, 300),
+                member(2, Status::Online, 100),
+                member(3, Status::Shunned, 1_000),
+                member(4, Status::Online, 0),
+            ],
+        };
+        let pool = Pool::new(7);
+        let mut counts = HashMap::new();
+        for _ in 0..4_000 {
+            *counts.entry(pool.choose(&hostgroup, &[]).unwrap().server.port).or_insert(0) += 1;
+        }
+        assert!((2_800..3_200).contains(&counts[&1]), "{counts:?}");
+        assert_eq!(counts[&1] + counts[&2], 4_000);
+        let avoid = [hostgroup.members[0].server.clone()];
+        assert_eq!(pool.choose(&hostgroup, &avoid).unwrap().server.port, 2);
+    }
+
+    #[test]
+    fn nobody_is_chosen_when_nobody_is_eligible() {
+        let pool = Pool::new(7);
+        assert!(pool.choose(&Hostgroup::default(), &[]).is_none());
+        let full = member(1, Status::Online, 1);
+        let held: Vec<_> = (0..10).map(|_| full.server.reserve(10).unwrap()).collect();
+        assert!(full.server.reserve(10).is_none());
+        let hostgroup = Hostgroup { members: vec![full] };
+        assert!(pool.choose(&hostgroup, &[]).is_none());
+        drop(held);
+        assert!(pool.choose(&hostgroup, &[]).is_some());
+    }
+
+    #[test]
+    fn idle_share_is_split_between_workers() {
+        assert_eq!(idle_limit(1_000, 10, 2), 50);
+        assert_eq!(idle_limit(2, 10, 2), 1);
+    }
+}

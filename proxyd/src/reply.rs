@@ -1,0 +1,226 @@
+//! What a client is told when the proxy itself answers: the only place where our errors become MySQL errors.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use proxyd_wire::response::{ColumnDefinition, put_text_row};
+use proxyd_wire::{Capabilities, EofPacket, ErrPacket, OkPacket, Status, frame};
+
+use crate::backend::ConnectError;
+use crate::snapshot::{HostgroupId, Server, Snapshot};
+
+/// An error to a client: code, SQLSTATE, text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal(ErrPacket);
+
+impl Refusal {
+    fn new(code: u16, sqlstate: &[u8; 5], text: impl Into<String>) -> Refusal {
+        Refusal(ErrPacket::new(code, sqlstate, text))
+    }
+
+    /// What a backend said, word for word.
+    pub fn from_backend(error: &ErrPacket) -> Refusal {
+        Refusal(error.clone())
+    }
+
+    /// The rules' `error_msg`.
+    pub fn by_rule(text: &str) -> Refusal {
+        Refusal::new(1148, b"42000", text)
+    }
+
+    pub fn unsupported(command: &str) -> Refusal {
+        Refusal::new(9003, b"28000", format!("Command not supported: {command}"))
+    }
+
+    pub fn malformed(what: &str) -> Refusal {
+        Refusal::new(1835, b"HY000", format!("Malformed communication packet: {what}"))
+    }
+
+    pub fn packet_too_large() -> Refusal {
+        Refusal::new(1153, b"08S01", "Got a packet bigger than 'max_allowed_packet' bytes")
+    }
+
+    pub fn interrupted() -> Refusal {
+        Refusal::new(1317, b"70100", "Query execution was interrupted")
+    }
+
+    pub fn not_the_owner(id: u32) -> Refusal {
+        Refusal::new(1095, b"HY000", format!("You are not owner of thread {id}"))
+    }
+
+    pub fn unknown_statement(id: u32) -> Refusal {
+        Refusal::new(1243, b"HY000", format!("Unknown prepared statement handler ({id}) given to EXECUTE"))
+    }
+
+    pub fn too_many_statements(limit: usize) -> Refusal {
+        Refusal::new(
+            1461,
+            b"42000",
+            format!("Can't create more than max_prepared_stmt_count statements (current value: {limit})"),
+        )
+    }
+
+    pub fn too_many_connections() -> Refusal {
+        Refusal::new(1040, b"08004", "Too many connections")
+    }
+
+    pub fn user_has_too_many(user: &str) -> Refusal {
+        Refusal::new(
+            1226,
+            b"42000",
+            format!("User '{user}' has exceeded the 'max_user_connections' resource"),
+        )
+    }
+
+    /// `mysql_users.use_ssl=1` and no TLS.
+    pub fn tls_required(user: &str) -> Refusal {
+        Refusal::new(
+            1045,
+            b"28000",
+            format!("ProxySQL Error: Access denied for user '{user}': SSL is required"),
+        )
+    }
+
+    /// A backend's connection broke before the client saw any of the answer.
+    pub fn lost(server: &Server, cause: &str, in_transaction: bool) -> Refusal {
+        let Server { hostname, port, .. } = server;
+        if in_transaction {
+            // The code that applications and frameworks answer by running the transaction again.
+            let text = format!(
+                "Lost connection to {hostname}:{port} ({cause}); the transaction was rolled back, retry it"
+            );
+            return Refusal::new(1213, b"40001", text);
+        }
+        Refusal::new(
+            2013,
+            b"HY000",
+            format!("Lost connection to MySQL server {hostname}:{port} during query ({cause})"),
+        )
+    }
+
+    /// A backend refused the login.
+    pub fn connect(error: &ConnectError) -> Refusal {
+        match error {
+            ConnectError::Denied(packet) => Refusal(packet.clone()),
+            other => Refusal::new(9002, b"HY000", format!("Cannot connect to a backend: {other}")),
+        }
+    }
+
+    /// Error 9001, with the reason for each server.
+    pub fn no_server(snapshot: &Snapshot, hostgroup: HostgroupId, waited: Duration) -> Refusal {
+        let waited = waited.as_millis();
+        let mut text =
+            format!("Max connect timeout reached while reaching hostgroup {hostgroup} after {waited}ms");
+        let members = snapshot.hostgroups.get(&hostgroup).map(|group| &group.members[..]).unwrap_or_default();
+        if members.is_empty() {
+            text.push_str(" (the hostgroup has no server)");
+        }
+        for (index, member) in members.iter().enumerate() {
+            let Server { hostname, port, .. } = &*member.server;
+            let separator = if index == 0 { " (" } else { "; " };
+            let why = match (&*member.reason, member.server.connections() >= member.max_connections) {
+                ("", true) => "max_connections are in use",
+                ("", false) if member.weight == 0 => "weight is 0",
+                ("", false) => "no answer in time",
+                (reason, _) => reason,
+            };
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{separator}{hostname}:{port} {}: {why}", member.status.as_str());
+        }
+        if !members.is_empty() {
+            text.push(')');
+        }
+        Refusal::new(9001, b"HY000", text)
+    }
+
+    pub fn code(&self) -> u16 {
+        self.0.code
+    }
+
+    pub fn text(&self) -> &str {
+        &self.0.message
+    }
+
+    /// As one frame with this sequence number.
+    pub fn frames(&self, sequence: u8) -> Vec<u8> {
+        frames_of(&self.0.encode(), sequence)
+    }
+}
+
+/// An OK with this status, as the answer to a command.
+pub fn ok(status: Status, info: &str) -> Vec<u8> {
+    let packet = OkPacket { status, info: info.as_bytes().to_vec(), ..OkPacket::default() };
+    frames_of(&packet.encode(Capabilities::PROTOCOL_41), 1)
+}
+
+/// An OK that ends a login, with this sequence number.
+pub fn ok_at(status: Status, sequence: u8) -> Vec<u8> {
+    let packet = OkPacket { status, ..OkPacket::default() };
+    frames_of(&packet.encode(Capabilities::PROTOCOL_41), sequence)
+}
+
+/// An EOF as the answer to a command.
+pub fn eof(status: Status) -> Vec<u8> {
+    frames_of(&EofPacket { warnings: 0, status }.encode(), 1)
+}
+
+/// A result set of one text column and one row.
+pub fn one_row(column: &str, value: &str, status: Status) -> Vec<u8> {
+    let eof = EofPacket { warnings: 0, status }.encode();
+    let mut row = Vec::new();
+    put_text_row(&mut row, &[Some(value.as_bytes())]);
+    let (mut out, mut sequence) = (Vec::new(), 1);
+    for payload in [&[1][..], &ColumnDefinition::text(column).encode(), &eof, &row, &eof] {
+        frame::write(&mut out, &mut sequence, payload);
+    }
+    out
+}
+
+/// COM_QUERY with this text, from sequence number 0 on.
+pub fn query_frames(text: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(text.len() + 1);
+    payload.push(proxyd_wire::Command::Query as u8);
+    payload.extend_from_slice(text);
+    frames_of(&payload, 0)
+}
+
+/// A payload as frames, from this sequence number on.
+pub fn frames_of(payload: &[u8], mut sequence: u8) -> Vec<u8> {
+    let mut out = Vec::with_capacity(payload.len() + frame::HEADER);
+    frame::write(&mut out, &mut sequence, payload);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::{Hostgroup, Member, Status as ServerStatus};
+    use std::sync::Arc;
+
+    #[test]
+    fn error_9001_names_the_reason_of_every_server() {
+        let member = |port, status, reason: &str| Member {
+            server: Arc::new(Server::new(500, "10.0.0.1", port)),
+            status,
+            weight: 1,
+            max_connections: 10,
+            use_ssl: false,
+            reason: reason.into(),
+        };
+        let members = vec![
+            member(1, ServerStatus::Shunned, "2003 connection refused"),
+            member(2, ServerStatus::Online, ""),
+        ];
+        let mut snapshot = Snapshot::default();
+        snapshot.hostgroups.insert(500, Hostgroup { members });
+        let refusal = Refusal::no_server(&snapshot, 500, Duration::from_millis(10_001));
+        assert_eq!(refusal.code(), 9001);
+        assert_eq!(
+            refusal.text(),
+            "Max connect timeout reached while reaching hostgroup 500 after 10001ms \
+             (10.0.0.1:1 SHUNNED: 2003 connection refused; 10.0.0.1:2 ONLINE: no answer in time)"
+        );
+        let nowhere = Refusal::no_server(&snapshot, 7, Duration::ZERO);
+        assert!(nowhere.text().ends_with("(the hostgroup has no server)"), "{}", nowhere.text());
+    }
+}

@@ -1,0 +1,374 @@
+//! One command to one hostgroup: borrow a backend, make it fit, relay, retry what may be retried, settle.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proxyd_sql::{Kind, Statement};
+use proxyd_wire::Status;
+use proxyd_wire::response::{Expect, Outcome, ResponseTracker};
+
+use super::pins::{Pins, Reply};
+use super::record::{BackendPlace, Interrupt};
+use super::relay::{Relay, Relayed};
+use super::{Cause, Phase, Session, SessionEnd};
+use crate::backend::{Backend, ConnectError, FitError};
+use crate::control::WorkerEvent;
+use crate::pool::Want;
+use crate::reply::Refusal;
+use crate::snapshot::{HostgroupId, Server};
+use crate::stats::ServerKey;
+
+/// A backend connection that a session holds, and why.
+#[derive(Debug)]
+pub struct Attached {
+    pub backend: Backend,
+    pub pins: Pins,
+}
+
+impl Attached {
+    pub fn hostgroup(&self) -> HostgroupId {
+        self.backend.server().hostgroup
+    }
+}
+
+/// What is to be forwarded, and how often it may be tried.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// Whole frames, as the client sent them.
+    pub frames: &'a [u8],
+    pub expect: Expect,
+    pub statement: &'a Statement<'a>,
+    pub hostgroup: HostgroupId,
+    pub retries: u32,
+    pub timeout: Option<Duration>,
+    /// The id that a prepared statement gets for the client.
+    pub statement_id: Option<u32>,
+}
+
+/// How often, and how long, somebody who waits for a connection looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+impl Session {
+    /// Forwards a command. `Some` is the response's outcome; `None` means that the client was given an error instead.
+    /// The connection used is in `self.attached`, last, until [`Session::settle`].
+    pub(super) async fn forward(&mut self, job: Job<'_>) -> Result<Option<Outcome>, SessionEnd> {
+        let deadline = Instant::now() + self.snapshot().variables.connect_timeout_server_max;
+        let mut retries = job.retries;
+        let mut avoid = Vec::new();
+        loop {
+            let mut held = match self.attach(job.hostgroup, deadline, &avoid).await {
+                Ok(held) => held,
+                Err(Attach::Refused(refusal)) => return self.refuse(&refusal).await.map(|()| None),
+                Err(Attach::End(end)) => return Err(end),
+            };
+            let tied = !held.pins.is_free();
+            let may_repeat = retries > 0 && !tied && is_repeatable(job.statement);
+            self.record.deadline.set(job.timeout.map(|timeout| Instant::now() + timeout));
+            self.note_backend(&held.backend);
+            let before = (held.backend.connection.bytes_out, held.backend.connection.bytes_in);
+            let tracker = ResponseTracker::new(job.expect, held.backend.capabilities);
+            let relay = Relay {
+                client: &mut self.client,
+                backend: &mut held.backend,
+                record: &self.record,
+                worker: &self.worker,
+                user: &self.user,
+                statement_id: job.statement_id,
+                backend_id: None,
+            };
+            let relayed = relay.run(job.frames, tracker, retries > 0 && !tied).await;
+            self.count_traffic(&held.backend, before);
+            let server = held.backend.server().clone();
+            match relayed {
+                Relayed::Done(outcome) => {
+                    self.attached.push(held);
+                    return Ok(Some(outcome));
+                }
+                Relayed::Refused { code, message } => {
+                    self.note_refusal(&server, code, &message);
+                    avoid.push(server);
+                    retries -= 1;
+                }
+                Relayed::BackendLost { error, client_saw_some: false } if may_repeat => {
+                    tracing::info!(session = self.record.id, %error, server = %server.hostname, "retrying a read");
+                    self.worker.stats.borrow_mut().global.backend_retries += 1;
+                    avoid.push(server);
+                    retries -= 1;
+                }
+                Relayed::BackendLost { error, client_saw_some } => {
+                    if client_saw_some {
+                        return Err(SessionEnd::proxy(Phase::Result, Cause::Io(error)));
+                    }
+                    let refusal = Refusal::lost(&server, &error.to_string(), held.pins.transaction);
+                    return self.refuse(&refusal).await.map(|()| None);
+                }
+                Relayed::ClientLost(error) => {
+                    self.kill_backend(&held.backend, false);
+                    return Err(SessionEnd::client(Phase::Result, error));
+                }
+                Relayed::Interrupted { why, client_saw_some } => {
+                    return self.interrupted(why, client_saw_some, &held).await.map(|()| None);
+                }
+            }
+        }
+    }
+
+    /// The connection this session holds in the hostgroup, or one from the pool, made to fit.
+    async fn attach(
+        &mut self,
+        hostgroup: HostgroupId,
+        deadline: Instant,
+        avoid: &[Arc<Server>],
+    ) -> Result<Attached, Attach> {
+        if let Some(at) = self.attached.iter().position(|held| held.hostgroup() == hostgroup) {
+            let mut held = self.attached.swap_remove(at);
+            match held.backend.fit(&self.settings, &self.worker.buffers).await {
+                Ok(()) => return Ok(held),
+                Err(FitError::Refused(error)) => {
+                    self.attached.push(held);
+                    return Err(Attach::Refused(Refusal::from_backend(&error)));
+                }
+                Err(FitError::Lost(error)) if !held.pins.is_free() => {
+                    let cause = error.to_string();
+                    let refusal = Refusal::lost(held.backend.server(), &cause, held.pins.transaction);
+                    return Err(Attach::Refused(refusal));
+                }
+                Err(FitError::Lost(_)) => {}
+            }
+        }
+        let mut avoid = avoid.to_vec();
+        loop {
+            let mut backend = self.checkout(hostgroup, deadline, &mut avoid).await?;
+            match backend.fit(&self.settings, &self.worker.buffers).await {
+                Ok(()) => return Ok(Attached { backend, pins: Pins::default() }),
+                Err(FitError::Refused(error)) => {
+                    let snapshot = self.snapshot();
+                    self.worker.pool.give(backend, &snapshot, self.worker.workers, Instant::now());
+                    return Err(Attach::Refused(Refusal::from_backend(&error)));
+                }
+                Err(FitError::Lost(_)) => {}
+            }
+        }
+    }
+
+    /// A connection from the pool, or a new one; waits for either until the deadline (error 9001 after it).
+    async fn checkout(
+        &mut self,
+        hostgroup: HostgroupId,
+        deadline: Instant,
+        avoid: &mut Vec<Arc<Server>>,
+    ) -> Result<Backend, Attach> {
+        let mut waited = false;
+        let started = Instant::now();
+        loop {
+            let snapshot = self.snapshot();
+            let want = Want { user: &self.user, traits: self.traits, settings: &self.settings };
+            let servers = snapshot.hostgroups.get(&hostgroup);
+            // Somebody to avoid is better than nobody at all.
+            let pick = servers.and_then(|hg| {
+                self.worker
+                    .pool
+                    .choose(hg, avoid)
+                    .or_else(|| self.worker.pool.choose(hg, &[]).filter(|_| waited))
+            });
+            if let Some(member) = pick {
+                if let Some(backend) = self.worker.pool.take(&member.server, &want) {
+                    self.count_checkout(true, waited);
+                    return Ok(backend);
+                }
+                let reservation = member.server.reserve(member.max_connections).or_else(|| {
+                    // The idle connections that are in the way belong to other users.
+                    self.worker.pool.close_one(&member.server);
+                    member.server.reserve(member.max_connections)
+                });
+                if let Some(reservation) = reservation {
+                    let server = member.server.clone();
+                    match self.open(reservation, member.use_ssl, deadline).await {
+                        Ok(backend) => {
+                            self.count_checkout(true, waited);
+                            return Ok(backend);
+                        }
+                        Err(error @ ConnectError::Denied(_)) => {
+                            return Err(Attach::Refused(Refusal::connect(&error)));
+                        }
+                        Err(error) => self.note_connect_failure(&server, &error),
+                    }
+                    avoid.push(server);
+                } else {
+                    self.worker.ask_siblings_for_room(&member.server);
+                }
+            } else if let Some(full) = servers.and_then(|hg| hg.members.iter().find(|m| m.is_full())) {
+                self.worker.ask_siblings_for_room(&full.server);
+            }
+            waited = true;
+            if Instant::now() + LOOK_AGAIN >= deadline {
+                self.count_checkout(false, waited);
+                return Err(Attach::Refused(Refusal::no_server(&snapshot, hostgroup, started.elapsed())));
+            }
+            let interrupted = tokio::select! {
+                () = self.worker.pool.changed.notified() => None,
+                () = tokio::time::sleep(LOOK_AGAIN) => None,
+                why = self.record.interrupted() => Some(why),
+                () = self.client.peer_closed() => Some(Interrupt::KillConnection),
+            };
+            match interrupted {
+                None | Some(Interrupt::BackendGone) => {}
+                Some(Interrupt::KillConnection | Interrupt::IdleTimeout) => {
+                    return Err(Attach::End(SessionEnd::proxy(Phase::Command, Cause::Killed)));
+                }
+                Some(Interrupt::KillQuery | Interrupt::QueryTimeout) => {
+                    return Err(Attach::Refused(Refusal::interrupted()));
+                }
+            }
+        }
+    }
+
+    async fn open(
+        &self,
+        reservation: crate::snapshot::Reservation,
+        use_ssl: bool,
+        deadline: Instant,
+    ) -> Result<Backend, ConnectError> {
+        let snapshot = self.snapshot();
+        let patience = snapshot.variables.connect_timeout_server;
+        let limit = patience.min(deadline.saturating_duration_since(Instant::now()));
+        let account = crate::backend::Account {
+            user: &self.user,
+            secret: &self.secret,
+            traits: self.traits,
+            collation: self.collation,
+            tls: use_ssl.then_some(&self.worker.shared.connector),
+        };
+        let opened = tokio::time::timeout(limit, Backend::open(reservation, account, &self.worker.buffers));
+        opened.await.unwrap_or(Err(ConnectError::Timeout(limit)))
+    }
+
+    /// After a response: what the session now has, and whether the connection stays with it.
+    pub(super) fn settle(&mut self, statement: &Statement<'_>, outcome: &Outcome) {
+        let Some(held) = self.attached.last_mut() else { return };
+        let now = Instant::now();
+        if let Some(status) = outcome.status {
+            let autocommit = status.contains(Status::AUTOCOMMIT);
+            self.settings.autocommit = autocommit;
+            held.backend.settings.autocommit = autocommit;
+        }
+        let reply = Reply {
+            in_transaction: outcome.status.map(|status| status.contains(Status::IN_TRANS)),
+            failed: outcome.is_err(),
+            warnings: outcome.warnings,
+            last_insert_id: outcome.last_insert_id,
+        };
+        held.pins.after(statement, &reply, now);
+        self.let_go(now);
+    }
+
+    /// Gives back every connection that nothing ties to this session.
+    pub(super) fn let_go(&mut self, now: Instant) {
+        let snapshot = self.snapshot();
+        if snapshot.variables.multiplexing {
+            let mut at = 0;
+            while let Some(held) = self.attached.get_mut(at) {
+                held.pins.expire(now);
+                if held.pins.is_free() {
+                    let held = self.attached.swap_remove(at);
+                    self.worker.pool.give(held.backend, &snapshot, self.worker.workers, now);
+                } else {
+                    at += 1;
+                }
+            }
+        }
+        let tied = self.attached.iter().max_by_key(|held| held.pins.is_hard());
+        self.record.pin_reason.set(tied.map_or("", |held| held.pins.reason()));
+        self.record.in_transaction.set(self.attached.iter().any(|held| held.pins.transaction));
+        match tied.map(|held| place(&held.backend)) {
+            Some(place) => *self.record.backend.borrow_mut() = Some(place),
+            None => drop(self.record.backend.take()),
+        }
+    }
+
+    async fn interrupted(&mut self, why: Interrupt, saw: bool, held: &Attached) -> Result<(), SessionEnd> {
+        self.kill_backend(&held.backend, false);
+        match why {
+            Interrupt::KillConnection | Interrupt::IdleTimeout => {
+                Err(SessionEnd::proxy(Phase::Result, Cause::Killed))
+            }
+            _ if saw => Err(SessionEnd::proxy(Phase::Result, Cause::Killed)),
+            Interrupt::BackendGone => {
+                let refusal =
+                    Refusal::lost(held.backend.server(), "it is OFFLINE_HARD", held.pins.transaction);
+                self.refuse(&refusal).await
+            }
+            Interrupt::KillQuery | Interrupt::QueryTimeout => self.refuse(&Refusal::interrupted()).await,
+        }
+    }
+
+    /// Ends what runs on a connection that is about to be dropped: the server would finish it for nobody.
+    fn kill_backend(&self, backend: &Backend, query_only: bool) {
+        self.worker.tell(WorkerEvent::KillBackend {
+            server: backend.server().clone(),
+            user: self.user.clone(),
+            thread_id: backend.thread_id,
+            query_only,
+        });
+    }
+
+    fn note_backend(&self, backend: &Backend) {
+        *self.record.backend.borrow_mut() = Some(place(backend));
+    }
+
+    fn note_refusal(&self, server: &Arc<Server>, code: u16, message: &str) {
+        tracing::warn!(server = %server.hostname, port = server.port, code, message, "trying another server");
+        if matches!(code, 1290 | 1836) {
+            self.worker.tell(WorkerEvent::ReadOnlyAnswer { server: server.clone() });
+        }
+    }
+
+    fn note_connect_failure(&self, server: &Arc<Server>, error: &ConnectError) {
+        let mut stats = self.worker.stats.borrow_mut();
+        stats.servers.entry(ServerKey::from(server)).or_default().conn_err += 1;
+        stats.global.server_connections_aborted += 1;
+        drop(stats);
+        tracing::warn!(server = %server.hostname, port = server.port, %error, "cannot connect");
+        self.worker.tell(WorkerEvent::ConnectFailed {
+            server: server.clone(),
+            code: error.code(),
+            text: error.to_string(),
+        });
+    }
+
+    fn count_checkout(&self, got: bool, waited: bool) {
+        let global = &mut self.worker.stats.borrow_mut().global;
+        global.connpool_get_conn_success += u64::from(got);
+        global.connpool_get_conn_immediate += u64::from(got && !waited);
+        global.connpool_get_conn_failure += u64::from(!got);
+        global.max_connect_timeouts += u64::from(!got);
+    }
+
+    fn count_traffic(&self, backend: &Backend, (sent, received): (u64, u64)) {
+        let (sent, received) = (backend.connection.bytes_out - sent, backend.connection.bytes_in - received);
+        let mut stats = self.worker.stats.borrow_mut();
+        stats.global.queries_backends_bytes_sent += sent;
+        stats.global.queries_backends_bytes_recv += received;
+        let server = stats.server(backend.server());
+        server.queries += 1;
+        server.bytes_sent += sent;
+        server.bytes_recv += received;
+    }
+}
+
+/// Why no connection was had.
+enum Attach {
+    /// The client is to be told.
+    Refused(Refusal),
+    End(SessionEnd),
+}
+
+fn place(backend: &Backend) -> BackendPlace {
+    BackendPlace { server: ServerKey::from(backend.server()), local: backend.connection.local_addr() }
+}
+
+/// Running it twice is as good as once: reads, and what only prepares a session.
+fn is_repeatable(statement: &Statement<'_>) -> bool {
+    statement.is_read()
+        || matches!(statement.kind, Kind::Begin | Kind::StartTransaction | Kind::Set | Kind::Use)
+}

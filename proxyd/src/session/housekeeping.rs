@@ -1,0 +1,129 @@
+//! The commands about the connection itself, and how a session lets go of what it holds.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::forward::Attached;
+use super::{Cause, Phase, Session, SessionEnd};
+use crate::backend::Backend;
+use crate::control::WorkerEvent;
+use crate::pool::member_of;
+use crate::reply::{self, Refusal};
+use crate::snapshot::Status as ServerStatus;
+use crate::worker::Worker;
+
+/// A backend has this long to answer a ping or a reset between two sessions.
+const BETWEEN_SESSIONS: Duration = Duration::from_secs(1);
+
+impl Session {
+    pub(super) async fn ok(&mut self) -> Result<(), SessionEnd> {
+        let frames = reply::ok(self.status(), "");
+        self.send(&frames).await
+    }
+
+    pub(super) async fn send(&mut self, frames: &[u8]) -> Result<(), SessionEnd> {
+        self.client.write_all(frames).await.map_err(|error| SessionEnd::client(Phase::Result, error))
+    }
+
+    /// Tells the client an error; the session goes on.
+    pub(super) async fn refuse(&mut self, refusal: &Refusal) -> Result<(), SessionEnd> {
+        self.worker.stats.borrow_mut().global.generated_error_packets += 1;
+        tracing::debug!(session = self.record.id, code = refusal.code(), text = refusal.text(), "refused");
+        self.send(&refusal.frames(1)).await
+    }
+
+    /// A command that is no command: the client is told, and may go on.
+    pub(super) async fn malformed(&mut self, error: proxyd_wire::Malformed) -> Result<(), SessionEnd> {
+        self.worker.stats.borrow_mut().global.malformed_packets += 1;
+        self.refuse(&Refusal::malformed(&error.to_string())).await
+    }
+
+    /// Frames that do not follow each other: there is no telling where the next command begins.
+    pub(super) async fn broken(&mut self, what: &str) -> SessionEnd {
+        self.worker.stats.borrow_mut().global.malformed_packets += 1;
+        // The client may be gone already.
+        let _ = self.refuse(&Refusal::malformed(what)).await;
+        SessionEnd::protocol(Phase::Command, what)
+    }
+
+    /// KILL by our own session ids: here, or at another worker.
+    pub(super) async fn kill(&mut self, id: u32, query_only: bool) -> Result<(), SessionEnd> {
+        if id == self.record.id && !query_only {
+            self.refuse(&Refusal::interrupted()).await?;
+            return Err(SessionEnd::proxy(Phase::Command, Cause::Killed));
+        }
+        match self.worker.user_of(id) {
+            // As in MySQL without CONNECTION_ADMIN: one's own sessions, nobody else's.
+            Some(user) if user != self.user => return self.refuse(&Refusal::not_the_owner(id)).await,
+            Some(_) => drop(self.worker.kill(id, query_only)),
+            // Another worker may have it; the control thread asks them all.
+            None => self.worker.tell(WorkerEvent::Kill { session: id, query_only, user: self.user.clone() }),
+        }
+        self.ok().await
+    }
+
+    /// COM_STATISTICS: one line of text, without an OK around it.
+    pub(super) async fn statistics(&mut self) -> Result<(), SessionEnd> {
+        let text = {
+            let stats = self.worker.stats.borrow();
+            format!(
+                "Threads: {}  Questions: {}",
+                stats.global.client_connections_connected, stats.global.questions
+            )
+        };
+        self.send(&reply::frames_of(text.as_bytes(), 1)).await
+    }
+
+    /// COM_SET_OPTION: multi-statements on (0) or off (1).
+    pub(super) async fn set_option(&mut self, option: u16) -> Result<(), SessionEnd> {
+        match option {
+            0 | 1 => {
+                self.traits.multi_statements = option == 0;
+                let frames = reply::eof(self.status());
+                self.send(&frames).await
+            }
+            _ => self.refuse(&Refusal::malformed("unknown option")).await,
+        }
+    }
+
+    /// COM_RESET_CONNECTION: as after the login, but with the schema of now.
+    pub(super) fn start_over(&mut self) {
+        self.release();
+        let schema = std::mem::take(&mut self.settings.schema);
+        self.settings = super::settings::Settings::new(&schema, super::settings::Charset::Id(self.collation));
+        self.next_flag = 0;
+    }
+
+    /// Gives up every backend connection: reset and back to the pool, where that is quick, else closed.
+    pub(super) fn release(&mut self) {
+        self.statements.clear();
+        for held in self.attached.drain(..) {
+            tokio::task::spawn_local(reset_and_return(self.worker.clone(), held));
+        }
+        self.let_go(Instant::now());
+    }
+
+    /// Drops the connections to servers that are OFFLINE_HARD.
+    pub(super) fn drop_lost_backends(&mut self) {
+        let snapshot = self.snapshot();
+        self.attached.retain(|held| {
+            member_of(&snapshot, held.backend.server()).is_some_and(|m| m.status != ServerStatus::OfflineHard)
+        });
+        self.let_go(Instant::now());
+    }
+}
+
+/// A connection that a session leaves behind with something on it. A transaction is rolled back by the reset.
+async fn reset_and_return(worker: Rc<Worker>, mut held: Attached) {
+    let reset = held.backend.reset(&worker.buffers);
+    if let Ok(Ok(())) = tokio::time::timeout(BETWEEN_SESSIONS, reset).await {
+        worker.pool.give(held.backend, &worker.snapshot(), worker.workers, Instant::now());
+    }
+}
+
+/// Keeps an idle connection alive, and finds out if it is not.
+pub async fn ping_idle(worker: Rc<Worker>, mut backend: Backend) {
+    if let Ok(Ok(())) = tokio::time::timeout(BETWEEN_SESSIONS, backend.ping(&worker.buffers)).await {
+        worker.pool.give(backend, &worker.snapshot(), worker.workers, Instant::now());
+    }
+}

@@ -1,0 +1,168 @@
+//! What the proxy decides about a statement without asking a backend: rules, and the few statements it answers itself.
+
+use std::time::Duration;
+
+use proxyd_sql::token::{Token, TokenKind, Tokenizer, unquote};
+use proxyd_sql::{Detail, Kind, Statement};
+use proxyd_wire::{Command, Status};
+
+use super::{Session, SessionEnd};
+use crate::reply::{self, Refusal};
+use crate::route::{DigestFacts, Hits, QueryFacts};
+use crate::snapshot::HostgroupId;
+
+/// Where a statement goes and with which limits.
+pub struct Route {
+    pub hostgroup: HostgroupId,
+    pub retries: u32,
+    pub timeout: Option<Duration>,
+    pub delay: Option<Duration>,
+    /// The text to run instead of the client's.
+    pub rewritten: Option<Vec<u8>>,
+    /// A rule keeps the session on its backend from here on (`multiplex=0`).
+    pub sticky: bool,
+}
+
+/// An answer that needs no backend.
+pub enum Answer {
+    Ok {
+        info: String,
+    },
+    Error(Refusal),
+    /// One row of text.
+    Row {
+        column: String,
+        value: String,
+    },
+    Kill {
+        id: u32,
+        query_only: bool,
+    },
+}
+
+/// The answer to a statement that is about the proxy or the connection to it, if this is one.
+pub fn answer(session: &Session, text: &[u8], statement: &Statement<'_>) -> Option<Answer> {
+    let idle = session.attached.iter().all(|held| !held.pins.transaction);
+    match (statement.kind, statement.detail) {
+        (_, Detail::Kill { query_only, id }) => {
+            Some(Answer::Kill { id: u32::try_from(id).ok()?, query_only })
+        }
+        (_, Detail::SystemVariable(name)) if name.eq_ignore_ascii_case(b"version_comment") => {
+            Some(Answer::Row { column: "@@version_comment".into(), value: "(Standfast)".into() })
+        }
+        (Kind::Commit | Kind::Rollback, _)
+            if idle && session.settings.autocommit && words(text).count() == 1 =>
+        {
+            Some(Answer::Ok { info: String::new() })
+        }
+        (Kind::Select, _) if is_connection_id(text) => {
+            let id = session.record.id.to_string();
+            Some(Answer::Row { column: String::from_utf8_lossy(&text[7..]).trim().to_owned(), value: id })
+        }
+        _ => None,
+    }
+}
+
+/// What the rules say about a statement; `Err` is what they answer themselves.
+pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> {
+    let snapshot = session.snapshot();
+    let variables = &snapshot.variables;
+    let mut digester = session.worker.digester.borrow_mut();
+    let digest = snapshot.rules.needs_digest().then(|| {
+        digester.digest(text);
+        DigestFacts { text: digester.text(), hash: digester.hash() }
+    });
+    let facts = QueryFacts {
+        username: &session.user,
+        schemaname: &session.settings.schema,
+        client_addr: &session.client_address,
+        proxy_addr: &session.proxy_address,
+        proxy_port: session.proxy_port,
+        query: text,
+        digest,
+        flag_in: session.next_flag,
+    };
+    let mut hits = Hits::default();
+    let decision = snapshot.rules.decide(&facts, &mut hits);
+    {
+        let mut stats = session.worker.stats.borrow_mut();
+        for rule in hits.iter() {
+            *stats.rule_hits.entry(rule).or_default() += 1;
+        }
+    }
+    session.next_flag = decision.next_query_flag_in.unwrap_or(0);
+    if let Some(message) = decision.error_msg {
+        return Err(Answer::Error(Refusal::by_rule(message)));
+    }
+    if let Some(message) = decision.ok_msg {
+        return Err(Answer::Ok { info: message.to_owned() });
+    }
+    let default = variables.default_query_timeout;
+    Ok(Route {
+        hostgroup: decision.destination_hostgroup.unwrap_or(session.account.default_hostgroup),
+        retries: decision.retries.unwrap_or(variables.query_retries_on_failure),
+        timeout: decision.timeout.map(|ms| Duration::from_millis(ms.into())).or(Some(default)),
+        delay: decision.delay.filter(|&ms| ms > 0).map(|ms| Duration::from_millis(ms.into())),
+        sticky: decision.sticky_conn == Some(true)
+            || decision.multiplex == Some(crate::route::Multiplex::Disable),
+        rewritten: decision.rewritten,
+    })
+}
+
+/// The schema that a command selects, once a backend has accepted it: COM_INIT_DB or `USE`.
+pub fn schema_of(head: &[u8], statement: &Statement<'_>) -> Option<Box<str>> {
+    let name = match (head.split_first(), statement.detail) {
+        (Some((&command, name)), _) if command == Command::InitDb as u8 => name.into(),
+        (_, Detail::Use(name)) => unquote(name),
+        _ => return None,
+    };
+    Some(String::from_utf8_lossy(&name).into())
+}
+
+/// Whether one of several statements is a SET or a USE: what they leave behind is not taken apart.
+pub fn sets_something(text: &[u8]) -> bool {
+    let mut at_start = true;
+    words(text).any(|token| {
+        let hit = at_start && (token.is_word("set") || token.is_word("use"));
+        at_start = token.is_op(";");
+        hit
+    })
+}
+
+fn words(text: &[u8]) -> impl Iterator<Item = Token<'_>> {
+    let marks = [TokenKind::Comment, TokenKind::ExecutableOpen, TokenKind::ExecutableClose];
+    Tokenizer::new(text).filter(move |token| !marks.contains(&token.kind))
+}
+
+fn is_connection_id(text: &[u8]) -> bool {
+    let mut tokens = words(text).map(|token| token.text);
+    let expected: [&[u8]; 4] = [b"select", b"connection_id", b"(", b")"];
+    expected.iter().all(|want| tokens.next().is_some_and(|word| word.eq_ignore_ascii_case(want)))
+        && tokens.next().is_none()
+}
+
+impl Session {
+    /// Sends an answer of our own.
+    pub(super) async fn answer_locally(&mut self, answer: Answer) -> Result<(), SessionEnd> {
+        match answer {
+            Answer::Ok { info } => {
+                let frames = reply::ok(self.status(), &info);
+                self.send(&frames).await
+            }
+            Answer::Error(refusal) => self.refuse(&refusal).await,
+            Answer::Row { column, value } => {
+                let frames = reply::one_row(&column, &value, self.status());
+                self.send(&frames).await
+            }
+            Answer::Kill { id, query_only } => self.kill(id, query_only).await,
+        }
+    }
+
+    /// The status flags of our own answers.
+    pub(super) fn status(&self) -> Status {
+        let mut status = Status::empty();
+        status.set(Status::AUTOCOMMIT, self.settings.autocommit);
+        status.set(Status::IN_TRANS, self.record.in_transaction.get());
+        status
+    }
+}

@@ -1,0 +1,338 @@
+//! A client's login: drives wire's pure machine over the socket, and builds the session at its end.
+
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use proxyd_wire::auth::sha2::{self, CachedHash};
+use proxyd_wire::auth::{Plugin, Secret};
+use proxyd_wire::handshake::{ChangeUser, NONCE};
+use proxyd_wire::server::{Config, Credential, Login, Step, nonce_from};
+use proxyd_wire::{Capabilities, frame};
+
+use super::record::Record;
+use super::settings::{Charset, Settings};
+use super::{Cause, Phase, Session, SessionEnd, charset};
+use crate::backend::Traits;
+use crate::gate::Ticket;
+use crate::net::{Connection, Packets, Stream};
+use crate::reply::{self, Refusal};
+use crate::snapshot::{self, User};
+use crate::tls::RsaKey;
+use crate::worker::Worker;
+
+/// No packet of a login is longer: names, a token and 64 KiB of connection attributes.
+const LOGIN_PACKET: usize = 128 * 1024;
+/// utf8mb4_general_ci, which every server and client knows.
+const COLLATION: u8 = 45;
+
+/// What clients may negotiate. DEPRECATE_EOF, SESSION_TRACK and QUERY_ATTRIBUTES are not among it: what both sides of
+/// the proxy speak needs no translation.
+fn offered() -> Capabilities {
+    Capabilities::LONG_PASSWORD
+        | Capabilities::FOUND_ROWS
+        | Capabilities::LONG_FLAG
+        | Capabilities::CONNECT_WITH_DB
+        | Capabilities::ODBC
+        | Capabilities::IGNORE_SPACE
+        | Capabilities::INTERACTIVE
+        | Capabilities::TRANSACTIONS
+        | Capabilities::MULTI_STATEMENTS
+        | Capabilities::MULTI_RESULTS
+        | Capabilities::PS_MULTI_RESULTS
+        | Capabilities::CONNECT_ATTRS
+        | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA
+}
+
+/// What full authentications have left: the passwords of users that are stored as `$A$` hashes. Shared by the workers,
+/// used at logins only, and as bounded as the users table.
+#[derive(Default)]
+pub struct FullAuthCache {
+    known: Mutex<HashMap<Box<str>, Known>>,
+}
+
+struct Known {
+    stored: Box<str>,
+    hash: CachedHash,
+    secret: Secret,
+}
+
+impl FullAuthCache {
+    fn find(&self, user: &str, stored: &str) -> Option<(CachedHash, Secret)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .get(user)
+            .filter(|entry| &*entry.stored == stored)
+            .map(|entry| (entry.hash, entry.secret.clone()))
+    }
+
+    fn learn(&self, user: &str, stored: &str, secret: &Secret) {
+        let Secret::Password(password) = secret else { return };
+        let entry = Known {
+            stored: stored.into(),
+            hash: sha2::cached_hash(password.as_bytes()),
+            secret: secret.clone(),
+        };
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(user.into(), entry);
+    }
+}
+
+/// Logs a client in.
+pub async fn accept(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Result<Session, SessionEnd> {
+    let limit = worker.snapshot().variables.connect_timeout_client;
+    let greeted = tokio::time::timeout(limit, greet(stream, record.clone(), worker));
+    tokio::select! {
+        session = greeted => session.unwrap_or(Err(SessionEnd::proxy(Phase::Handshake, Cause::Timeout))),
+        _ = record.interrupted() => Err(SessionEnd::proxy(Phase::Handshake, Cause::Killed)),
+    }
+}
+
+async fn greet(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Result<Session, SessionEnd> {
+    let snapshot = worker.snapshot();
+    let mut client = Connection::new(stream);
+    client.keepalive(std::time::Duration::from_secs(120));
+    let Some(ticket) = worker.shared.gate.enter(snapshot.variables.max_connections) else {
+        worker.stats.borrow_mut().global.access_denied_max_connections += 1;
+        return Err(turn_away(&mut client, &Refusal::too_many_connections(), 0).await);
+    };
+    let nonce = fresh_nonce();
+    let mut login = Login::new(config(&worker, &record, nonce));
+    let mut packets = Packets::new(&mut client, &worker.buffers, LOGIN_PACKET);
+    packets.send(&login.greeting()).await.map_err(handshake)?;
+    let first = packets.receive().await.map_err(handshake)?;
+    let step = login.on(&first);
+    let proven = drive(&mut packets, &mut login, step, &worker).await?;
+    let sequence = packets.sequence;
+    begin(client, sequence, login, proven, ticket, nonce, record, worker).await
+}
+
+/// Turns a proven login into a session, within the user's limits, and says OK.
+#[expect(clippy::too_many_arguments, reason = "each is one part of the session")]
+async fn begin(
+    mut client: Connection,
+    sequence: u8,
+    login: Login,
+    proven: Proven,
+    mut ticket: Ticket,
+    nonce: [u8; NONCE],
+    record: Rc<Record>,
+    worker: Rc<Worker>,
+) -> Result<Session, SessionEnd> {
+    let Proven { account, secret } = proven;
+    if account.use_ssl && !client.is_tls() {
+        return Err(turn_away(&mut client, &Refusal::tls_required(login.user()), sequence).await);
+    }
+    if !ticket.claim(login.user(), account.max_connections) {
+        worker.stats.borrow_mut().global.access_denied_max_connections += 1;
+        return Err(turn_away(&mut client, &Refusal::user_has_too_many(login.user()), sequence).await);
+    }
+    let hello = login.client();
+    let collation = charset::known_or_default(hello.collation.into());
+    let schema = chosen_schema(hello.database.as_deref(), &account, &worker);
+    let local = client.local_addr();
+    let mut session = Session {
+        traits: Traits {
+            found_rows: hello.capabilities.contains(Capabilities::FOUND_ROWS),
+            ignore_space: hello.capabilities.contains(Capabilities::IGNORE_SPACE),
+            multi_statements: hello.capabilities.contains(Capabilities::MULTI_STATEMENTS),
+        },
+        capabilities: hello.capabilities,
+        user: login.user().into(),
+        client_address: record.peer.ip().to_canonical().to_string().into(),
+        proxy_address: local.map(|a| a.ip().to_canonical().to_string()).unwrap_or_default().into(),
+        proxy_port: local.map_or(0, |a| a.port()),
+        settings: Settings::new(&schema, Charset::Id(collation)),
+        account,
+        secret,
+        collation,
+        nonce,
+        attached: Vec::new(),
+        statements: HashMap::new(),
+        next_statement: 1,
+        next_flag: 0,
+        client,
+        ticket,
+        record,
+        worker,
+    };
+    session.introduce();
+    let frames = reply::ok_at(session.status(), sequence);
+    session.client.write_all(&frames).await.map_err(handshake)?;
+    Ok(session)
+}
+
+impl Session {
+    /// COM_CHANGE_USER: a login in the middle of a connection; everything before it is forgotten.
+    pub(super) async fn change_user(&mut self, frames: &[u8]) -> Result<(), SessionEnd> {
+        let change = match ChangeUser::parse(&frame::payload(frames), self.capabilities) {
+            Ok(change) => change,
+            Err(error) => return self.malformed(error).await,
+        };
+        let collation = change.collation;
+        let worker = self.worker.clone();
+        let config = config(&worker, &self.record, self.nonce);
+        let (mut login, step) = Login::change_user(config, self.capabilities, self.client.is_tls(), change);
+        let mut packets = Packets::new(&mut self.client, &worker.buffers, LOGIN_PACKET);
+        packets.sequence = 1;
+        let Proven { account, secret } = drive(&mut packets, &mut login, step, &worker).await?;
+        let sequence = packets.sequence;
+        self.release();
+        if !self.ticket.claim(login.user(), account.max_connections) {
+            return Err(
+                turn_away(&mut self.client, &Refusal::user_has_too_many(login.user()), sequence).await
+            );
+        }
+        self.collation = charset::known_or_default(collation);
+        let schema = chosen_schema(login.client().database.as_deref(), &account, &worker);
+        self.settings = Settings::new(&schema, Charset::Id(self.collation));
+        self.user = login.user().into();
+        self.account = account;
+        self.secret = secret;
+        self.introduce();
+        let frames = reply::ok_at(self.status(), sequence);
+        self.send(&frames).await
+    }
+
+    /// Puts the names into the process list.
+    fn introduce(&self) {
+        *self.record.user.borrow_mut() = self.user.clone();
+        *self.record.schema.borrow_mut() = self.settings.schema.clone();
+        self.record.rest(std::time::Instant::now());
+    }
+}
+
+/// A client that has proven who it is.
+struct Proven {
+    account: User,
+    secret: Secret,
+}
+
+/// Does what the machine says until the client is proven or refused.
+async fn drive(
+    packets: &mut Packets<'_>,
+    login: &mut Login,
+    mut step: Step,
+    worker: &Rc<Worker>,
+) -> Result<Proven, SessionEnd> {
+    let mut account = None;
+    let mut remembered = None;
+    loop {
+        step = match step {
+            Step::Send(payload) => {
+                packets.send(&payload).await.map_err(handshake)?;
+                login.on(&packets.receive().await.map_err(handshake)?)
+            }
+            Step::StartTls => {
+                packets.connection.accept_tls(&worker.shared.acceptor).await.map_err(handshake)?;
+                login.on(&packets.receive().await.map_err(handshake)?)
+            }
+            Step::NeedCredential => {
+                account = worker.snapshot().users.get(login.user()).cloned();
+                let (credential, secret) = credential(account.as_ref(), login.user(), worker);
+                remembered = secret;
+                login.credential(credential)
+            }
+            Step::NeedRsaDecrypt(sealed) => {
+                let rsa = worker.shared.rsa.clone();
+                let opened =
+                    tokio::task::spawn_blocking(move || rsa.get().and_then(|key| key.decrypt(&sealed)));
+                login.decrypted(opened.await.unwrap_or(None))
+            }
+            Step::NeedHashCheck(check) => {
+                // Milliseconds of CPU: not on the thread that serves everybody else.
+                let matches = tokio::task::spawn_blocking(move || check.run()).await.unwrap_or(false);
+                login.hash_checked(matches)
+            }
+            Step::Accept { before_ok } => {
+                if let Some(payload) = before_ok {
+                    packets.send(&payload).await.map_err(handshake)?;
+                }
+                let proven = account.zip(login.learned().cloned().or(remembered));
+                let Some((account, secret)) = proven else {
+                    return Err(SessionEnd::proxy(Phase::Handshake, Cause::Refused("no credential".into())));
+                };
+                if let snapshot::Credential::Sha2(stored) = &account.credential {
+                    worker.shared.full_auth.learn(login.user(), stored, &secret);
+                }
+                return Ok(Proven { account, secret });
+            }
+            Step::Refuse(error) => {
+                worker.stats.borrow_mut().global.access_denied_wrong_password +=
+                    u64::from(error.code == 1045);
+                // The client may be gone already.
+                let _ = packets.send(&error.encode()).await;
+                packets.connection.shutdown().await;
+                return Err(SessionEnd::proxy(Phase::Handshake, Cause::Refused(error.message)));
+            }
+        };
+    }
+}
+
+fn config(worker: &Rc<Worker>, record: &Record, nonce: [u8; NONCE]) -> Config {
+    let variables = &worker.snapshot().variables;
+    Config {
+        server_version: variables.server_version.clone(),
+        thread_id: record.id,
+        nonce,
+        capabilities: offered(),
+        collation: COLLATION,
+        default_plugin: Plugin::from_name(&variables.default_authentication_plugin)
+            .unwrap_or(Plugin::CachingSha2),
+        tls_available: variables.have_ssl,
+        public_key_pem: worker.shared.rsa.get().map(|key: &RsaKey| key.public_pem().to_owned()),
+        peer_host: record.peer.ip().to_canonical().to_string(),
+    }
+}
+
+/// What is stored for a user, and the password that an earlier full authentication has left.
+fn credential(account: Option<&User>, user: &str, worker: &Worker) -> (Option<Credential>, Option<Secret>) {
+    let Some(account) = account else { return (None, None) };
+    match &account.credential {
+        snapshot::Credential::Clear(password) => (Some(Credential::Clear(password.to_string())), None),
+        snapshot::Credential::Native(stage2) => (Some(Credential::Native(*stage2)), None),
+        snapshot::Credential::Sha2(stored) => {
+            let known = worker.shared.full_auth.find(user, stored);
+            let cached = known.as_ref().map(|(hash, _)| *hash);
+            (
+                Some(Credential::Sha2 { hash: stored.as_bytes().to_vec(), cached }),
+                known.map(|(_, secret)| secret),
+            )
+        }
+    }
+}
+
+fn chosen_schema(asked: Option<&str>, account: &User, worker: &Worker) -> String {
+    let snapshot = worker.snapshot();
+    let candidates = [asked.unwrap_or_default(), &account.default_schema, &snapshot.variables.default_schema];
+    candidates.into_iter().find(|name| !name.is_empty()).unwrap_or_default().to_owned()
+}
+
+fn fresh_nonce() -> [u8; NONCE] {
+    let mut random = [0; NONCE];
+    // The system's generator does not fail once it is seeded; an all-ones nonce would only weaken this one login.
+    if aws_lc_rs::rand::fill(&mut random).is_err() {
+        tracing::error!("the system gives no random numbers");
+    }
+    nonce_from(random)
+}
+
+async fn turn_away(client: &mut Connection, refusal: &Refusal, sequence: u8) -> SessionEnd {
+    // The client may be gone already.
+    let _ = client.write_all(&refusal.frames(sequence)).await;
+    client.shutdown().await;
+    SessionEnd::proxy(Phase::Handshake, Cause::Refused(refusal.text().to_owned()))
+}
+
+fn handshake(error: io::Error) -> SessionEnd {
+    SessionEnd::client(Phase::Handshake, error)
+}
+
+/// Makes the RSA key in the background: it takes some 100 ms, and only clients without TLS whose password is stored as
+/// a hash ever need it.
+pub fn prepare_rsa(cell: Arc<std::sync::OnceLock<RsaKey>>) {
+    std::thread::spawn(move || match RsaKey::generate() {
+        Ok(key) => drop(cell.set(key)),
+        Err(error) => tracing::warn!(%error, "no RSA key: $A$ users can log in under TLS only"),
+    });
+}

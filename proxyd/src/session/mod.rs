@@ -1,0 +1,343 @@
+//! One client connection, from accept to end. The steps stand in the order they happen; each has its own file.
+//!
+//! accept → [`login`] → read one command → classify → route (rules, ties) → [`forward`] (borrow a backend, make it fit,
+//! [`relay`]) → settle: give the backend back, or keep it while something ties the session to it ([`pins`]).
+
+pub mod charset;
+pub mod end;
+pub mod forward;
+mod housekeeping;
+mod local;
+mod login;
+pub mod pins;
+mod prepared;
+pub mod record;
+mod relay;
+pub mod settings;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proxyd_sql::{Flags, Kind, Statement, classify};
+use proxyd_wire::auth::Secret;
+use proxyd_wire::handshake::NONCE;
+use proxyd_wire::response::{Expect, Outcome};
+use proxyd_wire::{Capabilities, Command, Request, frame};
+
+use crate::backend::Traits;
+use crate::gate::Ticket;
+use crate::net::{Buffer, Connection, Stream};
+use crate::reply::{self, Refusal};
+use crate::snapshot::{Snapshot, User};
+use crate::worker::Worker;
+
+pub use end::{Cause, Phase, SessionEnd};
+pub use housekeeping::ping_idle;
+pub use login::{FullAuthCache, prepare_rsa};
+
+use forward::{Attached, Job};
+use prepared::Prepared;
+use record::{Interrupt, Record};
+use settings::Settings;
+
+/// A logged-in client.
+pub struct Session {
+    worker: Rc<Worker>,
+    record: Rc<Record>,
+    client: Connection,
+    capabilities: Capabilities,
+    /// Held for its drop: the client counts against the limits until then.
+    ticket: Ticket,
+    user: Box<str>,
+    account: User,
+    /// What the client has proven to know, for the login at backends.
+    secret: Secret,
+    client_address: Box<str>,
+    proxy_address: Box<str>,
+    proxy_port: u16,
+    traits: Traits,
+    collation: u16,
+    settings: Settings,
+    /// Backend connections that something ties to this session; usually none.
+    attached: Vec<Attached>,
+    statements: HashMap<u32, Prepared>,
+    next_statement: u32,
+    /// The rules' flag for the next statement (`next_query_flagIN`).
+    next_flag: u32,
+    /// The greeting's: COM_CHANGE_USER is answered with it.
+    nonce: [u8; NONCE],
+}
+
+/// A session's life.
+pub async fn run(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> SessionEnd {
+    let mut session = match login::accept(stream, record, worker).await {
+        Ok(session) => session,
+        Err(end) => return end,
+    };
+    let end = match session.serve().await {
+        Ok(never) => match never {},
+        Err(end) => end,
+    };
+    session.release();
+    end
+}
+
+impl Session {
+    async fn serve(&mut self) -> Result<std::convert::Infallible, SessionEnd> {
+        loop {
+            let mut request = self.read_command().await?;
+            let started = Instant::now();
+            let framed = request.framed;
+            self.worker.stats.borrow_mut().global.questions += 1;
+            self.worker.stats.borrow_mut().global.queries_frontends_bytes_recv += framed as u64;
+            let sent_before = self.client.bytes_out;
+            self.obey(&mut request.buffer.filled_mut()[..framed], started).await?;
+            let sent = self.client.bytes_out - sent_before;
+            self.worker.stats.borrow_mut().global.queries_frontends_bytes_sent += sent;
+            self.take_back(request.buffer, framed);
+            self.record.rest(Instant::now());
+        }
+    }
+
+    /// Does what one command says. `frames` are the whole packet.
+    async fn obey(&mut self, frames: &mut [u8], now: Instant) -> Result<(), SessionEnd> {
+        let head = &frames[frame::HEADER..frames.len().min(frame::HEADER + frame::MAX_PAYLOAD)];
+        let request = match Request::parse(head, self.capabilities) {
+            Ok(request) => request,
+            Err(error) => return self.malformed(error).await,
+        };
+        let command = head.first().and_then(|&byte| Command::from_byte(byte));
+        self.record.start(command.map_or("Unknown", Command::name), text_of(&request), now);
+        match request {
+            Request::Quit => Err(SessionEnd::quit()),
+            Request::Ping => self.ok().await,
+            Request::Query(_) | Request::InitDb(_) | Request::FieldList { .. } => {
+                self.statement(frames, now).await
+            }
+            Request::StmtPrepare(_) => self.prepare(frames, now).await,
+            Request::StmtExecute { statement, .. } => {
+                self.execute(statement, frames, Expect::Results, now).await
+            }
+            Request::StmtFetch { statement, .. } => self.execute(statement, frames, Expect::Fetch, now).await,
+            Request::StmtReset { statement } => self.execute(statement, frames, Expect::Simple, now).await,
+            Request::StmtSendLongData { statement, .. } => self.long_data(statement, frames).await,
+            Request::StmtClose { statement } => self.close_statement(statement, frames).await,
+            Request::ProcessKill { thread_id } => self.kill(thread_id, false).await,
+            Request::Statistics => self.statistics().await,
+            Request::ResetConnection => {
+                self.start_over();
+                self.ok().await
+            }
+            Request::ChangeUser => self.change_user(frames).await,
+            Request::SetOption(option) => self.set_option(option).await,
+            Request::Debug | Request::Other(_) | Request::Unknown(_) => {
+                self.refuse(&Refusal::unsupported(command.map_or("unknown", Command::name))).await
+            }
+        }
+    }
+
+    /// COM_QUERY, and the commands that are statements in another form: classify, route, forward, settle.
+    async fn statement(&mut self, frames: &[u8], now: Instant) -> Result<(), SessionEnd> {
+        let head = &frames[frame::HEADER..frames.len().min(frame::HEADER + frame::MAX_PAYLOAD)];
+        let (text, expect) = match Request::parse(head, self.capabilities) {
+            Ok(Request::Query(query)) => (query.text, Expect::Results),
+            Ok(Request::FieldList { .. }) => (&b"SHOW COLUMNS"[..], Expect::FieldList),
+            _ => (&b"USE"[..], Expect::Simple),
+        };
+        let statement = classify(text);
+        if let Some(answer) = local::answer(self, text, &statement) {
+            return self.answer_locally(answer).await;
+        }
+        let route = match self.route(text, &statement) {
+            Ok(route) => route,
+            Err(reply) => return self.answer_locally(reply).await,
+        };
+        if let Some(delay) = route.delay {
+            tokio::time::sleep(delay).await;
+        }
+        let rewritten = route.rewritten.as_deref().map(reply::query_frames);
+        let job = Job {
+            frames: rewritten.as_deref().unwrap_or(frames),
+            expect,
+            statement: &statement,
+            hostgroup: route.hostgroup,
+            retries: route.retries,
+            timeout: route.timeout,
+            statement_id: None,
+        };
+        let outcome = self.forward(job).await?;
+        if let Some(outcome) = &outcome {
+            self.note_session_changes(head, text, &statement, outcome);
+            if let Some(held) = self.attached.last_mut().filter(|_| route.sticky) {
+                held.pins.rule = true;
+            }
+            self.settle(&statement, outcome);
+        } else {
+            self.let_go(Instant::now());
+        }
+        self.count_command(statement.kind, now);
+        Ok(())
+    }
+
+    /// Where a statement goes: to the connection it is tied to, else where the rules send it.
+    fn route(&mut self, text: &[u8], statement: &Statement<'_>) -> Result<local::Route, local::Answer> {
+        let mut route = local::apply_rules(self, text)?;
+        let tied = self
+            .attached
+            .iter()
+            .find(|held| held.pins.is_hard())
+            .or_else(|| self.attached.iter().find(|held| held.pins.wants(statement)));
+        if let Some(held) = tied.filter(|held| !self.may_leave(held)) {
+            route.hostgroup = held.hostgroup();
+        } else if !self.settings.autocommit {
+            // With autocommit off the first statement begins a transaction: it goes where BEGIN would.
+            route.hostgroup = self.account.default_hostgroup;
+        }
+        Ok(route)
+    }
+
+    /// `transaction_persistent=0`: a transaction alone does not keep statements from following the rules.
+    fn may_leave(&self, held: &Attached) -> bool {
+        !self.account.transaction_persistent && held.pins.reason() == "transaction"
+    }
+
+    /// What a statement that a backend has accepted changes of the session.
+    fn note_session_changes(
+        &mut self,
+        head: &[u8],
+        text: &[u8],
+        statement: &Statement<'_>,
+        outcome: &Outcome,
+    ) {
+        let Some(held) = self.attached.last_mut() else { return };
+        if outcome.is_err() {
+            return;
+        }
+        if let Some(schema) = local::schema_of(head, statement) {
+            self.settings.schema = schema.clone();
+            *self.record.schema.borrow_mut() = schema.clone();
+            held.backend.settings.schema = schema;
+        }
+        if statement.kind == Kind::Set {
+            match proxyd_sql::parse_set(text) {
+                Ok(assignments) => {
+                    for assignment in &assignments {
+                        held.pins.note_assignment(self.settings.assign(assignment));
+                        held.backend.settings.assign(assignment);
+                    }
+                }
+                Err(_) => held.pins.note_unknown_set(),
+            }
+        } else if statement.flags.has(Flags::ASSIGNS_USER_VARIABLE) {
+            self.settings.forget_user_variables();
+            held.backend.settings.forget_user_variables();
+        }
+        if statement.flags.has(Flags::MULTI_STATEMENT) && local::sets_something(text) {
+            held.pins.note_unknown_set();
+        }
+    }
+
+    /// Reads until a whole command is there. The client's buffer goes with it and comes back with [`Self::take_back`].
+    async fn read_command(&mut self) -> Result<Received, SessionEnd> {
+        let limit = self.snapshot().variables.max_allowed_packet;
+        let mut want = 0;
+        loop {
+            match frame::locate(self.client.input.filled(), limit) {
+                Ok(frame::Located::Complete { framed, .. }) if framed > frame::HEADER => {
+                    return Ok(Received { buffer: std::mem::take(&mut self.client.input), framed });
+                }
+                Ok(frame::Located::Complete { .. }) => return Err(self.broken("an empty packet").await),
+                Ok(frame::Located::Incomplete { want: more }) => want = more.max(want),
+                Err(frame::FrameError::TooLarge { .. }) => {
+                    let end = SessionEnd::protocol(Phase::Command, "a packet over mysql-max_allowed_packet");
+                    self.refuse(&Refusal::packet_too_large()).await?;
+                    return Err(end);
+                }
+                Err(error) => return Err(self.broken(&error.to_string()).await),
+            }
+            if self.fill_or_interrupt(want).await? == 0 {
+                let clean = self.client.input.is_empty();
+                return Err(if clean {
+                    SessionEnd::quit()
+                } else {
+                    SessionEnd::client(Phase::Command, std::io::ErrorKind::UnexpectedEof.into())
+                });
+            }
+        }
+    }
+
+    /// One read from the client, unless somebody ends the wait for it or a tie runs out meanwhile.
+    async fn fill_or_interrupt(&mut self, want: usize) -> Result<usize, SessionEnd> {
+        let io = |error| SessionEnd::client(Phase::Command, error);
+        loop {
+            let tie_ends = self.attached.iter().filter_map(|held| held.pins.deadline()).min();
+            let readable = async {
+                self.client.wait_readable(&self.worker.buffers).await?;
+                // A huge packet is announced long before it arrives: memory follows what came.
+                let room = want.min(self.client.input.len() * 2 + 64 * 1024);
+                self.client.fill(room, &self.worker.buffers).await
+            };
+            tokio::select! {
+                biased;
+                filled = readable => return filled.map_err(io),
+                why = self.record.interrupted() => self.interrupted_at_rest(why).await?,
+                () = sleep_until(tie_ends), if tie_ends.is_some() => self.let_go(Instant::now()),
+            }
+        }
+    }
+
+    async fn interrupted_at_rest(&mut self, why: Interrupt) -> Result<(), SessionEnd> {
+        match why {
+            // There is no query to kill.
+            Interrupt::KillQuery | Interrupt::QueryTimeout => Ok(()),
+            Interrupt::BackendGone => {
+                self.drop_lost_backends();
+                Ok(())
+            }
+            Interrupt::KillConnection => Err(SessionEnd::proxy(Phase::Command, Cause::Killed)),
+            Interrupt::IdleTimeout => Err(SessionEnd::proxy(Phase::Command, Cause::Timeout)),
+        }
+    }
+
+    /// The buffer of a command comes back, without the command; what the client sent ahead stays in it.
+    fn take_back(&mut self, mut buffer: Buffer, framed: usize) {
+        buffer.consume(framed);
+        buffer.release(&self.worker.buffers);
+        self.client.input = buffer;
+    }
+
+    fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        self.worker.snapshot()
+    }
+
+    fn count_command(&self, kind: Kind, started: Instant) {
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let slow = self.snapshot().variables.long_query_time;
+        let mut stats = self.worker.stats.borrow_mut();
+        stats.commands.entry(kind.name()).or_default().record(micros);
+        stats.global.slow_queries += u64::from(Duration::from_micros(micros) > slow);
+    }
+}
+
+/// A command in its buffer: the first `framed` bytes of what is filled.
+struct Received {
+    buffer: Buffer,
+    framed: usize,
+}
+
+fn text_of<'a>(request: &Request<'a>) -> &'a [u8] {
+    match request {
+        Request::Query(query) => query.text,
+        Request::InitDb(text) | Request::StmtPrepare(text) => text,
+        _ => b"",
+    }
+}
+
+async fn sleep_until(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,232 @@
+//! What ties a session to one backend connection, and when it lets go. Pure.
+//!
+//! A *hard* pin keeps every statement of the session on that connection, because any of them may depend on what is
+//! there. A *soft* pin only keeps the connection for the statements that name what is there; all others go where the
+//! rules send them. This is why there is no error 9006: a session that is tied down is served where it is tied.
+
+use std::time::{Duration, Instant};
+
+use proxyd_sql::{Flags, Kind, Statement};
+
+use super::settings::Kept;
+
+/// After an INSERT that made an id, `LAST_INSERT_ID()` stays answerable for so many statements or so long
+/// (`mysql-auto_increment_delay_multiplex` and its time-out).
+const INSERT_ID_STATEMENTS: u8 = 5;
+const INSERT_ID_TIME: Duration = Duration::from_secs(10);
+
+/// What an answer says about the connection it came from.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    /// SERVER_STATUS_IN_TRANS; `None` when the answer carried no status (an error).
+    pub in_transaction: Option<bool>,
+    pub failed: bool,
+    pub warnings: u16,
+    pub last_insert_id: u64,
+}
+
+/// The ties of one session to one backend connection.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Pins {
+    pub transaction: bool,
+    next_transaction: bool,
+    temporary_table: bool,
+    locks: bool,
+    unknown_set: bool,
+    text_prepared: bool,
+    user_variables: bool,
+    found_rows: bool,
+    warnings: bool,
+    insert_id: Option<(u8, Instant)>,
+    /// A rule said `multiplex=0` or `sticky_conn=1`: the connection stays, the rules go on routing.
+    pub rule: bool,
+    /// Binary prepared statements that are open on the connection.
+    pub statements: u32,
+}
+
+impl Pins {
+    /// Why the connection is kept, in a word for operators; empty when it is not.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            p if p.transaction => "transaction",
+            p if p.next_transaction => "set-transaction",
+            p if p.temporary_table => "temporary-table",
+            p if p.locks => "lock",
+            p if p.unknown_set => "set",
+            p if p.text_prepared => "prepare",
+            p if p.statements > 0 => "prepared-statement",
+            p if p.user_variables => "user-variable",
+            p if p.found_rows => "found-rows",
+            p if p.insert_id.is_some() => "last-insert-id",
+            p if p.warnings => "warnings",
+            p if p.rule => "rule",
+            _ => "",
+        }
+    }
+
+    pub fn is_free(&self) -> bool {
+        self.reason().is_empty()
+    }
+
+    /// Every statement must come here.
+    pub fn is_hard(&self) -> bool {
+        self.transaction
+            || self.next_transaction
+            || self.temporary_table
+            || self.locks
+            || self.unknown_set
+            || self.text_prepared
+    }
+
+    /// This statement must come here, by what it names.
+    pub fn wants(&self, statement: &Statement<'_>) -> bool {
+        self.is_hard()
+            || (self.user_variables && statement.flags.has(Flags::USER_VARIABLE))
+            || (self.found_rows && statement.flags.has(Flags::FOUND_ROWS))
+            || (self.insert_id.is_some() && statement.flags.has(Flags::LAST_INSERT_ID))
+            || (self.warnings && statement.flags.has(Flags::DIAGNOSTICS))
+    }
+
+    /// The tie that an assignment makes which cannot be replayed elsewhere.
+    pub fn note_assignment(&mut self, kept: Kept) {
+        match kept {
+            Kept::Replayable => {}
+            Kept::AtBackend => self.user_variables = true,
+            Kept::ForNextTransaction => self.next_transaction = true,
+            Kept::Unknown => self.unknown_set = true,
+        }
+    }
+
+    /// A SET statement that could not be taken apart.
+    pub fn note_unknown_set(&mut self) {
+        self.unknown_set = true;
+    }
+
+    /// Takes in that `statement` was answered on this connection.
+    pub fn after(&mut self, statement: &Statement<'_>, reply: &Reply, now: Instant) {
+        let has = |flag| statement.flags.has(flag);
+        let was_in_transaction = self.transaction;
+        if let Some(in_transaction) = reply.in_transaction {
+            self.transaction = in_transaction;
+        }
+        if was_in_transaction && !self.transaction {
+            self.next_transaction = false;
+        }
+        self.warnings = reply.warnings > 0 || reply.failed || (self.warnings && has(Flags::DIAGNOSTICS));
+        self.found_rows = has(Flags::CALC_FOUND_ROWS) && !reply.failed;
+        self.age_insert_id(now);
+        if reply.failed {
+            return;
+        }
+        if reply.last_insert_id > 0 {
+            self.insert_id = Some((INSERT_ID_STATEMENTS, now + INSERT_ID_TIME));
+        }
+        self.temporary_table |= has(Flags::TEMPORARY_TABLE);
+        self.user_variables |= has(Flags::ASSIGNS_USER_VARIABLE) && statement.kind != Kind::Set;
+        self.text_prepared |= has(Flags::PREPARE);
+        self.locks |=
+            statement.flags.any(Flags::ADVISORY_LOCK.with(Flags::LOCK_TABLES).with(Flags::CONNECTION_STATE));
+        if has(Flags::UNLOCK_TABLES) && !has(Flags::LOCK_TABLES) {
+            self.locks = false;
+        }
+    }
+
+    /// When a tie ends by itself.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.insert_id.map(|(_, until)| until).filter(|_| self.reason() == "last-insert-id")
+    }
+
+    /// Lets go of what has run out by now.
+    pub fn expire(&mut self, now: Instant) {
+        self.insert_id = self.insert_id.filter(|&(_, until)| now < until);
+    }
+
+    fn age_insert_id(&mut self, now: Instant) {
+        self.expire(now);
+        self.insert_id =
+            self.insert_id.and_then(|(left, until)| Some((left.checked_sub(1).filter(|&n| n > 0)?, until)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(pins: &mut Pins, sql: &str, reply: Reply) {
+        pins.after(&proxyd_sql::classify(sql.as_bytes()), &reply, Instant::now());
+    }
+
+    fn wants(pins: &Pins, sql: &str) -> bool {
+        pins.wants(&proxyd_sql::classify(sql.as_bytes()))
+    }
+
+    /// Each row: what ran, the reason it leaves, whether it ties every statement.
+    #[test]
+    fn what_ties_and_how_hard() {
+        let rows = [
+            ("SELECT 1", "", false),
+            ("CREATE TEMPORARY TABLE t (a INT)", "temporary-table", true),
+            ("LOCK TABLES t READ", "lock", true),
+            ("SELECT GET_LOCK('a', 1)", "lock", true),
+            ("PREPARE s FROM 'SELECT 1'", "prepare", true),
+            ("SELECT @a := 1", "user-variable", false),
+            ("SELECT a INTO @a FROM t", "user-variable", false),
+            ("SELECT SQL_CALC_FOUND_ROWS a FROM t LIMIT 1", "found-rows", false),
+        ];
+        for (sql, reason, hard) in rows {
+            let mut pins = Pins::default();
+            after(&mut pins, sql, Reply { in_transaction: Some(false), ..Reply::default() });
+            assert_eq!((pins.reason(), pins.is_hard()), (reason, hard), "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_ties_until_the_server_says_that_it_is_over() {
+        let mut pins = Pins::default();
+        let open = Reply { in_transaction: Some(true), ..Reply::default() };
+        after(&mut pins, "BEGIN", open);
+        assert!(pins.is_hard());
+        after(&mut pins, "INSERT INTO t VALUES (1)", Reply { in_transaction: None, failed: true, ..open });
+        assert_eq!(pins.reason(), "transaction");
+        after(&mut pins, "COMMIT", Reply { in_transaction: Some(false), ..Reply::default() });
+        assert!(pins.is_free());
+    }
+
+    #[test]
+    fn soft_ties_hold_only_what_names_them() {
+        let mut pins = Pins::default();
+        after(&mut pins, "SELECT @a := 1", Reply { in_transaction: Some(false), ..Reply::default() });
+        assert!(wants(&pins, "SELECT @a"));
+        assert!(!wants(&pins, "SELECT * FROM t"));
+    }
+
+    #[test]
+    fn warnings_are_kept_for_whoever_asks_next() {
+        let mut pins = Pins::default();
+        after(
+            &mut pins,
+            "SELECT 1/0",
+            Reply { in_transaction: Some(false), warnings: 1, ..Reply::default() },
+        );
+        assert!(wants(&pins, "SHOW WARNINGS"));
+        after(&mut pins, "SELECT 1", Reply { in_transaction: Some(false), ..Reply::default() });
+        assert!(pins.is_free());
+    }
+
+    #[test]
+    fn an_insert_id_is_kept_for_five_statements() {
+        let mut pins = Pins::default();
+        let plain = Reply { in_transaction: Some(false), ..Reply::default() };
+        after(&mut pins, "INSERT INTO t VALUES (1)", Reply { last_insert_id: 7, ..plain });
+        assert!(wants(&pins, "SELECT LAST_INSERT_ID()"));
+        for _ in 0..4 {
+            after(&mut pins, "SELECT 1", plain);
+        }
+        assert_eq!(pins.reason(), "last-insert-id");
+        after(&mut pins, "SELECT 1", plain);
+        assert!(pins.is_free());
+        after(&mut pins, "INSERT INTO t VALUES (1)", Reply { last_insert_id: 8, ..plain });
+        pins.expire(Instant::now() + Duration::from_secs(11));
+        assert!(pins.is_free());
+    }
+}

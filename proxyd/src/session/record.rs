@@ -1,0 +1,131 @@
+//! What others may know of a session, and how they reach it: the row of the process list, `KILL`, time-outs.
+//!
+//! The session writes its cells as it goes; the worker reads them when somebody asks. One thread, so no locks.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use crate::stats::{ProcessRow, ServerKey};
+
+/// A statement's text is kept up to this length for the process list; an idle session keeps none.
+const INFO_LIMIT: usize = 1024;
+
+/// Why a session is to stop what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// `KILL [CONNECTION] id`, or the server is going away.
+    KillConnection,
+    /// `KILL QUERY id`.
+    KillQuery,
+    /// A rule's or the default query time-out.
+    QueryTimeout,
+    /// `mysql-wait_timeout`.
+    IdleTimeout,
+    /// A server this session holds a connection to is OFFLINE_HARD.
+    BackendGone,
+}
+
+#[derive(Debug)]
+pub struct Record {
+    pub id: u32,
+    pub peer: SocketAddr,
+    pub user: RefCell<Box<str>>,
+    pub schema: RefCell<Box<str>>,
+    pub command: Cell<&'static str>,
+    pub since: Cell<Instant>,
+    /// The statement in flight must be done by then.
+    pub deadline: Cell<Option<Instant>>,
+    pub in_transaction: Cell<bool>,
+    pub pin_reason: Cell<&'static str>,
+    pub backend: RefCell<Option<BackendPlace>>,
+    info: RefCell<Vec<u8>>,
+    interrupt: Cell<Option<Interrupt>>,
+    wake: Notify,
+}
+
+/// The backend connection that a session uses now.
+#[derive(Debug, Clone)]
+pub struct BackendPlace {
+    pub server: ServerKey,
+    pub local: Option<SocketAddr>,
+}
+
+impl Record {
+    pub fn new(id: u32, peer: SocketAddr, now: Instant) -> Record {
+        Record {
+            id,
+            peer,
+            user: RefCell::default(),
+            schema: RefCell::default(),
+            command: Cell::new("Connect"),
+            since: Cell::new(now),
+            deadline: Cell::new(None),
+            in_transaction: Cell::new(false),
+            pin_reason: Cell::new(""),
+            backend: RefCell::new(None),
+            info: RefCell::default(),
+            interrupt: Cell::new(None),
+            wake: Notify::new(),
+        }
+    }
+
+    /// A command starts; its text is for the process list.
+    pub fn start(&self, command: &'static str, text: &[u8], now: Instant) {
+        self.command.set(command);
+        self.since.set(now);
+        let mut info = self.info.borrow_mut();
+        info.clear();
+        info.extend_from_slice(&text[..text.len().min(INFO_LIMIT)]);
+        // An interrupt aimed at an earlier statement must not hit this one.
+        if self.interrupt.get() == Some(Interrupt::KillQuery) {
+            self.interrupt.set(None);
+        }
+    }
+
+    /// The command has been answered.
+    pub fn rest(&self, now: Instant) {
+        self.command.set("Sleep");
+        self.since.set(now);
+        self.deadline.set(None);
+        self.info.take();
+    }
+
+    /// Tells the session to stop. The strongest reason wins if several come at once.
+    pub fn interrupt(&self, why: Interrupt) {
+        if self.interrupt.get() != Some(Interrupt::KillConnection) {
+            self.interrupt.set(Some(why));
+        }
+        self.wake.notify_one();
+    }
+
+    /// Resolves when somebody has interrupted this session.
+    pub async fn interrupted(&self) -> Interrupt {
+        loop {
+            if let Some(why) = self.interrupt.take() {
+                return why;
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    pub fn row(&self, thread_id: usize, now: Instant) -> ProcessRow {
+        let backend = self.backend.borrow();
+        ProcessRow {
+            thread_id,
+            session_id: self.id,
+            user: self.user.borrow().to_string(),
+            db: self.schema.borrow().to_string(),
+            client: self.peer,
+            hostgroup: backend.as_ref().map(|place| place.server.hostgroup),
+            local: backend.as_ref().and_then(|place| place.local),
+            server: backend.as_ref().map(|place| place.server.clone()),
+            command: self.command.get(),
+            time_ms: u64::try_from((now - self.since.get()).as_millis()).unwrap_or(u64::MAX),
+            info: String::from_utf8_lossy(&self.info.borrow()).into_owned(),
+            pin_reason: self.pin_reason.get(),
+        }
+    }
+}

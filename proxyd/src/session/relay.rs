@@ -1,0 +1,238 @@
+//! Streams one command to a backend and its response to the client. Holds one buffer, never a result set: a client
+//! that reads slowly stops the reading from the backend.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use proxyd_wire::frame;
+use proxyd_wire::response::{End, Outcome, ResponseTracker};
+
+use crate::backend::Backend;
+use crate::control::WorkerEvent;
+use crate::net::Connection;
+use crate::worker::Worker;
+
+use super::record::{Interrupt, Record};
+
+/// After `KILL QUERY` the server has this long to end the statement.
+const KILL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How far a command got.
+#[derive(Debug)]
+pub enum Relayed {
+    /// The response went to the client, whole.
+    Done(Outcome),
+    /// The backend refused with an error that another backend may not have; the client has seen nothing.
+    Refused { code: u16, message: String },
+    /// The backend's connection broke.
+    BackendLost { error: io::Error, client_saw_some: bool },
+    /// The client's connection broke; the backend is in the middle of something.
+    ClientLost(io::Error),
+    /// Somebody stopped it; the backend is in the middle of something.
+    Interrupted { why: Interrupt, client_saw_some: bool },
+}
+
+/// The three parties of a relay.
+pub struct Relay<'a> {
+    pub client: &'a mut Connection,
+    pub backend: &'a mut Backend,
+    pub record: &'a Record,
+    pub worker: &'a Worker,
+    pub user: &'a str,
+    /// Replaces the backend's id in the answer to COM_STMT_PREPARE.
+    pub statement_id: Option<u32>,
+    /// What that id is at the backend, once it has said so.
+    pub backend_id: Option<u32>,
+}
+
+impl Relay<'_> {
+    /// Sends `request` (whole frames) and passes the response on. `may_move` says that an error of the "not here, not
+    /// now" kind is to be reported instead of passed on.
+    pub async fn run(mut self, request: &[u8], mut tracker: ResponseTracker, may_move: bool) -> Relayed {
+        if let Err(error) = self.backend.connection.write_all(request).await {
+            return Relayed::BackendLost { error, client_saw_some: false };
+        }
+        let mut give_up = None;
+        loop {
+            let client_saw_some = !tracker.is_untouched();
+            match self.wait(give_up).await {
+                Waited::Filled(Ok(0)) => return lost(io::ErrorKind::UnexpectedEof.into(), client_saw_some),
+                Waited::Filled(Ok(_)) => {}
+                Waited::Filled(Err(error)) => return lost(error, client_saw_some),
+                Waited::ClientGone => return Relayed::ClientLost(io::ErrorKind::ConnectionAborted.into()),
+                Waited::Interrupted(Interrupt::KillQuery | Interrupt::QueryTimeout) if give_up.is_none() => {
+                    // The server ends the statement and says so; the connection, and a transaction, stay.
+                    self.kill_query();
+                    give_up = Some(Instant::now() + KILL_PATIENCE);
+                    continue;
+                }
+                Waited::Interrupted(why) => return Relayed::Interrupted { why, client_saw_some },
+            }
+            if !client_saw_some {
+                let first = self.backend.connection.input.filled_mut();
+                match inspect(first, may_move, self.statement_id) {
+                    Inspected::TooShort => continue,
+                    Inspected::Pass => {}
+                    Inspected::Refusal { code, message } => {
+                        self.backend.connection.input.consume(usize::MAX);
+                        return Relayed::Refused { code, message };
+                    }
+                    Inspected::Prepared { backend_id } => self.backend_id = Some(backend_id),
+                }
+            }
+            match self.pass_on(&mut tracker).await {
+                Ok(None) => {}
+                Ok(Some(outcome)) => return self.done(outcome),
+                Err(PassError::Client(error)) => return Relayed::ClientLost(error),
+                Err(PassError::Backend(error)) => {
+                    return lost(error, client_saw_some || !tracker.is_untouched());
+                }
+            }
+        }
+    }
+
+    fn done(&self, mut outcome: Outcome) -> Relayed {
+        if outcome.end == Some(End::LocalInfile) {
+            // Never negotiated; a server that asks all the same is not to be trusted with the client's files.
+            let error = io::Error::new(io::ErrorKind::InvalidData, "the server asks for a local file");
+            return lost(error, true);
+        }
+        if let (Some(prepared), Some(backend_id)) = (&mut outcome.prepared, self.backend_id) {
+            prepared.statement = backend_id;
+        }
+        Relayed::Done(outcome)
+    }
+
+    async fn wait(&mut self, give_up: Option<Instant>) -> Waited {
+        tokio::select! {
+            biased;
+            filled = self.backend.connection.fill(0, &self.worker.buffers) => Waited::Filled(filled),
+            why = self.record.interrupted() => Waited::Interrupted(why),
+            () = self.client.peer_closed() => Waited::ClientGone,
+            () = super::sleep_until(give_up), if give_up.is_some() => Waited::Interrupted(Interrupt::QueryTimeout),
+        }
+    }
+
+    fn kill_query(&self) {
+        self.worker.tell(WorkerEvent::KillBackend {
+            server: self.backend.server().clone(),
+            user: self.user.into(),
+            thread_id: self.backend.thread_id,
+            query_only: true,
+        });
+    }
+
+    /// Writes what the backend has sent so far; the outcome if that was the end of the response.
+    async fn pass_on(&mut self, tracker: &mut ResponseTracker) -> Result<Option<Outcome>, PassError> {
+        let input = &mut self.backend.connection.input;
+        let scan = tracker
+            .scan(input.filled())
+            .map_err(|error| PassError::Backend(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        self.client.write_all(&input.filled()[..scan.consumed]).await.map_err(PassError::Client)?;
+        input.consume(scan.consumed);
+        if scan.done.is_some() {
+            if !input.is_empty() {
+                let error = io::Error::new(io::ErrorKind::InvalidData, "bytes after the end of the response");
+                return Err(PassError::Backend(error));
+            }
+            input.release(&self.worker.buffers);
+        }
+        Ok(scan.done)
+    }
+}
+
+enum PassError {
+    Client(io::Error),
+    Backend(io::Error),
+}
+
+fn lost(error: io::Error, client_saw_some: bool) -> Relayed {
+    Relayed::BackendLost { error, client_saw_some }
+}
+
+enum Waited {
+    Filled(io::Result<usize>),
+    ClientGone,
+    Interrupted(Interrupt),
+}
+
+/// What the first bytes of a response are to the relay.
+#[derive(Debug, PartialEq, Eq)]
+enum Inspected {
+    /// More bytes are needed to tell.
+    TooShort,
+    Pass,
+    /// An ERR that means "not on this server, not now".
+    Refusal {
+        code: u16,
+        message: String,
+    },
+    /// COM_STMT_PREPARE worked; its id is the client's now.
+    Prepared {
+        backend_id: u32,
+    },
+}
+
+/// Looks at the first packet of a response, if anything depends on it.
+fn inspect(bytes: &mut [u8], may_move: bool, statement_id: Option<u32>) -> Inspected {
+    let Some((header, rest)) = bytes.split_first_chunk_mut::<{ frame::HEADER }>() else {
+        return Inspected::TooShort;
+    };
+    let length = frame::Header::parse(header).length;
+    let Some(kind) = rest.first().copied() else { return Inspected::TooShort };
+    match (kind, statement_id) {
+        (0xff, _) if may_move => match rest.get(..length) {
+            None if length < 4096 => Inspected::TooShort,
+            Some([_, low, high, text @ ..]) => {
+                let code = u16::from_le_bytes([*low, *high]);
+                let message = String::from_utf8_lossy(text.get(6..).unwrap_or(text)).into_owned();
+                if is_about_the_server(code) { Inspected::Refusal { code, message } } else { Inspected::Pass }
+            }
+            _ => Inspected::Pass,
+        },
+        (0x00, Some(id)) => match rest.get_mut(1..5) {
+            None => Inspected::TooShort,
+            Some(place) => {
+                let backend_id = place.iter().rev().fold(0, |id, &byte| id << 8 | u32::from(byte));
+                place.copy_from_slice(&id.to_le_bytes());
+                Inspected::Prepared { backend_id }
+            }
+        },
+        _ => Inspected::Pass,
+    }
+}
+
+/// Errors that speak of the server's state, not of the statement: WSREP not ready, shutting down, read-only.
+pub fn is_about_the_server(code: u16) -> bool {
+    matches!(code, 1047 | 1053 | 1290 | 1836)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn err(code: u16, text: &str) -> Vec<u8> {
+        let payload = [&[0xff][..], &code.to_le_bytes(), b"#HY000", text.as_bytes()].concat();
+        [&[u8::try_from(payload.len()).unwrap(), 0, 0, 1][..], &payload].concat()
+    }
+
+    #[test]
+    fn only_errors_about_the_server_are_refusals() {
+        let mut wsrep = err(1047, "WSREP not ready");
+        let refusal = Inspected::Refusal { code: 1047, message: "WSREP not ready".to_owned() };
+        assert_eq!(inspect(&mut wsrep.clone(), true, None), refusal);
+        assert_eq!(inspect(&mut wsrep.clone(), false, None), Inspected::Pass);
+        assert_eq!(inspect(&mut wsrep[..9], true, None), Inspected::TooShort);
+        assert_eq!(inspect(&mut err(1064, "syntax"), true, None), Inspected::Pass);
+        assert_eq!(inspect(&mut [7, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0], true, None), Inspected::Pass);
+        assert_eq!(inspect(&mut [7, 0, 0], true, None), Inspected::TooShort);
+    }
+
+    #[test]
+    fn a_prepared_statement_gets_the_clients_id() {
+        let mut answer = [12, 0, 0, 1, 0, 5, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(inspect(&mut answer[..8], true, Some(9)), Inspected::TooShort);
+        assert_eq!(inspect(&mut answer, true, Some(9)), Inspected::Prepared { backend_id: 261 });
+        assert_eq!(answer[5..9], [9, 0, 0, 0]);
+    }
+}

@@ -1,0 +1,116 @@
+//! Start-up in order: descriptors, snapshot, workers, control loop. Every millisecond here is one that clients wait.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use configs::Appliance;
+use health::heartbeat::Segment;
+use health::inherit::Inherited;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::sync::mpsc;
+
+use crate::control::{WorkerCommand, WorkerHandle};
+use crate::control_thread::{self, Control};
+use crate::gate::Gate;
+use crate::session::{FullAuthCache, prepare_rsa};
+use crate::snapshot::Snapshot;
+use crate::worker::{self, Setup, WorkerShared};
+
+/// Events from workers that wait for the control thread; more are dropped, as their kind comes again.
+const EVENTS: usize = 4096;
+
+/// Runs proxyd until it is told to stop.
+pub fn run(appliance: &Appliance, config: &Path, host: Option<&str>) -> io::Result<()> {
+    raise_descriptor_limit();
+    std::fs::create_dir_all(&appliance.paths.data_dir)?;
+    let inherited = match Inherited::from_env().map_err(io::Error::other)? {
+        Some(inherited) => inherited,
+        None => bind(appliance)?,
+    };
+    let heartbeat = Arc::new(inherited.heartbeat);
+    let workers = appliance.proxy.workers.clamp(1, heartbeat.workers().max(1));
+    let published = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+    let (events, event_queue) = mpsc::channel(EVENTS);
+    let channels: Vec<_> = (0..workers).map(|_| mpsc::unbounded_channel::<WorkerCommand>()).collect();
+    let handles: Vec<WorkerHandle> = channels
+        .iter()
+        .enumerate()
+        .map(|(index, (commands, _))| WorkerHandle { index, commands: commands.clone() })
+        .collect();
+    let rsa = Arc::default();
+    let control =
+        Control::boot(appliance, config, host, published.clone(), handles.clone(), heartbeat.clone())?;
+    if control.has_hashed_users() {
+        prepare_rsa(Arc::clone(&rsa));
+    }
+    let shared = Arc::new(WorkerShared {
+        workers,
+        published,
+        heartbeat,
+        siblings: handles,
+        events,
+        gate: Arc::new(Gate::default()),
+        acceptor: control.acceptor(),
+        connector: control.connector(),
+        rsa,
+        full_auth: Arc::new(FullAuthCache::default()),
+    });
+    let mut listeners: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+    for (index, listener) in inherited.mysql {
+        // More listeners than workers would be a queue nobody serves.
+        listeners[index % workers].push(listener);
+    }
+    for (index, ((_, commands), listeners)) in channels.into_iter().zip(listeners).enumerate() {
+        let setup = Setup { index, listeners, commands, shared: shared.clone() };
+        std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            if let Err(error) = worker::run(setup) {
+                tracing::error!(worker = index, %error, "a worker cannot run");
+                std::process::abort();
+            }
+        })?;
+    }
+    control_thread::run(control, inherited.admin, event_queue)
+}
+
+/// Without an angel: the same listeners, ours.
+fn bind(appliance: &Appliance) -> io::Result<Inherited> {
+    let workers = appliance.proxy.workers;
+    let mut mysql = Vec::new();
+    for worker in 0..workers {
+        for &address in &appliance.proxy.mysql_listen {
+            mysql.push((worker, listen(address)?));
+        }
+    }
+    let admin =
+        appliance.proxy.admin_listen.iter().map(|&address| listen(address)).collect::<io::Result<_>>()?;
+    Ok(Inherited { mysql, admin, heartbeat: Segment::create(workers)? })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let failed =
+        |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
+    let open = || {
+        let socket =
+            socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(4096)?;
+        Ok(socket.into())
+    };
+    open().map_err(failed)
+}
+
+/// Each client and each backend connection is a descriptor: take all that the unit allows.
+fn raise_descriptor_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(%error, soft, "the limit of open files stays low");
+    }
+}

@@ -1,0 +1,195 @@
+//! TLS material: the certificate shown to clients (made at first start), and what is trusted of backends.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::rsa::{KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, OaepPublicEncryptingKey};
+use aws_lc_rs::rsa::{PrivateDecryptingKey, PublicEncryptingKey};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// Why TLS material could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("cannot read or write {0}")]
+    File(PathBuf, #[source] io::Error),
+    #[error("{0} holds no usable PEM")]
+    Pem(PathBuf, #[source] rustls::pki_types::pem::Error),
+    #[error("cannot make a certificate")]
+    Generate(#[from] rcgen::Error),
+    #[error("TLS refuses the certificate, key or CA")]
+    Rustls(#[from] rustls::Error),
+    #[error("cannot make or read an RSA key")]
+    Rsa,
+}
+
+/// The certificate and key for clients: `standfast-cert.pem` and `standfast-key.pem` in the data directory, made
+/// (self-signed) when they are not there.
+pub fn acceptor(data_dir: &Path, host: &str) -> Result<TlsAcceptor, TlsError> {
+    let (cert, key) = (data_dir.join("standfast-cert.pem"), data_dir.join("standfast-key.pem"));
+    if !cert.exists() || !key.exists() {
+        let made = rcgen::generate_simple_self_signed(vec![host.to_owned(), "standfast".to_owned()])?;
+        write_secret(&key, made.signing_key.serialize_pem().as_bytes())?;
+        write_secret(&cert, made.cert.pem().as_bytes())?;
+    }
+    let chain = certificates(&cert)?;
+    let key = PrivateKeyDer::from_pem_file(&key).map_err(|e| TlsError::Pem(key, e))?;
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// TLS to backends: verified against `ca` (a PEM file) when one is set, else encrypted without proof of identity, as
+/// ProxySQL's `use_ssl=1`.
+pub fn connector(ca: &str) -> Result<TlsConnector, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let config = if ca.is_empty() {
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider())))
+            .with_no_client_auth()
+    } else {
+        let mut roots = rustls::RootCertStore::empty();
+        for cert in certificates(Path::new(ca))? {
+            roots.add(cert)?;
+        }
+        builder.with_root_certificates(roots).with_no_client_auth()
+    };
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = |e| TlsError::Pem(path.to_owned(), e);
+    CertificateDer::pem_file_iter(path).map_err(pem)?.collect::<Result<_, _>>().map_err(pem)
+}
+
+/// Writes a file that only its owner reads, whole or not at all.
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), TlsError> {
+    let failed = |e| TlsError::File(path.to_owned(), e);
+    let partial = path.with_extension("partial");
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&partial)
+        .map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    fs::rename(&partial, path).map_err(failed)
+}
+
+/// Accepts whatever certificate a backend shows, but still checks that it holds the key.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The key pair of caching_sha2_password's full authentication without TLS.
+pub struct RsaKey {
+    private: OaepPrivateDecryptingKey,
+    public_pem: String,
+}
+
+impl RsaKey {
+    /// A fresh 2048-bit key; takes some 100 ms, so it is made when the first client asks, off the query path.
+    pub fn generate() -> Result<RsaKey, TlsError> {
+        let private = PrivateDecryptingKey::generate(KeySize::Rsa2048).map_err(|_| TlsError::Rsa)?;
+        let der: PublicKeyX509Der<'_> = private.public_key().as_der().map_err(|_| TlsError::Rsa)?;
+        let public_pem = pem::encode(&pem::Pem::new("PUBLIC KEY", der.as_ref()));
+        Ok(RsaKey { private: OaepPrivateDecryptingKey::new(private).map_err(|_| TlsError::Rsa)?, public_pem })
+    }
+
+    /// The public key as a client wants it (PEM, SubjectPublicKeyInfo).
+    pub fn public_pem(&self) -> &str {
+        &self.public_pem
+    }
+
+    /// Opens what a client sealed with the public key (OAEP with SHA-1); `None` when it was not.
+    pub fn decrypt(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        let mut out = vec![0; self.private.min_output_size()];
+        self.private.decrypt(&OAEP_SHA1_MGF1SHA1, sealed, &mut out, None).ok().map(|plain| plain.to_vec())
+    }
+}
+
+/// Seals `plain` with a server's PEM public key (OAEP with SHA-1); `None` when the key is not one.
+pub fn rsa_encrypt(public_pem: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
+    let der = rustls::pki_types::SubjectPublicKeyInfoDer::from_pem_slice(public_pem).ok()?;
+    let key = OaepPublicEncryptingKey::new(PublicEncryptingKey::from_der(der.as_ref()).ok()?).ok()?;
+    let mut out = vec![0; key.ciphertext_size()];
+    key.encrypt(&OAEP_SHA1_MGF1SHA1, plain, &mut out, None).ok().map(|sealed| sealed.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_sealed_with_the_public_key_opens_again() {
+        let key = RsaKey::generate().unwrap();
+        let sealed = rsa_encrypt(key.public_pem().as_bytes(), b"secret\0").unwrap();
+        assert_eq!(key.decrypt(&sealed).unwrap(), b"secret\0");
+        assert!(key.decrypt(b"garbage").is_none());
+        assert!(rsa_encrypt(b"not a key", b"x").is_none());
+    }
+
+    #[test]
+    fn certificates_are_made_once_and_only_their_owner_reads_the_key() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = std::env::temp_dir().join(format!("standfast-tls-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        acceptor(&dir, "test1").unwrap();
+        let first = fs::read(dir.join("standfast-cert.pem")).unwrap();
+        acceptor(&dir, "test1").unwrap();
+        assert_eq!(fs::read(dir.join("standfast-cert.pem")).unwrap(), first);
+        let mode = fs::metadata(dir.join("standfast-key.pem")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}

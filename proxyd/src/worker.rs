@@ -1,0 +1,311 @@
+//! One worker: an OS thread, its own runtime, its own listeners, sessions, backend connections and counters.
+//!
+//! Nothing here is shared with another worker but the [`Gate`] (once a login) and a server's connection count (once a
+//! backend connect). A worker that stops turning its loop stops its heartbeat, which the angel takes for a hang.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use health::heartbeat::{Segment, State};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
+use crate::gate::Gate;
+use crate::net::{BufferPool, Stream};
+use crate::pool::Pool;
+use crate::session::record::{Interrupt, Record};
+use crate::session::{self, FullAuthCache};
+use crate::snapshot::{Snapshot, Status};
+use crate::stats::{ServerKey, WorkerStats};
+use crate::tls::RsaKey;
+
+/// Often enough that the angel can call 400 ms of silence a hang, seldom enough to cost nothing.
+const HEARTBEAT: Duration = Duration::from_millis(20);
+/// How often sessions and idle connections are looked over.
+const SWEEP: Duration = Duration::from_millis(100);
+
+/// What a worker is given at its start.
+pub struct Setup {
+    pub index: usize,
+    pub listeners: Vec<std::net::TcpListener>,
+    pub commands: mpsc::UnboundedReceiver<WorkerCommand>,
+    pub shared: Arc<WorkerShared>,
+}
+
+/// What all workers are given.
+pub struct WorkerShared {
+    pub workers: usize,
+    pub published: Arc<arc_swap::ArcSwap<Snapshot>>,
+    pub heartbeat: Arc<Segment>,
+    pub siblings: Vec<WorkerHandle>,
+    pub events: mpsc::Sender<WorkerEvent>,
+    pub gate: Arc<Gate>,
+    pub acceptor: TlsAcceptor,
+    pub connector: TlsConnector,
+    pub rsa: Arc<OnceLock<RsaKey>>,
+    pub full_auth: Arc<FullAuthCache>,
+}
+
+/// A worker's state, shared by its tasks (all on its thread).
+pub struct Worker {
+    pub index: usize,
+    pub workers: usize,
+    pub pool: Pool,
+    pub buffers: BufferPool,
+    pub stats: RefCell<WorkerStats>,
+    pub digester: RefCell<proxyd_sql::Digester>,
+    pub shared: Arc<WorkerShared>,
+    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    sessions: RefCell<HashMap<u32, Rc<Record>>>,
+    next_session: Cell<u32>,
+    draining: Cell<bool>,
+}
+
+/// Runs a worker until its command channel closes. Meant to be a thread's whole life.
+pub fn run(setup: Setup) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, serve(setup))
+}
+
+async fn serve(setup: Setup) -> std::io::Result<()> {
+    let Setup { index, listeners, mut commands, shared } = setup;
+    let worker = Rc::new(Worker {
+        index,
+        workers: shared.workers,
+        pool: Pool::new(u64::from(std::process::id()) << 16 | index as u64),
+        buffers: BufferPool::default(),
+        stats: RefCell::default(),
+        digester: RefCell::default(),
+        snapshot: RefCell::new(Rc::new(shared.published.load_full())),
+        sessions: RefCell::default(),
+        next_session: Cell::new(1),
+        draining: Cell::new(false),
+        shared,
+    });
+    for listener in listeners {
+        tokio::task::spawn_local(accept(worker.clone(), TcpListener::from_std(listener)?));
+    }
+    tokio::task::spawn_local(beat(worker.clone()));
+    tokio::task::spawn_local(sweep(worker.clone()));
+    while let Some(command) = commands.recv().await {
+        worker.obey(command);
+    }
+    Ok(())
+}
+
+/// Takes clients until the worker drains; after that they wait in the listener's queue, which the angel holds, for the
+/// next proxy. Running out of descriptors is waited out the same way.
+async fn accept(worker: Rc<Worker>, listener: TcpListener) {
+    while !worker.draining.get() {
+        match listener.accept().await {
+            Ok((stream, peer)) => worker.clone().start_session(stream, peer),
+            Err(error) => {
+                tracing::warn!(worker = worker.index, %error, "cannot accept a client; trying again");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
+}
+
+async fn beat(worker: Rc<Worker>) {
+    let slot = worker.shared.heartbeat.worker(worker.index);
+    slot.set_state(State::Ready);
+    let mut tick = tokio::time::interval(HEARTBEAT);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        slot.beat();
+        slot.set_sessions(u32::try_from(worker.sessions.borrow().len()).unwrap_or(u32::MAX));
+        tick.tick().await;
+    }
+}
+
+async fn sweep(worker: Rc<Worker>) {
+    let mut tick = tokio::time::interval(SWEEP);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let now = Instant::now();
+        worker.end_overdue(now);
+        let interval = worker.snapshot().variables.ping_interval_server;
+        for backend in worker.pool.take_stale(interval, now) {
+            tokio::task::spawn_local(session::ping_idle(worker.clone(), backend));
+        }
+    }
+}
+
+impl Worker {
+    /// The runtime configuration, without touching a shared counter.
+    pub fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Tells the control thread; a full queue drops the event, the next one of its kind will do.
+    pub fn tell(&self, event: WorkerEvent) {
+        let _ = self.shared.events.try_send(event);
+    }
+
+    /// Asks every sibling to let go of an idle connection to this server.
+    pub fn ask_siblings_for_room(&self, server: &Arc<crate::snapshot::Server>) {
+        for sibling in self.shared.siblings.iter().filter(|s| s.index != self.index) {
+            // A sibling that is gone is gone with the process.
+            let _ = sibling.commands.send(WorkerCommand::ReleaseIdle(server.clone()));
+        }
+    }
+
+    /// Interrupts the session with this id, if it is this worker's.
+    pub fn kill(&self, id: u32, query_only: bool) -> bool {
+        let sessions = self.sessions.borrow();
+        let Some(record) = sessions.get(&id) else { return false };
+        record.interrupt(if query_only { Interrupt::KillQuery } else { Interrupt::KillConnection });
+        true
+    }
+
+    /// The user of the session with this id, if it is this worker's.
+    pub fn user_of(&self, id: u32) -> Option<Box<str>> {
+        self.sessions.borrow().get(&id).map(|record| record.user.borrow().clone())
+    }
+
+    fn start_session(self: Rc<Self>, stream: TcpStream, peer: std::net::SocketAddr) {
+        let id = self.next_id();
+        let record = Rc::new(Record::new(id, peer, Instant::now()));
+        self.sessions.borrow_mut().insert(id, record.clone());
+        {
+            let global = &mut self.stats.borrow_mut().global;
+            global.client_connections_created += 1;
+            global.client_connections_connected += 1;
+        }
+        tokio::task::spawn_local(async move {
+            let life = session::run(Stream::Tcp(stream), record, self.clone());
+            let outcome = tokio::task::spawn_local(life).await;
+            self.sessions.borrow_mut().remove(&id);
+            let global = &mut self.stats.borrow_mut().global;
+            global.client_connections_connected -= 1;
+            match outcome {
+                Ok(end) => {
+                    global.client_connections_aborted += u64::from(end.is_abort());
+                    if end.is_notable() {
+                        tracing::warn!(session = id, %peer, "session ended: {end}");
+                    } else {
+                        tracing::debug!(session = id, %peer, "session ended: {end}");
+                    }
+                }
+                Err(panic) => {
+                    global.session_panics += 1;
+                    tracing::error!(session = id, %peer, "session ended by a bug: {panic}");
+                }
+            }
+        });
+    }
+
+    /// Session ids: unique in the process, each worker counting in steps of the number of workers.
+    fn next_id(&self) -> u32 {
+        let step = u32::try_from(self.workers).unwrap_or(1);
+        loop {
+            let turn = self.next_session.get();
+            self.next_session.set(turn.checked_add(1).filter(|n| n.checked_mul(step).is_some()).unwrap_or(1));
+            let id = turn.wrapping_mul(step).wrapping_add(u32::try_from(self.index).unwrap_or(0));
+            if !self.sessions.borrow().contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    fn obey(self: &Rc<Self>, command: WorkerCommand) {
+        match command {
+            WorkerCommand::Stats(reply) => drop(reply.send(self.collect())),
+            WorkerCommand::Processlist(reply) => {
+                let now = Instant::now();
+                let rows =
+                    self.sessions.borrow().values().map(|record| record.row(self.index, now)).collect();
+                drop(reply.send(rows));
+            }
+            WorkerCommand::Kill { session, query_only, owner, reply } => {
+                let allowed = owner.is_none_or(|owner| self.user_of(session) == Some(owner));
+                let _ = reply.send(allowed && self.kill(session, query_only));
+            }
+            WorkerCommand::ReleaseIdle(server) => drop(self.pool.close_one(&server)),
+            WorkerCommand::SnapshotChanged => {
+                let snapshot = self.shared.published.load_full();
+                self.pool.sweep(&snapshot);
+                self.snapshot.replace(Rc::new(snapshot));
+                self.drop_lost_backends();
+            }
+            WorkerCommand::Drain(reply) => {
+                tokio::task::spawn_local(self.clone().drain(reply));
+            }
+        }
+    }
+
+    /// The counters, with what is counted only now: connections in the pool and in use.
+    fn collect(&self) -> WorkerStats {
+        let mut stats = self.stats.borrow().clone();
+        let snapshot = self.snapshot();
+        stats.global.active_transactions =
+            self.sessions.borrow().values().filter(|record| record.in_transaction.get()).count() as u64;
+        for member in snapshot.hostgroups.values().flat_map(|hostgroup| &hostgroup.members) {
+            let idle = self.pool.idle_count(&member.server) as u64;
+            stats.servers.entry(ServerKey::from(&member.server)).or_default().conn_free = idle;
+        }
+        for record in self.sessions.borrow().values() {
+            if let Some(place) = &*record.backend.borrow() {
+                stats.servers.entry(place.server.clone()).or_default().conn_used += 1;
+            }
+            if !record.user.borrow().is_empty() {
+                *stats.users.entry(record.user.borrow().clone()).or_default() += 1;
+            }
+        }
+        stats
+    }
+
+    fn end_overdue(&self, now: Instant) {
+        let wait_timeout = self.snapshot().variables.wait_timeout;
+        for record in self.sessions.borrow().values() {
+            if record.command.get() == "Sleep" && now - record.since.get() > wait_timeout {
+                record.interrupt(Interrupt::IdleTimeout);
+            } else if record.deadline.get().is_some_and(|deadline| now >= deadline) {
+                record.interrupt(Interrupt::QueryTimeout);
+            }
+        }
+    }
+
+    /// Sessions on a server that is now OFFLINE_HARD let go of it.
+    fn drop_lost_backends(&self) {
+        let snapshot = self.snapshot();
+        let lost = |key: &ServerKey| {
+            snapshot.hostgroups.get(&key.hostgroup).is_none_or(|hostgroup| {
+                let member = hostgroup
+                    .members
+                    .iter()
+                    .find(|m| m.server.hostname == key.hostname && m.server.port == key.port);
+                member.is_none_or(|m| m.status == Status::OfflineHard)
+            })
+        };
+        for record in self.sessions.borrow().values() {
+            if record.backend.borrow().as_ref().is_some_and(|place| lost(&place.server)) {
+                record.interrupt(Interrupt::BackendGone);
+            }
+        }
+    }
+
+    /// Lets what runs finish: idle sessions outside a transaction end now, the others when they get there.
+    async fn drain(self: Rc<Self>, done: tokio::sync::oneshot::Sender<()>) {
+        self.draining.set(true);
+        self.shared.heartbeat.worker(self.index).set_state(State::Draining);
+        while !self.sessions.borrow().is_empty() {
+            for record in self.sessions.borrow().values() {
+                if record.command.get() != "Query" && !record.in_transaction.get() {
+                    record.interrupt(Interrupt::KillConnection);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Whoever asked may have stopped waiting.
+        let _ = done.send(());
+    }
+}
