@@ -18,6 +18,7 @@ use crate::lab::{process, teardown, wait};
 
 pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     shell::require("mysql", "mariadb-client")?;
+    teardown::clear()?;
     let machines: Vec<_> = net::proxy_hosts().into_iter().chain(net::database_hosts()).collect();
     let network = Network::build(&machines)?;
     runner.check("lab/a cut cable is silent, a mended one speaks", || cable(&network));

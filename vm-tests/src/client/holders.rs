@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use nix::ifaddrs::getifaddrs;
 
-use crate::lab::cluster::Cluster;
+use crate::lab::host::Host;
 use crate::lab::net::Network;
 use crate::lab::netns::Netns;
 
@@ -56,7 +56,7 @@ pub(crate) struct Holding {
     pub hosts: Vec<Vec<usize>>,
 }
 
-/// Watches a cluster in the background until it is dropped.
+/// Watches hosts in the background until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Holders {
     seen: Arc<Mutex<Vec<Holding>>>,
@@ -70,13 +70,9 @@ struct Watched {
 }
 
 impl Holders {
-    pub(crate) fn watch(cluster: &Cluster) -> Result<Self> {
-        let hosts: Vec<Watched> = cluster
-            .hosts
-            .iter()
-            .map(|h| Watched { netns: h.netns.clone(), connected: h.connected() })
-            .collect();
-        let vips = cluster.vips();
+    pub(crate) fn watch(hosts: &[Host], vips: Vec<Ipv4Addr>) -> Result<Self> {
+        let hosts: Vec<Watched> =
+            hosts.iter().map(|h| Watched { netns: h.netns.clone(), connected: h.connected() }).collect();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (stop, stopped) = mpsc::channel();
         let list = Arc::clone(&seen);
@@ -92,7 +88,13 @@ impl Holders {
     /// What was seen since, oldest first.
     pub(crate) fn since(&self, start: Instant) -> Vec<Holding> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.iter().filter(|h| h.at >= start).cloned().collect()
+        seen[seen.partition_point(|h| h.at < start)..].to_vec()
+    }
+
+    /// The live hosts that carried a VIP (by its place in the layout) in the latest sample.
+    pub(crate) fn now(&self, vip: usize) -> Vec<usize> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.last().and_then(|h| h.hosts.get(vip)).cloned().unwrap_or_default()
     }
 }
 

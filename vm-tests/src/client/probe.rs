@@ -40,6 +40,7 @@ pub(crate) fn account(vip: Ipv4Addr, port: u16) -> Account {
 pub(crate) struct Log(Arc<Mutex<Vec<Sample>>>);
 
 impl Log {
+    /// In the order of their ends: one thread pushes, each sample as it ends.
     pub(crate) fn push(&self, sample: Sample) {
         self.lock().push(sample);
     }
@@ -47,7 +48,8 @@ impl Log {
     /// Samples that ended behind `start`, and those shortly before it.
     pub(crate) fn since(&self, start: Instant) -> Vec<Sample> {
         let margin = start.checked_sub(Duration::from_secs(2)).unwrap_or(start);
-        self.lock().iter().filter(|s| s.end >= margin).cloned().collect()
+        let samples = self.lock();
+        samples[samples.partition_point(|s| s.end < margin)..].to_vec()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Sample>> {

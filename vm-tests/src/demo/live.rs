@@ -1,6 +1,6 @@
 //! What a viewer sees while drills run: a line for each thing that happens, and on a terminal a moving line below them.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -36,7 +36,8 @@ impl Live {
         let line = format!("{:7.2} s  {text}", self.start.elapsed().as_secs_f64());
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => println!("{line}"),
+            // Whoever read this may have gone (`| head`).
+            None => drop(writeln!(std::io::stdout(), "{line}")),
         }
     }
 

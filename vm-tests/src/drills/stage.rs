@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::client::holders::{self, Holders};
+use crate::client::holders;
 use crate::client::probe::{self, Probe};
 use crate::client::samples::{self, Failures};
 use crate::client::workload::{self, ArticleLoop, IdleSessions};
@@ -52,7 +52,6 @@ pub(crate) struct Stage {
     pub events: Vec<Event>,
     pub run: usize,
     pub live: Live,
-    holders: Holders,
     probes: Vec<Probe>,
     article: ArticleLoop,
 }
@@ -70,12 +69,11 @@ impl Stage {
         wait::until("the article's table through the first VIP", LIMIT, || {
             workload::run_once(&client, &first, &[workload::CREATE_TABLE]).is_ok()
         })?;
-        let holders = Holders::watch(&cluster)?;
         let probes: Result<Vec<Probe>> =
             cluster.vips().iter().map(|vip| Probe::start(&client, probe::account(*vip, port))).collect();
         let probes = probes?;
         let article = ArticleLoop::start(&client, first)?;
-        let stage = Self { cluster, events: Vec::new(), run: 1, live, holders, probes, article };
+        let stage = Self { cluster, events: Vec::new(), run: 1, live, probes, article };
         stage.live.follow(stage.probes.iter().map(|p| p.log.clone()).collect());
         Ok(stage)
     }
@@ -158,7 +156,7 @@ impl Stage {
 
     /// Who carried what since then.
     pub(crate) fn holders_since(&self, start: Instant) -> Vec<holders::Holding> {
-        self.holders.since(start)
+        self.cluster.holders.since(start)
     }
 
     /// Failures that any client saw since then, over all VIPs.
@@ -186,7 +184,7 @@ impl Stage {
     ) -> Event {
         let failures = self.failures_since(start);
         let outage = self.outage_since(start);
-        let two_masters = holders::two_masters(&self.holders.since(start));
+        let two_masters = holders::two_masters(&self.cluster.holders.since(start));
         Event {
             event,
             run: self.run,

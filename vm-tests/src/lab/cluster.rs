@@ -13,7 +13,8 @@ use super::netns::Netns;
 use super::wait;
 use super::{net::vips, teardown};
 use crate::backend::mariadb::MariaDb;
-use crate::client::{holders, workload};
+use crate::client::holders::{self, Holders};
+use crate::client::workload;
 use crate::mysql::client::Account;
 
 /// Which servers stand behind the proxies.
@@ -41,6 +42,7 @@ pub(crate) struct Cluster {
     pub hosts: Vec<Host>,
     pub network: Network,
     pub plan: Plan,
+    pub holders: Holders,
     backends: Backends,
 }
 
@@ -56,6 +58,7 @@ impl Cluster {
     pub(crate) fn start(plan: Plan) -> Result<Self> {
         let binaries = Binaries::find(&plan.binaries)?;
         let directory = teardown::directory();
+        teardown::clear()?;
         let machines: Vec<Machine> = plan.hosts.iter().cloned().chain(net::database_hosts()).collect();
         let network = Network::build(&machines)?;
         let backends = Backends::start(plan.backend, &network, &directory)?;
@@ -70,7 +73,9 @@ impl Cluster {
                 &plan.template,
             )?);
         }
-        let mut cluster = Self { hosts, network, plan, backends };
+        let vips = vips()[..plan.template.layout.vips()].to_vec();
+        let holders = Holders::watch(&hosts, vips)?;
+        let mut cluster = Self { hosts, network, plan, holders, backends };
         for host in &mut cluster.hosts {
             host.start().with_context(|| format!("start {}", host.name))?;
         }
@@ -95,9 +100,11 @@ impl Cluster {
 
     /// The one live host that carries a VIP; `None` while nobody or more than one does.
     pub(crate) fn holder(&self, vip: Ipv4Addr) -> Option<usize> {
-        let mut holding = (0..self.hosts.len()).filter(|i| self.hosts[*i].is_on() && self.carries(*i, vip));
-        let first = holding.next()?;
-        holding.next().is_none().then_some(first)
+        let place = self.vips().iter().position(|v| *v == vip)?;
+        match self.holders.now(place).as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        }
     }
 
     /// Whether a host has the address, alive or not.

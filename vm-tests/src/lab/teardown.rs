@@ -71,6 +71,14 @@ pub(crate) fn on_signals() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Removes what this process built before, so that it can build a lab anew.
+pub(crate) fn clear() -> std::io::Result<()> {
+    remove(&prefix());
+    // Absent before the first lab.
+    let _ = fs::remove_dir_all(directory());
+    fs::create_dir_all(directory())
+}
+
 /// Removes what labs left whose process is gone.
 pub(crate) fn remove_stale() {
     let mut prefixes: Vec<String> = names(Path::new(NETNS_DIR))
