@@ -16,6 +16,8 @@ pub struct Backup {
     pub master: Option<Heard>,
     /// Since when the Active router has had a lower priority than this one, while this one was live.
     pub lower_since: Option<Instant>,
+    /// It overslept and has heard nothing since: it listens once more, but not for ever.
+    pub second_look: bool,
     /// An operator asked for the VIP.
     pub takeover: bool,
     /// What it would mean if `down_at` came.
@@ -34,11 +36,18 @@ impl Backup {
             interval,
             master: master.copied(),
             lower_since: None,
+            second_look: false,
             takeover: false,
             expiry: Cause::MasterDown,
         };
         backup.down_at = now + own.active_down_interval(interval) + backup.back_off(setup, own);
         backup
+    }
+
+    /// This host slept past its time: it cannot know what it missed.
+    pub(super) fn look_again(&mut self, now: Instant, setup: &Setup, own: Priority) {
+        self.down_at = now + own.active_down_interval(self.interval) + self.back_off(setup, own);
+        self.second_look = true;
     }
 
     /// The Active router resigned: only Skew_Time is left to wait.
@@ -58,6 +67,7 @@ impl Backup {
     ) {
         self.interval = heard.interval.duration();
         self.master = Some(*heard);
+        self.second_look = false;
         self.down_at = now + own.active_down_interval(self.interval) + self.back_off(setup, own);
         self.expiry = Cause::MasterDown;
         self.lower_since =

@@ -31,7 +31,7 @@
 //! | Backup, Active | no longer fit (verdict, link, or the grace ends) | as Shutdown | Initialize |
 //! | Backup | begins to compete | as Deadline | |
 //! | Backup | Takeover (operator) | - | Backup, preempts from now on |
-//! | Backup | Deadline, overslept by an Active_Down_Interval | - | Backup, listens for another one |
+//! | Backup | anything, overslept by an Active_Down_Interval | - | Backup, listens for another one, but only once |
 //! | Active | anything, no advert sent for an Active_Down_Interval | RemoveVips, Reset | Backup, then the event |
 //! | Active | Deadline, announcement due (0, 50, 200 ms, 1, 5 s, then every 10 s) | Announce | Active |
 //! | Active | VipsLost (somebody removed them) | InstallVips, Announce | Active |
@@ -333,9 +333,10 @@ impl Router {
                     self.become_backup(now, None, Cause::Overslept);
                 }
             }
-            State::Backup(backup) if self.competes(now) => {
+            State::Backup(mut backup) if self.competes(now) && !backup.second_look => {
                 if now > backup.down_at + own.active_down_interval(backup.interval) {
-                    self.state = State::Backup(Backup::new(now, None, &self.setup, own));
+                    backup.look_again(now, &self.setup, own);
+                    self.state = State::Backup(backup);
                 }
             }
             State::Backup(_) | State::Initialize => {}

@@ -350,6 +350,12 @@ fn oversleeping() {
     let late = now + DOWN + SLOT + DOWN + ms(1);
     assert_eq!(on(&mut router, late, Event::Deadline), []);
     assert_eq!(down_at(&router), late + DOWN + SLOT);
+    let later = late + ms(5_000);
+    assert_eq!(
+        on(&mut router, later, Event::Deadline),
+        take_over(150),
+        "a host that is always late serves, too"
+    );
 }
 
 #[test]
