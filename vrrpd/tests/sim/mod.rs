@@ -47,6 +47,8 @@ pub(crate) struct Host {
     pub(crate) vip: bool,
     pub(crate) verdict: Verdict,
     pub(crate) verdict_since: u64,
+    /// What the router has been told; it knows nothing while it sleeps.
+    told: Verdict,
     pub(crate) group: u8,
     pub(crate) link: bool,
     setup: Setup,
@@ -89,6 +91,7 @@ impl World {
                 vip: false,
                 verdict: Verdict::Serving,
                 verdict_since: 0,
+                told: Verdict::Restarting,
                 group: 0,
                 link: true,
                 setup,
@@ -137,6 +140,7 @@ impl World {
         it.queue.clear();
         it.process = Process::Running;
         it.verdict_since = self.now;
+        it.told = Verdict::Restarting;
         let resume = it.vip && fresh;
         it.vip &= resume;
         let link = it.link;
@@ -189,9 +193,17 @@ impl World {
             return;
         }
         let now = self.clock(host);
+        if let Event::Verdict(verdict) = event {
+            self.hosts[host].told = verdict;
+        }
         for action in self.hosts[host].router.on(now, event) {
             match action {
-                Action::InstallVips => self.hosts[host].vip = true,
+                Action::InstallVips => {
+                    let it = &mut self.hosts[host];
+                    let live = matches!(it.told, Verdict::Serving | Verdict::Degraded);
+                    assert!(it.vip || live, "host {host}: took the VIP while {}", it.told);
+                    it.vip = true;
+                }
                 Action::RemoveVips => self.hosts[host].vip = false,
                 Action::SendAdvert(priority) => self.send(host, priority),
                 Action::Announce | Action::ResetConnections => {}
