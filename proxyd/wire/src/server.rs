@@ -215,7 +215,7 @@ impl Login {
         self.credential = credential;
         let wanted = self.wanted_plugin();
         let answer = std::mem::take(&mut self.client.auth_response);
-        if self.client_plugin() == Some(wanted) && fits(wanted, &answer) {
+        if self.client_plugin() == Some(wanted) && self.is_final(wanted, &answer) {
             return self.check(wanted, &answer);
         }
         if !self.client.capabilities.contains(Capabilities::PLUGIN_AUTH) {
@@ -291,6 +291,19 @@ impl Login {
             true => Plugin::from_name(&self.client.plugin),
             false => Some(Plugin::NativePassword),
         }
+    }
+
+    /// Whether the first answer is one of this plugin, so that the client need not be asked again. A client that uses
+    /// another plugin than the greeting's may say nothing at first and wait to be asked
+    /// (`mysql --default-auth=mysql_native_password`): nothing is an empty password only otherwise.
+    fn is_final(&self, plugin: Plugin, answer: &[u8]) -> bool {
+        let length = match plugin {
+            Plugin::NativePassword => 20,
+            Plugin::CachingSha2 => 32,
+        };
+        let asked = plugin == self.config.default_plugin;
+        let knows_plugins = self.client.capabilities.contains(Capabilities::PLUGIN_AUTH);
+        answer.len() == length || is_empty_password(answer) && (asked || !knows_plugins)
     }
 
     fn check(&mut self, plugin: Plugin, answer: &[u8]) -> Step {
@@ -397,15 +410,6 @@ impl Login {
 /// An empty password is answered with nothing, or by some clients with a NUL.
 fn is_empty_password(answer: &[u8]) -> bool {
     matches!(answer, [] | [0])
-}
-
-/// Whether the answer can be one of this plugin; a client that computed another's has to be asked again.
-fn fits(plugin: Plugin, answer: &[u8]) -> bool {
-    let length = match plugin {
-        Plugin::NativePassword => 20,
-        Plugin::CachingSha2 => 32,
-    };
-    is_empty_password(answer) || answer.len() == length
 }
 
 fn bad_handshake() -> ErrPacket {

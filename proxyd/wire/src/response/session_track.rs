@@ -51,7 +51,7 @@ fn parse<'a>(reader: &mut Reader<'a>) -> Result<Change<'a>, Malformed> {
     Ok(match kind {
         0 => Change::SystemVariable { name: inner.try_lenenc_bytes()?, value: inner.try_lenenc_bytes()? },
         1 => Change::Schema(inner.try_lenenc_bytes()?),
-        2 => Change::StateChange(inner.try_lenenc_bytes()? == b"1"),
+        2 => Change::StateChange(data == b"1"), // the one kind without a length inside
         3 => {
             inner.try_u8()?; // the encoding: always text
             Change::Gtids(inner.try_lenenc_bytes()?)
@@ -77,7 +77,7 @@ impl Change<'_> {
                 1
             }
             Change::StateChange(changed) => {
-                lenenc::put_bytes(&mut data, if changed { b"1" } else { b"0" });
+                data.push(if changed { b'1' } else { b'0' });
                 2
             }
             Change::Gtids(text) => {
@@ -112,7 +112,7 @@ mod tests {
         let table: [(Change<'_>, &[u8]); 7] = [
             (Change::SystemVariable { name: b"autocommit", value: b"OFF" }, b"\x00\x0f\x0aautocommit\x03OFF"),
             (Change::Schema(b"shop"), b"\x01\x05\x04shop"),
-            (Change::StateChange(true), b"\x02\x02\x011"),
+            (Change::StateChange(true), b"\x02\x011"),
             (Change::Gtids(b"u:3"), b"\x03\x05\x00\x03u:3"),
             (Change::TransactionCharacteristics(b""), b"\x04\x01\x00"),
             (Change::TransactionState(b"T_______"), b"\x05\x09\x08T_______"),
