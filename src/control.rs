@@ -76,3 +76,52 @@ pub(crate) fn say(text: &str) -> bool {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
+    use std::{env, fs, process, thread};
+
+    use serde_json::json;
+
+    use super::ask;
+
+    /// A daemon that answers one request with this text.
+    fn daemon(name: &str, answer: &'static str) -> (PathBuf, thread::JoinHandle<String>) {
+        let path = env::temp_dir().join(format!("standfast-cli-{}-{name}.sock", process::id()));
+        let _ = fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).expect("bind");
+        let heard = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("accept");
+            let mut request = [0; 64];
+            let count = stream.read(&mut request).expect("request");
+            stream.write_all(answer.as_bytes()).expect("answer");
+            String::from_utf8_lossy(&request[..count]).into_owned()
+        });
+        (path, heard)
+    }
+
+    #[test]
+    fn an_answer_is_one_line_of_json() {
+        let (path, heard) = daemon("fine", "{\"verdict\":\"serving\"}\nmore\n");
+        assert_eq!(ask(&path, "status"), Ok(json!({ "verdict": "serving" })));
+        assert_eq!(heard.join().expect("daemon"), "status\n");
+        let gone = ask(&path, "status").expect_err("closed");
+        assert_eq!(gone, format!("not running (nobody serves {})", path.display()));
+        fs::remove_file(&path).expect("remove");
+        let absent = ask(&path, "status").expect_err("removed");
+        assert_eq!(absent, format!("not running (no {})", path.display()));
+    }
+
+    #[test]
+    fn garbage_and_silence_are_told() {
+        for answer in ["", "<html>\n"] {
+            let (path, _) = daemon("garbage", answer);
+            let why = ask(&path, "status").expect_err("no JSON");
+            assert!(why.starts_with(&format!("{} answers no JSON", path.display())), "{why}");
+            fs::remove_file(&path).expect("remove");
+        }
+    }
+}

@@ -26,17 +26,19 @@ const LONGEST_NAME: usize = 64;
 /// A file's name and lines, and what was found wrong so far.
 pub(crate) struct Source<'a> {
     name: &'a str,
-    text: &'a str,
+    /// Offset of every newline.
+    newlines: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
 }
 
 impl<'a> Source<'a> {
-    pub(crate) fn new(name: &'a str, text: &'a str) -> Source<'a> {
-        Source { name, text, problems: RefCell::default() }
+    pub(crate) fn new(name: &'a str, text: &str) -> Source<'a> {
+        let newlines = text.match_indices('\n').map(|(offset, _)| offset).collect();
+        Source { name, newlines, problems: RefCell::default() }
     }
 
     pub(crate) fn line(&self, offset: usize) -> usize {
-        1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+        1 + self.newlines.partition_point(|newline| *newline < offset)
     }
 
     pub(crate) fn problem(&self, line: Option<usize>, key: impl Into<String>, text: impl Into<String>) {

@@ -60,7 +60,7 @@ fn problem(file: &File, line: usize, key: &str, text: String) -> Problem {
     Problem { file: file.name.clone(), line: Some(line).filter(|line| *line > 0), key: key.into(), text }
 }
 
-/// No host may have two files, and a file with one host's priorities must say whose they are.
+/// No host may have two files; beside others, a file with one host's priorities must say whose they are.
 fn owners(files: &[File], problems: &mut Vec<Problem>) {
     let mut seen: BTreeMap<&str, &File> = BTreeMap::new();
     for file in files {
@@ -74,7 +74,7 @@ fn owners(files: &[File], problems: &mut Vec<Problem>) {
             Standing::Own { priority, .. } => Some(priority),
             Standing::Everyone(_) => None,
         });
-        if let (Some(priority), None) = (alone, &file.settings.host) {
+        if let (Some(priority), None, true) = (alone, &file.settings.host, files.len() > 1) {
             let text = "is for one host only; say which with `host = \"NAME\"` at the top of the file";
             problems.push(problem(file, priority.line, "vip.priority", text.into()));
         }

@@ -82,8 +82,11 @@ fn orders_of_preference_that_differ() {
 #[test]
 fn one_host_s_priorities_without_its_name() {
     let alone = file("1.toml", "[[vip]]\naddress = \"192.0.2.88\"\npriority = 100");
+    let other = file("2.toml", "host = \"test2\"\n[[vip]]\naddress = \"192.0.2.88\"\npriority = 99");
+    // By itself it is right: a host also knows itself by its address.
+    assert!(check_together(std::slice::from_ref(&alone)).is_ok());
     assert_eq!(
-        check_together(&[alone]).expect_err("whose").to_string(),
+        check_together(&[alone, other]).expect_err("whose").to_string(),
         "1.toml:3: vip.priority: is for one host only; say which with `host = \"NAME\"` at the top of the file"
     );
 }
