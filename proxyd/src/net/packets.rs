@@ -23,7 +23,8 @@ impl<'a> Packets<'a> {
         Packets { connection, buffers, sequence: 0, limit }
     }
 
-    /// The payload of the next packet.
+    /// The payload of the next packet. Reads no byte of what comes after it: a client sends its TLS handshake right
+    /// behind its request for one.
     ///
     /// # Errors
     /// The stream's, `UnexpectedEof` at its end, `InvalidData` for frames that are none.
@@ -41,7 +42,7 @@ impl<'a> Packets<'a> {
                 Ok(frame::Located::Incomplete { want: more }) => want = want.max(more),
                 Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
             }
-            if self.connection.fill(want, self.buffers).await? == 0 {
+            if self.connection.fill_no_further(want, self.buffers).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }

@@ -117,7 +117,19 @@ impl Connection {
 
     /// Reads once into the buffer; `want` is how long the packet at the front is known to be. 0 bytes is the end.
     pub async fn fill(&mut self, want: usize, pool: &BufferPool) -> io::Result<usize> {
-        let mut room = ReadBuf::new(self.input.spare(want, pool));
+        self.read_once(want, usize::MAX, pool).await
+    }
+
+    /// As [`Connection::fill`], but takes nothing beyond `want`: what follows may be a TLS handshake, not a packet.
+    pub async fn fill_no_further(&mut self, want: usize, pool: &BufferPool) -> io::Result<usize> {
+        let missing = want.saturating_sub(self.input.len()).max(1);
+        self.read_once(want, missing, pool).await
+    }
+
+    async fn read_once(&mut self, want: usize, most: usize, pool: &BufferPool) -> io::Result<usize> {
+        let spare = self.input.spare(want, pool);
+        let most = most.min(spare.len());
+        let mut room = ReadBuf::new(&mut spare[..most]);
         poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut room)).await?;
         let count = room.filled().len();
         self.input.advance(count);
