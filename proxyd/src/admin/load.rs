@@ -60,7 +60,7 @@ impl Admin {
 
     fn load_servers(&self) -> Result<Moved, String> {
         let mut store = self.store.borrow_mut();
-        let (config, warnings) = store.servers()?;
+        let (config, warnings) = store.servers().map_err(in_table("mysql_servers"))?;
         let count = config.servers.len();
         store.copy_to_twins(Module::Servers)?;
         self.runtime.borrow_mut().load_servers(config);
@@ -69,7 +69,7 @@ impl Admin {
 
     fn load_users(&self) -> Result<Moved, String> {
         let mut store = self.store.borrow_mut();
-        let users = store.users()?;
+        let users = store.users().map_err(in_table("mysql_users"))?;
         let count = users.len();
         store.copy_to_twins(Module::Users)?;
         self.runtime.borrow_mut().load_users(users);
@@ -78,7 +78,7 @@ impl Admin {
 
     fn load_rules(&self, on_bad: OnBadRow) -> Result<Moved, String> {
         let mut store = self.store.borrow_mut();
-        let mut rules = store.query_rules()?;
+        let mut rules = store.query_rules().map_err(in_table("mysql_query_rules"))?;
         let mut warnings = Vec::new();
         if on_bad == OnBadRow::Skip {
             rules.retain(|rule| match RuleSet::compile(vec![rule.clone()]) {
@@ -152,6 +152,11 @@ pub(super) fn merge_config(
         store.set_variable(entry.name, &value)?;
     }
     Ok(variables.len())
+}
+
+/// Says where a value is that has no meaning.
+fn in_table(table: &str) -> impl Fn(String) -> String + '_ {
+    move |reason| format!("{table}: {reason}")
 }
 
 /// Nobody can take back a load after which nobody can log in.

@@ -202,20 +202,18 @@ impl Runtime {
     /// Works the members out anew: configured rows where `read_only` puts them, then removed ones that still drain.
     fn refresh_members(&mut self) {
         let rows = membership(&self.config, &self.read_only, self.variables.monitor_writer_is_also_reader);
-        let mut before = std::mem::take(&mut self.members);
+        let place = |row: &ServerRow| (row.hostgroup_id, row.address.clone());
+        let mut before: HashMap<_, _> =
+            std::mem::take(&mut self.members).into_iter().map(|old| (place(&old.row), old)).collect();
         let mut members = Vec::with_capacity(rows.len());
         for row in rows {
-            let known = before
-                .iter()
-                .position(|old| old.row.hostgroup_id == row.hostgroup_id && old.row.address == row.address)
-                .map(|index| before.swap_remove(index));
+            let known = before.remove(&place(&row));
             let server = known.as_ref().map_or_else(|| new_identity(&row), |old| old.server.clone());
             let (status, reason) = self.effective_status(&row, &server);
             log_change(&row, known.as_ref(), status, &reason);
             members.push(MemberState { row, server, status, reason, removed: false });
         }
-        before.retain(|old| old.server.connections() > 0);
-        for mut old in before {
+        for mut old in before.into_values().filter(|old| old.server.connections() > 0) {
             old.status = Status::OfflineHard;
             old.reason = "removed from the configuration".into();
             old.removed = true;

@@ -2,12 +2,16 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
 use super::super::facts::{SERVER_VERSION, SessionFacts};
 use super::tables::{Kind, Table, of_kind};
+
+/// A proxy that is being replaced may still save; nobody holds the file longer.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The database and the state of its disk layer.
 #[derive(Debug)]
@@ -31,6 +35,7 @@ impl Store {
     /// Opens the layers; the file of `disk` is made when it is missing.
     pub fn open(disk_file: &Path) -> rusqlite::Result<Store> {
         let db = Connection::open_in_memory()?;
+        db.busy_timeout(PATIENCE)?;
         for schema in ["stats", "monitor"] {
             db.execute(&format!("ATTACH DATABASE ':memory:' AS {schema}"), [])?;
         }

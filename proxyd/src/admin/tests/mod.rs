@@ -3,6 +3,7 @@
 mod article;
 mod grammar;
 mod layers;
+mod server;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

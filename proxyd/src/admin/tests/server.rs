@@ -1,0 +1,72 @@
+//! The admin interface over a socket, seen by the proxy's own client.
+
+use proxyd_wire::auth::Secret;
+use tokio::net::TcpListener;
+use tokio::task::{LocalSet, spawn_local};
+
+use super::super::server::serve;
+use super::*;
+use crate::backend::{Account, Backend, Traits};
+use crate::net::BufferPool;
+use crate::snapshot::Server;
+use crate::tls;
+
+/// Serves an admin interface and runs `work` with its address.
+fn with_server<F: AsyncFnOnce(Arc<Server>)>(work: F) {
+    let dir = DataDir::new();
+    let acceptor = tls::acceptor(&dir.0, "test1").expect("a certificate");
+    let console = Console::boot(&dir.0, small_config());
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    LocalSet::new().block_on(&tokio, async move {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        spawn_local(serve(listener, Rc::new(console.admin), Some(acceptor)));
+        work(Arc::new(Server::new(0, "127.0.0.1", port))).await;
+    });
+}
+
+async fn connect(server: &Arc<Server>, password: &str, tls: bool) -> Result<Backend, String> {
+    let secret = Secret::Password(password.to_owned());
+    let connector = tls::connector("").expect("a connector");
+    let account = Account {
+        user: "admin",
+        secret: &secret,
+        traits: Traits::default(),
+        collation: 45,
+        tls: tls.then_some(&connector),
+    };
+    let reservation = server.reserve(10).expect("a place");
+    Backend::open(reservation, account, &BufferPool::default()).await.map_err(|error| format!("{error:?}"))
+}
+
+#[test]
+fn a_client_logs_in_and_is_answered_plain_and_under_tls() {
+    with_server(async |server| {
+        for tls in [false, true] {
+            let mut client = connect(&server, "admin", tls).await.expect("logged in");
+            let buffers = BufferPool::default();
+            client.ping(&buffers).await.expect("answered");
+            let rows =
+                client.query("SELECT hostname, NULL FROM mysql_servers", &buffers).await.expect("rows");
+            assert_eq!(rows, [[Some("db1".to_owned()), None]]);
+            client.query("SELEC", &buffers).await.expect_err("refused");
+            client.query("SELECT 1; SELECT 2", &buffers).await.expect_err("it did not negotiate several");
+            let long = format!("SELECT '{}'", "x".repeat(17 << 20));
+            let rows = client.query(&long, &buffers).await;
+            assert!(rows.is_err(), "over the client's own limit, and only that connection suffers");
+        }
+    });
+}
+
+#[test]
+fn a_wrong_password_is_refused_and_garbage_hurts_nobody() {
+    with_server(async |server| {
+        connect(&server, "wrong", false).await.expect_err("refused");
+        for garbage in [&b"\xff\xff\xff\x01"[..], b"\x01\x00\x00\x01\x00", b"GET / HTTP/1.0\r\n\r\n", b""] {
+            let mut raw =
+                tokio::net::TcpStream::connect(("127.0.0.1", server.port)).await.expect("connected");
+            tokio::io::AsyncWriteExt::write_all(&mut raw, garbage).await.expect("written");
+        }
+        connect(&server, "admin", false).await.expect("still there");
+    });
+}
