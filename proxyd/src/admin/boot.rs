@@ -56,8 +56,9 @@ impl Admin {
 }
 
 /// Fills one module of memory from disk; on the first boot, or when disk cannot be read, from the configuration file.
+/// A first boot that could not save everything (a full disk) may have been followed by a SAVE: that one counts.
 fn fill_memory(store: &mut Store, module: Module, appliance: &Appliance, first_boot: bool) {
-    if !first_boot {
+    if !first_boot || store.is_saved(module) {
         match store.load_from_disk(module) {
             Ok(_) => return forget_unknown_variables(store, module),
             Err(reason) => tracing::error!(

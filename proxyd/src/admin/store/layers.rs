@@ -49,7 +49,7 @@ impl Module {
     }
 
     /// The rows of a table that are this module's.
-    fn filter(self) -> &'static str {
+    pub(super) fn filter(self) -> &'static str {
         match self {
             Module::MysqlVariables => "variable_name LIKE 'mysql-%'",
             Module::AdminVariables => "variable_name LIKE 'admin-%'",

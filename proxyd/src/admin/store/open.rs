@@ -1,5 +1,8 @@
 //! Opening the admin database. A disk layer that cannot be used is an error in the log, never the end of the daemon.
 
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,6 +11,7 @@ use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
 use super::super::facts::{SERVER_VERSION, SessionFacts};
+use super::layers::Module;
 use super::tables::{Kind, Table, of_kind};
 
 /// A proxy that is being replaced may still save; nobody holds the file longer.
@@ -67,6 +71,15 @@ impl Store {
         *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = facts;
     }
 
+    /// True when rows of this module were saved.
+    pub fn is_saved(&self, module: Module) -> bool {
+        let has_rows = |table: &&str| {
+            let sql = format!("SELECT EXISTS (SELECT 1 FROM disk.{table} WHERE {})", module.filter());
+            self.db.query_row(&sql, [], |row| row.get(0)).unwrap_or(false)
+        };
+        module.tables().iter().any(has_rows)
+    }
+
     /// The reason why there is no disk layer, if there is none.
     pub fn disk_error(&self) -> Option<&str> {
         match &self.disk {
@@ -77,6 +90,7 @@ impl Store {
 
     fn attach_disk(&mut self, file: &Path) -> Result<Disk, String> {
         let name = file.to_str().ok_or("its path is not UTF-8")?;
+        create_private(file).map_err(|error| error.to_string())?;
         self.db.execute("ATTACH DATABASE ?1 AS disk", [name]).map_err(|error| error.to_string())?;
         self.prepare_disk().map_err(|error| {
             // A half-attached layer would take writes that nobody can read back.
@@ -103,6 +117,14 @@ impl Store {
         let filled =
             self.db.query_row("SELECT EXISTS (SELECT 1 FROM disk.global_variables)", [], |row| row.get(0))?;
         Ok(if filled { Disk::Filled } else { Disk::Empty })
+    }
+}
+
+/// Passwords are in it: nobody else reads it. SQLite's journal takes over the mode.
+fn create_private(file: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

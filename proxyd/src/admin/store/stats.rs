@@ -98,7 +98,9 @@ fn fill_commands(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>)
     let places = vec!["?"; 15].join(", ");
     let mut insert =
         transaction.prepare(&format!("INSERT INTO stats.stats_mysql_commands_counters VALUES ({places})"))?;
-    for (command, counters) in &input.workers.commands {
+    let mut commands: Vec<_> = input.workers.commands.iter().collect();
+    commands.sort_by_key(|(command, _)| **command);
+    for (command, counters) in commands {
         let numbers = [counters.total_time_us, counters.total_count].into_iter().chain(counters.buckets);
         let cells = std::iter::once(rusqlite::types::Value::from((*command).to_owned()))
             .chain(numbers.map(|number| rusqlite::types::Value::from(sql(number))));

@@ -21,6 +21,26 @@ fn the_first_boot_loads_the_configuration_and_saves_it() {
 }
 
 #[test]
+fn the_database_is_private() {
+    let dir = DataDir::new();
+    Console::boot(&dir.0, small_config());
+    let mode = std::fs::metadata(dir.0.join("standfast.db")).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_save_after_a_first_boot_that_could_not_save_counts() {
+    let dir = DataDir::new();
+    let mut console = Console::boot(&dir.0, small_config());
+    console.ok("UPDATE mysql_servers SET hostname = 'db2'; SAVE MYSQL SERVERS TO DISK");
+    console.ok("DELETE FROM disk.global_variables; DELETE FROM disk.mysql_users");
+    drop(console);
+    let mut console = Console::boot(&dir.0, small_config());
+    assert_eq!(console.rows("SELECT hostname FROM disk.mysql_servers"), ["db2"]);
+    assert_eq!(console.rows("SELECT username FROM disk.mysql_users"), ["app"]);
+}
+
+#[test]
 fn a_restart_reads_the_disk_and_not_the_configuration() {
     let dir = DataDir::new();
     let mut console = Console::boot(&dir.0, small_config());
