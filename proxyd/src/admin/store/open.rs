@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
+use rusqlite::limits::Limit;
 
 use super::super::facts::{SERVER_VERSION, SessionFacts};
 use super::layers::Module;
 use super::tables::{Kind, Table, of_kind};
+
+/// In bytes, for a cell and for a whole row: `SELECT zeroblob(…)` must not take the daemon's memory.
+const LONGEST_VALUE: i32 = 16 << 20;
 
 /// A proxy that is being replaced may still save; nobody holds the file longer.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -40,6 +44,7 @@ impl Store {
     pub fn open(disk_file: &Path) -> rusqlite::Result<Store> {
         let db = Connection::open_in_memory()?;
         db.busy_timeout(PATIENCE)?;
+        db.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE)?;
         for schema in ["stats", "monitor"] {
             db.execute(&format!("ATTACH DATABASE ':memory:' AS {schema}"), [])?;
         }

@@ -3,6 +3,7 @@
 //! The rights are enforced by SQLite's authorizer while it compiles the statement, so no spelling gets around them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::ValueRef;
@@ -10,6 +11,14 @@ use rusqlite::types::ValueRef;
 use super::layers::copy_error;
 use super::open::Store;
 
+/// The monitors share the thread with these statements: one that runs longer is interrupted.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Instructions of SQLite between two looks at the clock.
+const PROGRESS_STEPS: i32 = 10_000;
+/// Results are held whole; this bounds what a forgotten WHERE can take.
+const MAX_RESULT: usize = 64 << 20;
+/// What a cell takes beside its text.
+const CELL_COST: usize = size_of::<Option<String>>();
 const FIXED_SCHEMA: &str =
     "the admin tables cannot be created, altered or dropped, and nothing can be attached";
 
@@ -64,9 +73,20 @@ impl Store {
             }
             let columns = statement.column_names().map(str::to_owned).collect::<Vec<_>>();
             let width = columns.len();
-            let rows = statement
-                .query_map([], |row| (0..width).map(|index| row.get_ref(index).map(cell_text)).collect())?
-                .collect::<Result<Vec<_>, _>>()?;
+            let mut cursor = statement.query([])?;
+            let (mut rows, mut size) = (Vec::new(), 0);
+            while let Some(row) = cursor.next()? {
+                let cells = (0..width)
+                    .map(|index| row.get_ref(index).map(cell_text))
+                    .collect::<Result<Vec<_>, _>>()?;
+                size += cells.iter().flatten().map(String::len).sum::<usize>() + width * CELL_COST;
+                if size > MAX_RESULT {
+                    return Err(rusqlite::Error::UserFunctionError(
+                        "the result is too large: add a LIMIT".into(),
+                    ));
+                }
+                rows.push(cells);
+            }
             Ok(SqlOutcome::Rows(ResultSet { columns, rows }))
         })
         .map(|(outcome, _)| outcome)
@@ -82,7 +102,12 @@ impl Store {
         let shared = notes.clone();
         let hook = move |context: AuthContext<'_>| authorize(&context, rights, &mut lock(&shared));
         self.db.authorizer(Some(hook)).map_err(copy_error)?;
+        let deadline = Instant::now() + PATIENCE;
+        self.db
+            .progress_handler(PROGRESS_STEPS, Some(move || Instant::now() > deadline))
+            .map_err(copy_error)?;
         let done = work(&self.db);
+        self.db.progress_handler(0, None::<fn() -> bool>).map_err(copy_error)?;
         self.db.authorizer(None::<fn(AuthContext<'_>) -> Authorization>).map_err(copy_error)?;
         let mut notes = lock(&notes);
         match done {

@@ -212,6 +212,19 @@ fn a_stats_login_reads_stats_only() {
 }
 
 #[test]
+fn a_runaway_statement_is_stopped() {
+    let dir = DataDir::new();
+    let mut console = Console::boot(&dir.0, small_config());
+    let endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)";
+    assert!(console.refused(&format!("{endless} SELECT count(*) FROM c")).contains("interrupted"));
+    assert!(
+        console.refused(&format!("{endless} SELECT x, hex(zeroblob(65536)) FROM c")).contains("too large")
+    );
+    assert!(console.refused("SELECT zeroblob(1000000000)").contains("too big"));
+    assert_eq!(console.rows("SELECT 1"), ["1"]);
+}
+
+#[test]
 fn what_the_daemon_fills_is_read_only_and_tables_stay_as_they_are() {
     let dir = DataDir::new();
     let mut console = Console::boot(&dir.0, small_config());
