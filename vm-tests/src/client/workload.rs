@@ -58,7 +58,7 @@ impl IdleSessions {
             let Ok(runtime) = entered else { return };
             let mut clients = Vec::new();
             for _ in 0..IDLE {
-                match runtime.block_on(timeout(PATIENCE, Client::connect(&account))) {
+                match runtime.block_on(async { timeout(PATIENCE, Client::connect(&account)).await }) {
                     Ok(Ok(client)) => clients.push(client),
                     Ok(Err(failure)) => return drop(opened.send(Err(failure))),
                     Err(_) => return drop(opened.send(Err(Failure::TimedOut("connect")))),

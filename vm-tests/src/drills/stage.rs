@@ -66,9 +66,15 @@ impl Stage {
         }
         cluster.wait_for_vips(LIMIT)?;
         let first = probe::account(cluster.vips()[0], port);
-        wait::until("the article's table through the first VIP", LIMIT, || {
-            workload::run_once(&client, &first, &[workload::CREATE_TABLE]).is_ok()
-        })?;
+        let mut last = None;
+        let made = wait::until("the article's table through the first VIP", LIMIT, || {
+            last = workload::run_once(&client, &first, &[workload::CREATE_TABLE]).err();
+            last.is_none()
+        });
+        made.with_context(|| {
+            format!("the last answer was: {}", last.map_or_else(String::new, |e| e.to_string()))
+        })
+        .with_context(|| cluster.hosts[0].tail("angel"))?;
         let probes: Result<Vec<Probe>> =
             cluster.vips().iter().map(|vip| Probe::start(&client, probe::account(*vip, port))).collect();
         let probes = probes?;
@@ -134,20 +140,19 @@ impl Stage {
         Ok(())
     }
 
-    /// Until all probes have seen nothing but prompt answers for a while.
+    /// Until all probes have seen nothing but prompt answers for a while, from now on.
     pub(crate) fn wait_for_calm(&self) -> Result<()> {
+        let from = Instant::now();
         for (probe, vip) in self.probes.iter().zip(self.cluster.vips()) {
             let mut last = None;
             let calm = wait::until(&format!("{vip} answering without a pause"), LIMIT, || {
                 std::thread::sleep(Duration::from_millis(20));
                 let now = Instant::now();
                 let seen = probe.log.since(now - CALM);
-                last = seen
-                    .iter()
-                    .rev()
-                    .find_map(|s| s.result.as_ref().err().map(ToString::to_string))
-                    .or(last.take());
-                samples::calm(&seen, now, CALM, PAUSE)
+                let failure =
+                    seen.iter().rev().find_map(|s| s.result.as_ref().err().map(ToString::to_string));
+                last = failure.or(last.take());
+                now - from >= CALM && samples::calm(&seen, now, CALM, PAUSE)
             });
             calm.with_context(|| format!("the last failure was: {}", last.unwrap_or_else(|| "none".into())))?;
         }

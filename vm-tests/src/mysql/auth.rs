@@ -23,7 +23,7 @@ pub(crate) fn caching_sha2(password: &str, nonce: &[u8]) -> Vec<u8> {
         return Vec::new();
     }
     let stage1 = Sha256::digest(password.as_bytes());
-    let stage2 = Sha256::digest(Sha256::digest(stage1));
+    let stage2 = Sha256::digest(stage1);
     let mask = Sha256::new().chain_update(stage2).chain_update(nonce).finalize();
     xor(&stage1, &mask)
 }
@@ -53,6 +53,14 @@ mod tests {
     fn an_empty_password_has_an_empty_answer() {
         assert!(native("", &[7; 20]).is_empty());
         assert!(caching_sha2("", &[7; 20]).is_empty());
+    }
+
+    #[test]
+    fn the_fast_answer_is_the_one_of_other_clients() {
+        // Computed with another language's library.
+        let nonce = b"a2ph|\x08['0rU\x10-Y+#y\x1f\x0f1";
+        let expected = "6740e9ca307d3a304d36c927a1e15db56a9004a6fdaac19e536a5cf1bde1838e";
+        assert_eq!(hex(&caching_sha2("test", nonce)), expected);
     }
 
     #[test]
