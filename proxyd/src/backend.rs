@@ -1,6 +1,7 @@
 //! One connection to a backend: connect, log in, make it fit a session, and the few statements the proxy runs itself.
 
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,10 @@ use proxyd_wire::{Capabilities, Command, ErrPacket};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
+use crate::counters::ServerCounters;
 use crate::net::{BufferPool, Connection, Packets, Stream};
 use crate::reply::{frames_of, query_frames};
+use crate::session::record::BackendPlace;
 use crate::session::settings::{Charset, Difference, Settings};
 use crate::snapshot::{Reservation, Server};
 use crate::tls::rsa_encrypt;
@@ -52,6 +55,9 @@ pub struct Backend {
     pub traits: Traits,
     pub settings: Settings,
     pub opened: Instant,
+    pub counters: Rc<ServerCounters>,
+    /// Where it leads, for the process list.
+    pub place: Rc<BackendPlace>,
     user: Box<str>,
     reservation: Reservation,
 }
@@ -110,12 +116,16 @@ impl Backend {
     pub async fn open(
         reservation: Reservation,
         account: Account<'_>,
+        counters: Rc<ServerCounters>,
         buffers: &BufferPool,
     ) -> Result<Backend, ConnectError> {
         let stream = connect(reservation.server()).await?;
         let mut connection = Connection::new(stream);
         connection.keepalive(KEEPALIVE);
         let connected = log_in(&mut connection, &account, reservation.server(), buffers).await?;
+        let local = connection.local_addr();
+        counters.stats.borrow_mut().conn_ok += 1;
+        counters.open.set(counters.open.get() + 1);
         Ok(Backend {
             connection,
             thread_id: connected.thread_id,
@@ -123,6 +133,8 @@ impl Backend {
             traits: account.traits,
             settings: Settings::new("", Charset::Id(account.collation)),
             opened: Instant::now(),
+            place: Rc::new(BackendPlace { server: counters.key.clone(), local }),
+            counters,
             user: account.user.into(),
             reservation,
         })
@@ -235,6 +247,12 @@ impl Backend {
                 return Ok((outcome, answer));
             }
         }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.counters.open.set(self.counters.open.get() - 1);
     }
 }
 

@@ -21,6 +21,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::admin::{self, Admin};
 use crate::backend::{Account, Backend, Traits};
 use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
+use crate::counters::ServerCounters;
 use crate::monitor;
 use crate::net::BufferPool;
 use crate::runtime::{Runtime, SharedRuntime};
@@ -214,7 +215,10 @@ async fn kill_at_server(
     let buffers = BufferPool::default();
     let account = Account { user, secret: &secret, traits: Traits::default(), collation: 45, tls: None };
     // One more than the limit for a moment, to free what the limit counts.
-    let mut backend = Backend::open(server.reserve(u32::MAX)?, account, &buffers).await.ok()?;
+    let mut backend =
+        Backend::open(server.reserve(u32::MAX)?, account, ServerCounters::new(server), &buffers)
+            .await
+            .ok()?;
     let what = if query_only { "QUERY" } else { "CONNECTION" };
     // A thread that is gone already is what was wanted.
     let _ = backend.query(&format!("KILL {what} {thread_id}"), &buffers).await;

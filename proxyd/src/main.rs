@@ -11,6 +11,7 @@ mod admin;
 mod backend;
 mod control;
 mod control_thread;
+mod counters;
 mod gate;
 mod monitor;
 mod net;

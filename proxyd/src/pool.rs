@@ -13,7 +13,6 @@ use tokio::sync::Notify;
 use crate::backend::{Backend, Traits};
 use crate::session::settings::Settings;
 use crate::snapshot::{Hostgroup, Member, Server, Snapshot, Status};
-use crate::stats::ServerKey;
 
 /// What a session needs of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +25,8 @@ pub struct Want<'a> {
 /// The idle connections of one worker.
 #[derive(Debug, Default)]
 pub struct Pool {
-    shelves: RefCell<HashMap<ServerKey, Vec<Idle>>>,
+    /// By the address of the server, which every connection on the shelf keeps alive.
+    shelves: RefCell<HashMap<*const Server, Vec<Idle>>>,
     /// Somebody gave a connection back, or a server changed: whoever waits may look again.
     pub changed: Notify,
     random: Cell<u64>,
@@ -46,7 +46,7 @@ impl Pool {
     /// An idle connection to this server for this user, the one with the least to replay first.
     pub fn take(&self, server: &Arc<Server>, want: &Want<'_>) -> Option<Backend> {
         let mut shelves = self.shelves.borrow_mut();
-        let shelf = shelves.get_mut(&ServerKey::from(server))?;
+        let shelf = shelves.get_mut(&Arc::as_ptr(server))?;
         while let Some(at) = best_match(shelf, want) {
             // The newest is at the end; swap_remove keeps the search cheap and the order only roughly by age.
             let idle = shelf.swap_remove(at);
@@ -67,7 +67,7 @@ impl Pool {
                 && (age.is_zero() || now - backend.opened < age)
         });
         if keep {
-            let key = ServerKey::from(backend.server());
+            let key = Arc::as_ptr(backend.server());
             self.shelves.borrow_mut().entry(key).or_default().push(Idle { backend, since: now });
         } else {
             drop(backend);
@@ -76,12 +76,12 @@ impl Pool {
     }
 
     pub fn idle_count(&self, server: &Arc<Server>) -> usize {
-        self.shelves.borrow().get(&ServerKey::from(server)).map_or(0, Vec::len)
+        self.shelves.borrow().get(&Arc::as_ptr(server)).map_or(0, Vec::len)
     }
 
     /// Closes one idle connection to `server`, whoever it was opened for. False when there is none.
     pub fn close_one(&self, server: &Arc<Server>) -> bool {
-        let closed = self.shelves.borrow_mut().get_mut(&ServerKey::from(server)).and_then(Vec::pop).is_some();
+        let closed = self.shelves.borrow_mut().get_mut(&Arc::as_ptr(server)).and_then(Vec::pop).is_some();
         if closed {
             self.changed.notify_waiters();
         }

@@ -5,6 +5,8 @@
 //! in [`Server`], shared by every snapshot that names the same server.
 
 use std::collections::HashMap;
+use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -23,6 +25,27 @@ pub struct Snapshot {
     /// Shared: a change of a server's status does not copy them.
     pub rules: Arc<RuleSet>,
     pub variables: Variables,
+}
+
+/// A worker's hold on the snapshot: cloned once a statement, without touching a counter that other workers share.
+#[derive(Debug, Clone)]
+pub struct View(Rc<Shared>);
+
+#[derive(Debug)]
+struct Shared(Arc<Snapshot>);
+
+impl From<Arc<Snapshot>> for View {
+    fn from(snapshot: Arc<Snapshot>) -> View {
+        View(Rc::new(Shared(snapshot)))
+    }
+}
+
+impl Deref for View {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.0.0
+    }
 }
 
 /// The servers of one hostgroup, in the order of `runtime_mysql_servers`.

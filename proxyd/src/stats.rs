@@ -113,11 +113,6 @@ pub struct ProcessRow {
 }
 
 impl WorkerStats {
-    /// The counters of one server.
-    pub fn server(&mut self, server: &Arc<Server>) -> &mut ServerStats {
-        self.servers.entry(ServerKey::from(server)).or_default()
-    }
-
     /// Adds another worker's counters to these.
     pub fn merge(&mut self, other: &WorkerStats) {
         self.global.merge(&other.global);

@@ -16,12 +16,13 @@ use tokio::task::LocalSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
+use crate::counters::Counters;
 use crate::gate::Gate;
 use crate::net::{BufferPool, Stream};
 use crate::pool::Pool;
 use crate::session::record::{Interrupt, Record};
 use crate::session::{self, FullAuthCache};
-use crate::snapshot::{Snapshot, Status};
+use crate::snapshot::{Snapshot, Status, View};
 use crate::stats::{ServerKey, WorkerStats};
 use crate::tls::RsaKey;
 
@@ -58,10 +59,12 @@ pub struct Worker {
     pub workers: usize,
     pub pool: Pool,
     pub buffers: BufferPool,
-    pub stats: RefCell<WorkerStats>,
+    pub counters: Counters,
+    /// Room for the texts of statements in flight, for the process list; as many as ever were in flight at once.
+    pub texts: RefCell<Vec<Vec<u8>>>,
     pub digester: RefCell<proxyd_sql::Digester>,
     pub shared: Arc<WorkerShared>,
-    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    snapshot: RefCell<View>,
     sessions: RefCell<HashMap<u32, Rc<Record>>>,
     next_session: Cell<u32>,
     draining: Cell<bool>,
@@ -80,9 +83,10 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         workers: shared.workers,
         pool: Pool::new(u64::from(std::process::id()) << 16 | index as u64),
         buffers: BufferPool::default(),
-        stats: RefCell::default(),
+        counters: Counters::default(),
+        texts: RefCell::default(),
         digester: RefCell::default(),
-        snapshot: RefCell::new(Rc::new(shared.published.load_full())),
+        snapshot: RefCell::new(shared.published.load_full().into()),
         sessions: RefCell::default(),
         next_session: Cell::new(1),
         draining: Cell::new(false),
@@ -141,7 +145,7 @@ async fn sweep(worker: Rc<Worker>) {
 
 impl Worker {
     /// The runtime configuration, without touching a shared counter.
-    pub fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+    pub fn snapshot(&self) -> View {
         self.snapshot.borrow().clone()
     }
 
@@ -176,7 +180,7 @@ impl Worker {
         let record = Rc::new(Record::new(id, peer, Instant::now()));
         self.sessions.borrow_mut().insert(id, record.clone());
         {
-            let global = &mut self.stats.borrow_mut().global;
+            let mut global = self.counters.global.borrow_mut();
             global.client_connections_created += 1;
             global.client_connections_connected += 1;
         }
@@ -184,7 +188,7 @@ impl Worker {
             let life = session::run(Stream::Tcp(stream), record, self.clone());
             let outcome = tokio::task::spawn_local(life).await;
             self.sessions.borrow_mut().remove(&id);
-            let global = &mut self.stats.borrow_mut().global;
+            let mut global = self.counters.global.borrow_mut();
             global.client_connections_connected -= 1;
             match outcome {
                 Ok(end) => {
@@ -233,7 +237,7 @@ impl Worker {
             WorkerCommand::SnapshotChanged => {
                 let snapshot = self.shared.published.load_full();
                 self.pool.sweep(&snapshot);
-                self.snapshot.replace(Rc::new(snapshot));
+                self.snapshot.replace(snapshot.into());
                 self.drop_lost_backends();
             }
             WorkerCommand::Drain(reply) => {
@@ -242,9 +246,9 @@ impl Worker {
         }
     }
 
-    /// The counters, with what is counted only now: connections in the pool and in use.
+    /// The counters, with what is looked up only now: idle connections and users.
     fn collect(&self) -> WorkerStats {
-        let mut stats = self.stats.borrow().clone();
+        let mut stats = self.counters.report();
         let snapshot = self.snapshot();
         stats.global.active_transactions =
             self.sessions.borrow().values().filter(|record| record.in_transaction.get()).count() as u64;
@@ -253,9 +257,6 @@ impl Worker {
             stats.servers.entry(ServerKey::from(&member.server)).or_default().conn_free = idle;
         }
         for record in self.sessions.borrow().values() {
-            if let Some(place) = &*record.backend.borrow() {
-                stats.servers.entry(place.server.clone()).or_default().conn_used += 1;
-            }
             if !record.user.borrow().is_empty() {
                 *stats.users.entry(record.user.borrow().clone()).or_default() += 1;
             }

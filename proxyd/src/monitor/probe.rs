@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use super::decide::{Fault, read_only_value};
 use crate::backend::{Account, Backend, ConnectError, FitError, Traits};
+use crate::counters::ServerCounters;
 use crate::net::BufferPool;
 use crate::runtime::Address;
 use crate::snapshot::Server;
@@ -105,7 +106,8 @@ impl Prober {
             collation: COLLATION,
             tls: self.tls.as_ref(),
         };
-        Backend::open(reservation, account, &self.buffers).await.map_err(fault_of_connect)
+        let counters = ServerCounters::new(reservation.server());
+        Backend::open(reservation, account, counters, &self.buffers).await.map_err(fault_of_connect)
     }
 }
 

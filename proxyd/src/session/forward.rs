@@ -8,24 +8,30 @@ use proxyd_wire::Status;
 use proxyd_wire::response::{Expect, Outcome, ResponseTracker};
 
 use super::pins::{Pins, Reply};
-use super::record::{BackendPlace, Interrupt};
+use super::record::Interrupt;
 use super::relay::{Relay, Relayed};
 use super::{Cause, Phase, Session, SessionEnd};
 use crate::backend::{Backend, ConnectError, FitError};
 use crate::control::WorkerEvent;
+use crate::counters::InUse;
 use crate::pool::Want;
 use crate::reply::Refusal;
 use crate::snapshot::{HostgroupId, Server};
-use crate::stats::ServerKey;
 
 /// A backend connection that a session holds, and why.
 #[derive(Debug)]
 pub struct Attached {
     pub backend: Backend,
     pub pins: Pins,
+    _in_use: InUse,
 }
 
 impl Attached {
+    fn new(backend: Backend) -> Attached {
+        let in_use = InUse::new(backend.counters.clone());
+        Attached { backend, pins: Pins::default(), _in_use: in_use }
+    }
+
     pub fn hostgroup(&self) -> HostgroupId {
         self.backend.server().hostgroup
     }
@@ -91,7 +97,7 @@ impl Session {
                 }
                 Relayed::BackendLost { error, client_saw_some: false } if may_repeat => {
                     tracing::info!(session = self.record.id, %error, server = %server.hostname, "retrying a read");
-                    self.worker.stats.borrow_mut().global.backend_retries += 1;
+                    self.worker.counters.global.borrow_mut().backend_retries += 1;
                     avoid.push(server);
                     retries -= 1;
                 }
@@ -140,7 +146,7 @@ impl Session {
         loop {
             let mut backend = self.checkout(hostgroup, deadline, &mut avoid).await?;
             match backend.fit(&self.settings, &self.worker.buffers).await {
-                Ok(()) => return Ok(Attached { backend, pins: Pins::default() }),
+                Ok(()) => return Ok(Attached::new(backend)),
                 Err(FitError::Refused(error)) => {
                     let snapshot = self.snapshot();
                     self.worker.pool.give(backend, &snapshot, self.worker.workers, Instant::now());
@@ -239,7 +245,9 @@ impl Session {
             collation: self.collation,
             tls: use_ssl.then_some(&self.worker.shared.connector),
         };
-        let opened = tokio::time::timeout(limit, Backend::open(reservation, account, &self.worker.buffers));
+        let counters = self.worker.counters.server(reservation.server());
+        let opened =
+            tokio::time::timeout(limit, Backend::open(reservation, account, counters, &self.worker.buffers));
         opened.await.unwrap_or(Err(ConnectError::Timeout(limit)))
     }
 
@@ -280,10 +288,7 @@ impl Session {
         let tied = self.attached.iter().max_by_key(|held| held.pins.is_hard());
         self.record.pin_reason.set(tied.map_or("", |held| held.pins.reason()));
         self.record.in_transaction.set(self.attached.iter().any(|held| held.pins.transaction));
-        match tied.map(|held| place(&held.backend)) {
-            Some(place) => *self.record.backend.borrow_mut() = Some(place),
-            None => drop(self.record.backend.take()),
-        }
+        *self.record.backend.borrow_mut() = tied.map(|held| held.backend.place.clone());
     }
 
     async fn interrupted(&mut self, why: Interrupt, saw: bool, held: &Attached) -> Result<(), SessionEnd> {
@@ -313,7 +318,7 @@ impl Session {
     }
 
     fn note_backend(&self, backend: &Backend) {
-        *self.record.backend.borrow_mut() = Some(place(backend));
+        *self.record.backend.borrow_mut() = Some(backend.place.clone());
     }
 
     fn note_refusal(&self, server: &Arc<Server>, code: u16, message: &str) {
@@ -324,10 +329,8 @@ impl Session {
     }
 
     fn note_connect_failure(&self, server: &Arc<Server>, error: &ConnectError) {
-        let mut stats = self.worker.stats.borrow_mut();
-        stats.servers.entry(ServerKey::from(server)).or_default().conn_err += 1;
-        stats.global.server_connections_aborted += 1;
-        drop(stats);
+        self.worker.counters.server(server).stats.borrow_mut().conn_err += 1;
+        self.worker.counters.global.borrow_mut().server_connections_aborted += 1;
         tracing::warn!(server = %server.hostname, port = server.port, %error, "cannot connect");
         self.worker.tell(WorkerEvent::ConnectFailed {
             server: server.clone(),
@@ -337,7 +340,7 @@ impl Session {
     }
 
     fn count_checkout(&self, got: bool, waited: bool) {
-        let global = &mut self.worker.stats.borrow_mut().global;
+        let mut global = self.worker.counters.global.borrow_mut();
         global.connpool_get_conn_success += u64::from(got);
         global.connpool_get_conn_immediate += u64::from(got && !waited);
         global.connpool_get_conn_failure += u64::from(!got);
@@ -346,10 +349,10 @@ impl Session {
 
     fn count_traffic(&self, backend: &Backend, (sent, received): (u64, u64)) {
         let (sent, received) = (backend.connection.bytes_out - sent, backend.connection.bytes_in - received);
-        let mut stats = self.worker.stats.borrow_mut();
-        stats.global.queries_backends_bytes_sent += sent;
-        stats.global.queries_backends_bytes_recv += received;
-        let server = stats.server(backend.server());
+        let mut global = self.worker.counters.global.borrow_mut();
+        global.queries_backends_bytes_sent += sent;
+        global.queries_backends_bytes_recv += received;
+        let mut server = backend.counters.stats.borrow_mut();
         server.queries += 1;
         server.bytes_sent += sent;
         server.bytes_recv += received;
@@ -361,10 +364,6 @@ enum Attach {
     /// The client is to be told.
     Refused(Refusal),
     End(SessionEnd),
-}
-
-fn place(backend: &Backend) -> BackendPlace {
-    BackendPlace { server: ServerKey::from(backend.server()), local: backend.connection.local_addr() }
 }
 
 /// Running it twice is as good as once: reads, and what only prepares a session.

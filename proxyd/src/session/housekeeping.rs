@@ -27,20 +27,20 @@ impl Session {
 
     /// Tells the client an error; the session goes on.
     pub(super) async fn refuse(&mut self, refusal: &Refusal) -> Result<(), SessionEnd> {
-        self.worker.stats.borrow_mut().global.generated_error_packets += 1;
+        self.worker.counters.global.borrow_mut().generated_error_packets += 1;
         tracing::debug!(session = self.record.id, code = refusal.code(), text = refusal.text(), "refused");
         self.send(&refusal.frames(1)).await
     }
 
     /// A command that is no command: the client is told, and may go on.
     pub(super) async fn malformed(&mut self, error: proxyd_wire::Malformed) -> Result<(), SessionEnd> {
-        self.worker.stats.borrow_mut().global.malformed_packets += 1;
+        self.worker.counters.global.borrow_mut().malformed_packets += 1;
         self.refuse(&Refusal::malformed(&error.to_string())).await
     }
 
     /// Frames that do not follow each other: there is no telling where the next command begins.
     pub(super) async fn broken(&mut self, what: &str) -> SessionEnd {
-        self.worker.stats.borrow_mut().global.malformed_packets += 1;
+        self.worker.counters.global.borrow_mut().malformed_packets += 1;
         // The client may be gone already.
         let _ = self.refuse(&Refusal::malformed(what)).await;
         SessionEnd::protocol(Phase::Command, what)
@@ -65,11 +65,8 @@ impl Session {
     /// COM_STATISTICS: one line of text, without an OK around it.
     pub(super) async fn statistics(&mut self) -> Result<(), SessionEnd> {
         let text = {
-            let stats = self.worker.stats.borrow();
-            format!(
-                "Threads: {}  Questions: {}",
-                stats.global.client_connections_connected, stats.global.questions
-            )
+            let global = self.worker.counters.global.borrow();
+            format!("Threads: {}  Questions: {}", global.client_connections_connected, global.questions)
         };
         self.send(&reply::frames_of(text.as_bytes(), 1)).await
     }

@@ -84,12 +84,7 @@ pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> 
     };
     let mut hits = Hits::default();
     let decision = snapshot.rules.decide(&facts, &mut hits);
-    {
-        let mut stats = session.worker.stats.borrow_mut();
-        for rule in hits.iter() {
-            *stats.rule_hits.entry(rule).or_default() += 1;
-        }
-    }
+    hits.iter().for_each(|rule| session.worker.counters.rule_hit(rule));
     session.next_flag = decision.next_query_flag_in.unwrap_or(0);
     if let Some(message) = decision.error_msg {
         return Err(Answer::Error(Refusal::by_rule(message)));

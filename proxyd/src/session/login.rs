@@ -93,7 +93,7 @@ async fn greet(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Result
     let mut client = Connection::new(stream);
     client.keepalive(std::time::Duration::from_secs(120));
     let Some(ticket) = worker.shared.gate.enter(snapshot.variables.max_connections) else {
-        worker.stats.borrow_mut().global.access_denied_max_connections += 1;
+        worker.counters.global.borrow_mut().access_denied_max_connections += 1;
         return Err(turn_away(&mut client, &Refusal::too_many_connections(), 0).await);
     };
     let nonce = fresh_nonce();
@@ -124,7 +124,7 @@ async fn begin(
         return Err(turn_away(&mut client, &Refusal::tls_required(login.user()), sequence).await);
     }
     if !ticket.claim(login.user(), account.max_connections) {
-        worker.stats.borrow_mut().global.access_denied_max_connections += 1;
+        worker.counters.global.borrow_mut().access_denied_max_connections += 1;
         return Err(turn_away(&mut client, &Refusal::user_has_too_many(login.user()), sequence).await);
     }
     let hello = login.client();
@@ -198,7 +198,7 @@ impl Session {
     fn introduce(&self) {
         *self.record.user.borrow_mut() = self.user.clone();
         *self.record.schema.borrow_mut() = self.settings.schema.clone();
-        self.record.rest(std::time::Instant::now());
+        drop(self.record.rest(std::time::Instant::now()));
     }
 }
 
@@ -258,7 +258,7 @@ async fn drive(
                 return Ok(Proven { account, secret });
             }
             Step::Refuse(error) => {
-                worker.stats.borrow_mut().global.access_denied_wrong_password +=
+                worker.counters.global.borrow_mut().access_denied_wrong_password +=
                     u64::from(error.code == 1045);
                 // The client may be gone already.
                 let _ = packets.send(&error.encode()).await;

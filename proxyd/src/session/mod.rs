@@ -17,7 +17,6 @@ pub mod settings;
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proxyd_sql::{Flags, Kind, Statement, classify};
@@ -30,7 +29,7 @@ use crate::backend::Traits;
 use crate::gate::Ticket;
 use crate::net::{Buffer, Connection, Stream};
 use crate::reply::{self, Refusal};
-use crate::snapshot::{Snapshot, User};
+use crate::snapshot::{User, View};
 use crate::worker::Worker;
 
 pub use end::{Cause, Phase, SessionEnd};
@@ -90,14 +89,14 @@ impl Session {
             let mut request = self.read_command().await?;
             let started = Instant::now();
             let framed = request.framed;
-            self.worker.stats.borrow_mut().global.questions += 1;
-            self.worker.stats.borrow_mut().global.queries_frontends_bytes_recv += framed as u64;
+            self.worker.counters.global.borrow_mut().questions += 1;
+            self.worker.counters.global.borrow_mut().queries_frontends_bytes_recv += framed as u64;
             let sent_before = self.client.bytes_out;
             self.obey(&mut request.buffer.filled_mut()[..framed], started).await?;
             let sent = self.client.bytes_out - sent_before;
-            self.worker.stats.borrow_mut().global.queries_frontends_bytes_sent += sent;
+            self.worker.counters.global.borrow_mut().queries_frontends_bytes_sent += sent;
             self.take_back(request.buffer, framed);
-            self.record.rest(Instant::now());
+            self.worker.texts.borrow_mut().push(self.record.rest(Instant::now()));
         }
     }
 
@@ -109,7 +108,8 @@ impl Session {
             Err(error) => return self.malformed(error).await,
         };
         let command = head.first().and_then(|&byte| Command::from_byte(byte));
-        self.record.start(command.map_or("Unknown", Command::name), text_of(&request), now);
+        let room = self.worker.texts.borrow_mut().pop().unwrap_or_default();
+        self.record.start(command.map_or("Unknown", Command::name), text_of(&request), room, now);
         match request {
             Request::Quit => Err(SessionEnd::quit()),
             Request::Ping => self.ok().await,
@@ -308,16 +308,16 @@ impl Session {
         self.client.input = buffer;
     }
 
-    fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+    fn snapshot(&self) -> View {
         self.worker.snapshot()
     }
 
     fn count_command(&self, kind: Kind, started: Instant) {
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let slow = self.snapshot().variables.long_query_time;
-        let mut stats = self.worker.stats.borrow_mut();
-        stats.commands.entry(kind.name()).or_default().record(micros);
-        stats.global.slow_queries += u64::from(Duration::from_micros(micros) > slow);
+        let counters = &self.worker.counters;
+        counters.command(kind, micros);
+        counters.global.borrow_mut().slow_queries += u64::from(Duration::from_micros(micros) > slow);
     }
 }
 

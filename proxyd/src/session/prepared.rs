@@ -50,20 +50,19 @@ impl Session {
         });
         if let Some(outcome) = outcome.await?
             && let Some(held) = self.attached.last_mut()
+            && let Some(prepared) = outcome.prepared
         {
-            if let Some(prepared) = outcome.prepared {
-                held.pins.statements += 1;
-                self.next_statement = self.next_statement.checked_add(1).unwrap_or(1);
-                self.statements.insert(
-                    id,
-                    Prepared {
-                        hostgroup: held.backend.server().hostgroup,
-                        thread_id: held.backend.thread_id,
-                        backend_id: prepared.statement,
-                        text: text.into(),
-                    },
-                );
-            }
+            held.pins.statements += 1;
+            self.next_statement = self.next_statement.checked_add(1).unwrap_or(1);
+            self.statements.insert(
+                id,
+                Prepared {
+                    hostgroup: held.backend.server().hostgroup,
+                    thread_id: held.backend.thread_id,
+                    backend_id: prepared.statement,
+                    text: text.into(),
+                },
+            );
         }
         self.let_go(Instant::now());
         self.count_command(proxyd_sql::Kind::Prepare, now);

@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -40,7 +41,7 @@ pub struct Record {
     pub deadline: Cell<Option<Instant>>,
     pub in_transaction: Cell<bool>,
     pub pin_reason: Cell<&'static str>,
-    pub backend: RefCell<Option<BackendPlace>>,
+    pub backend: RefCell<Option<Rc<BackendPlace>>>,
     info: RefCell<Vec<u8>>,
     interrupt: Cell<Option<Interrupt>>,
     wake: Notify,
@@ -49,7 +50,7 @@ pub struct Record {
 /// The backend connection that a session uses now.
 #[derive(Debug, Clone)]
 pub struct BackendPlace {
-    pub server: ServerKey,
+    pub server: Rc<ServerKey>,
     pub local: Option<SocketAddr>,
 }
 
@@ -72,25 +73,25 @@ impl Record {
         }
     }
 
-    /// A command starts; its text is for the process list.
-    pub fn start(&self, command: &'static str, text: &[u8], now: Instant) {
+    /// A command starts; its text is for the process list, kept in `room`.
+    pub fn start(&self, command: &'static str, text: &[u8], mut room: Vec<u8>, now: Instant) {
         self.command.set(command);
         self.since.set(now);
-        let mut info = self.info.borrow_mut();
-        info.clear();
-        info.extend_from_slice(&text[..text.len().min(INFO_LIMIT)]);
+        room.clear();
+        room.extend_from_slice(&text[..text.len().min(INFO_LIMIT)]);
+        self.info.replace(room);
         // An interrupt aimed at an earlier statement must not hit this one.
         if self.interrupt.get() == Some(Interrupt::KillQuery) {
             self.interrupt.set(None);
         }
     }
 
-    /// The command has been answered.
-    pub fn rest(&self, now: Instant) {
+    /// The command has been answered; gives back the room of its text.
+    pub fn rest(&self, now: Instant) -> Vec<u8> {
         self.command.set("Sleep");
         self.since.set(now);
         self.deadline.set(None);
-        self.info.take();
+        self.info.take()
     }
 
     /// Tells the session to stop. The strongest reason wins if several come at once.
@@ -121,7 +122,7 @@ impl Record {
             client: self.peer,
             hostgroup: backend.as_ref().map(|place| place.server.hostgroup),
             local: backend.as_ref().and_then(|place| place.local),
-            server: backend.as_ref().map(|place| place.server.clone()),
+            server: backend.as_ref().map(|place| ServerKey::clone(&place.server)),
             command: self.command.get(),
             time_ms: u64::try_from((now - self.since.get()).as_millis()).unwrap_or(u64::MAX),
             info: String::from_utf8_lossy(&self.info.borrow()).into_owned(),

@@ -36,7 +36,10 @@ async fn connect(server: &Arc<Server>, password: &str, tls: bool) -> Result<Back
         tls: tls.then_some(&connector),
     };
     let reservation = server.reserve(10).expect("a place");
-    Backend::open(reservation, account, &BufferPool::default()).await.map_err(|error| format!("{error:?}"))
+    let counters = crate::counters::ServerCounters::new(reservation.server());
+    Backend::open(reservation, account, counters, &BufferPool::default())
+        .await
+        .map_err(|error| format!("{error:?}"))
 }
 
 #[test]
