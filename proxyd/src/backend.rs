@@ -103,6 +103,15 @@ impl From<LoginError> for ConnectError {
     }
 }
 
+impl From<FitError> for ConnectError {
+    fn from(error: FitError) -> ConnectError {
+        match error {
+            FitError::Refused(packet) => ConnectError::Refused(packet),
+            FitError::Lost(error) => ConnectError::Io(error),
+        }
+    }
+}
+
 /// Why a connection does not fit a session.
 #[derive(Debug)]
 pub enum FitError {

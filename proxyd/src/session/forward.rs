@@ -246,9 +246,14 @@ impl Session {
             tls: use_ssl.then_some(&self.worker.shared.connector),
         };
         let counters = self.worker.counters.server(reservation.server());
-        let opened =
-            tokio::time::timeout(limit, Backend::open(reservation, account, counters, &self.worker.buffers));
-        opened.await.unwrap_or(Err(ConnectError::Timeout(limit)))
+        let opened = async {
+            let mut backend = Backend::open(reservation, account, counters, &self.worker.buffers).await?;
+            if !snapshot.variables.init_connect.is_empty() {
+                backend.query(&snapshot.variables.init_connect, &self.worker.buffers).await?;
+            }
+            Ok(backend)
+        };
+        tokio::time::timeout(limit, opened).await.unwrap_or(Err(ConnectError::Timeout(limit)))
     }
 
     /// After a response: what the session now has, and whether the connection stays with it.

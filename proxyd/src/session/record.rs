@@ -81,7 +81,7 @@ impl Record {
         room.extend_from_slice(&text[..text.len().min(INFO_LIMIT)]);
         self.info.replace(room);
         // An interrupt aimed at an earlier statement must not hit this one.
-        if self.interrupt.get() == Some(Interrupt::KillQuery) {
+        if matches!(self.interrupt.get(), Some(Interrupt::KillQuery | Interrupt::QueryTimeout)) {
             self.interrupt.set(None);
         }
     }
