@@ -11,6 +11,7 @@ mod drills;
 mod exec_unit;
 mod lab;
 mod mysql;
+mod mysql97;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@ mod article;
 mod bad_input;
 mod chains;
 mod load;
+mod mysql97;
 mod own_lab;
 mod permutations;
 mod runner;
@@ -20,7 +21,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, load), or part of a check's name. Without it: all but `load`.
+    /// A group (lab, article, chains, permutations, bad-input, mysql97, load), or part of a check's name. Without it: all but `load`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -28,12 +29,13 @@ pub(crate) struct Options {
 
 type Group = fn(&mut Runner) -> Result<()>;
 
-const GROUPS: [(&str, Group); 6] = [
+const GROUPS: [(&str, Group); 7] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
     ("permutations", permutations::run),
     ("bad-input", bad_input::run),
+    ("mysql97", mysql97::run),
     ("load", load::run),
 ];
 

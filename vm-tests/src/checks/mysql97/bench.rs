@@ -1,0 +1,223 @@
+//! The test bench: server, proxy and clients in one namespace, and the short commands with which the checks talk to them.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::checks::shell::{self, Output};
+use crate::lab::netns::Netns;
+use crate::lab::{teardown, wait};
+use crate::mysql97::root::SidRoot;
+use crate::mysql97::server::{self, MySql97};
+
+/// The proxy's address; its port for clients is 6033.
+pub(crate) const PROXY: &str = "127.0.97.2";
+/// A check that hangs is a failed one.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// One statement a line, as `--init-file` wants it. Every account of 9.7 is caching_sha2_password's.
+const INIT: &str = "\
+CREATE DATABASE test;
+CREATE DATABASE other;
+CREATE USER clear@'%' IDENTIFIED BY 'clear-pw';
+CREATE USER tls@'%' IDENTIFIED BY 'tls-pw';
+CREATE USER hashed@'%' IDENTIFIED BY 'hashed-pw';
+CREATE USER late@'%' IDENTIFIED BY 'late-pw';
+CREATE USER native@'%' IDENTIFIED BY 'native-pw';
+CREATE USER monitor@'%' IDENTIFIED BY 'monitor';
+GRANT REPLICATION CLIENT ON *.* TO monitor@'%';
+GRANT ALL ON test.* TO clear@'%', tls@'%', hashed@'%', late@'%', native@'%';
+GRANT ALL ON other.* TO clear@'%', tls@'%', hashed@'%', late@'%', native@'%';
+GRANT SELECT ON performance_schema.* TO clear@'%', tls@'%';
+";
+
+/// `--init-file` would end it at its first semicolon.
+const PROCEDURE: &str = "DELIMITER //\n\
+CREATE PROCEDURE test.two_results() BEGIN SELECT 1 AS a; SELECT 2 AS b UNION SELECT 3; END//";
+
+/// Server, proxy, namespace. Everything in it dies with it.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub server: MySql97,
+    proxy: Child,
+    netns: Netns,
+    directory: PathBuf,
+}
+
+impl Bench {
+    pub(crate) fn start(binaries: &Path) -> Result<Self> {
+        let root = SidRoot::get()?;
+        teardown::clear()?;
+        teardown::remove_stale();
+        let netns = Netns::create(&format!("{}mysql97", teardown::prefix()))?;
+        let directory = teardown::directory().join("my97");
+        let server = MySql97::start(&root, &netns, &directory.join("db"), INIT)?;
+        server.query(PROCEDURE)?;
+        write_client(&root, &directory)?;
+        let proxy = start_proxy(binaries, &netns, &directory)?;
+        let bench = Self { server, proxy, netns, directory };
+        wait::until("the proxy answers", Duration::from_secs(10), || {
+            bench.bash("mysql97 -uclear -pclear-pw -e 'DO 1'").is_ok_and(|output| output.success)
+        })
+        .with_context(|| fs::read_to_string(bench.directory.join("proxy.log")).unwrap_or_default())?;
+        Ok(bench)
+    }
+
+    /// Runs a script in the namespace, with `mysql97`, `direct97`, `mariadb` and `admin` as commands.
+    pub(crate) fn bash(&self, script: &str) -> Result<Output> {
+        let functions = self.directory.join("client.sh");
+        let script = format!("set -o pipefail; . {}\n{script}", functions.display());
+        shell::bash(&self.netns, &self.directory.join("shell"), &script, LIMIT)
+    }
+
+    /// Puts a file where the scripts run.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<()> {
+        fs::write(self.directory.join("shell").join(name), text).with_context(|| format!("write {name}"))
+    }
+
+    /// Runs a script that must end well. Gives what it printed.
+    pub(crate) fn ok(&self, script: &str) -> Result<String> {
+        let output = self.bash(script)?;
+        let (out, err) = (&output.stdout, &output.stderr);
+        ensure!(output.success, "`{}` failed: {}{}", shortened(script), shortened(out), shortened(err));
+        Ok(output.stdout.trim_end().to_owned())
+    }
+
+    /// The script must print exactly this.
+    pub(crate) fn prints(&self, script: &str, expected: &str) -> Result<()> {
+        let printed = self.ok(script)?;
+        ensure!(printed == expected, "`{}` printed {printed:?}, not {expected:?}", shortened(script));
+        Ok(())
+    }
+
+    /// The script must fail and say this.
+    pub(crate) fn fails(&self, script: &str, words: &str) -> Result<()> {
+        let output = self.bash(script)?;
+        ensure!(!output.success, "`{}` worked: {}", shortened(script), shortened(&output.stdout));
+        ensure!(output.stderr.contains(words), "`{}` said {:?}", shortened(script), output.stderr.trim());
+        Ok(())
+    }
+
+    /// Ends this user's connections at the server, so that the proxy has to log in anew.
+    pub(crate) fn forget_backends(&self, user: &str) -> Result<()> {
+        let ids = format!("SELECT id FROM information_schema.processlist WHERE user = '{user}'");
+        for id in self.server.query(&ids)?.lines() {
+            // One that ends by itself meanwhile is as good.
+            let _ = self.server.query(&format!("KILL {id}"));
+        }
+        wait::until("no backend connection", Duration::from_secs(5), || {
+            self.server.query(&ids).is_ok_and(|left| left.is_empty())
+        })
+        .map(drop)
+    }
+
+    /// Gives the proxy a user by its admin interface, with the hash that the server has stored.
+    pub(crate) fn add_hashed_user(&self, user: &str) -> Result<()> {
+        let stored = format!("SELECT HEX(authentication_string) FROM mysql.user WHERE user = '{user}'");
+        let hash = self.server.query(&stored)?;
+        let insert = format!(
+            "INSERT INTO mysql_users (username, password, default_hostgroup, default_schema) \
+             VALUES ('{user}', CAST(X'{hash}' AS TEXT), 1, 'test')"
+        );
+        self.ok(&format!("admin \"{insert}; LOAD MYSQL USERS TO RUNTIME\"")).map(drop)
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // Nothing of it is needed any more; one that is dead already is what is wanted.
+        let _ = self.proxy.kill();
+        let _ = self.proxy.wait();
+    }
+}
+
+/// Shell functions for the clients: the sid root's paths stay out of the checks.
+fn write_client(root: &SidRoot, directory: &Path) -> Result<()> {
+    let client = root.program("usr/bin/mysql")?.join(" ");
+    let plugins = root.path("usr/lib/mysql/plugin");
+    let server = server::ADDRESS;
+    let text = format!(
+        "raw97() {{ {client} --no-defaults --plugin-dir={plugins} --default-character-set=utf8mb4 \"$@\" \
+           2> >(grep -v 'Using a password on the command line' >&2); }}\n\
+         mysql97() {{ raw97 -h {PROXY} -P 6033 -N \"$@\"; }}\n\
+         direct97() {{ raw97 -h {server} -P 3306 -N \"$@\"; }}\n\
+         mariadb() {{ command mariadb --no-defaults -h {PROXY} -P 6033 -N \"$@\"; }}\n\
+         admin() {{ command mariadb --no-defaults -h {PROXY} -P 6032 -uadmin -padmin -N -e \"$@\"; }}\n",
+        plugins = plugins.display(),
+    );
+    fs::write(directory.join("client.sh"), text).context("write the clients' functions")
+}
+
+fn start_proxy(binaries: &Path, netns: &Netns, directory: &Path) -> Result<Child> {
+    let program = binaries.join("standfast-proxyd");
+    ensure!(program.exists(), "{} is not built: cargo build --release", program.display());
+    for name in ["run", "data"] {
+        fs::create_dir_all(directory.join(name))?;
+    }
+    fs::set_permissions(directory.join("data"), fs::Permissions::from_mode(0o700))?;
+    let config = directory.join("standfast.toml");
+    fs::write(&config, configuration(directory)?)?;
+    let log = File::create(directory.join("proxy.log"))?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("exec-unit").arg(netns.path()).arg("--").arg(program).arg("--config").arg(config);
+    command.args(["--host", "test1"]).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command.spawn().context("start the proxy")
+}
+
+/// Hostgroup 1 is the server without TLS, hostgroup 2 the same under TLS.
+fn configuration(directory: &Path) -> Result<String> {
+    let users = [
+        ("clear", "clear-pw", 1),
+        ("tls", "tls-pw", 2),
+        // The native hash of `native-pw`: a server of 9.7 has no use for it, a login at the proxy has.
+        ("native", "*FF48E68563F59169DF2C2F820BAC747E1DA6A5D2", 1),
+    ];
+    let mut file = toml::Table::new();
+    let table = |pairs: &[(&str, toml::Value)]| {
+        toml::Value::Table(pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
+    };
+    file.insert(
+        "hosts".into(),
+        vec![table(&[("name", "test1".into()), ("address", "127.0.0.1".into())])].into(),
+    );
+    let listen = |port: u16| toml::Value::from(vec![format!("{PROXY}:{port}")]);
+    file.insert("proxy".into(), table(&[("mysql_listen", listen(6033)), ("admin_listen", listen(6032))]));
+    let path = |name: &str| toml::Value::from(directory.join(name).display().to_string());
+    file.insert("paths".into(), table(&[("run_dir", path("run")), ("data_dir", path("data"))]));
+    file.insert("admin_variables".into(), table(&[("admin_credentials", "admin:admin".into())]));
+    let server = |hostgroup: i64, use_ssl: i64| {
+        table(&[
+            ("hostgroup_id", hostgroup.into()),
+            ("hostname", server::ADDRESS.to_string().into()),
+            ("port", i64::from(server::PORT).into()),
+            ("use_ssl", use_ssl.into()),
+        ])
+    };
+    file.insert("mysql_servers".into(), vec![server(1, 0), server(2, 1)].into());
+    let users: Vec<toml::Value> = users
+        .iter()
+        .map(|(name, password, hostgroup)| {
+            table(&[
+                ("username", (*name).into()),
+                ("password", (*password).into()),
+                ("default_hostgroup", i64::from(*hostgroup).into()),
+                ("default_schema", "test".into()),
+            ])
+        })
+        .collect();
+    file.insert("mysql_users".into(), users.into());
+    toml::to_string(&file).context("write the configuration")
+}
+
+/// Scripts and answers may be megabytes long; an error message must not.
+fn shortened(text: &str) -> String {
+    let text = text.trim();
+    match text.char_indices().nth(400) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,139 @@
+//! What the MySQL 9.7 client says, from its first probes to packets of 20 MB.
+
+use anyhow::{Context, Result, ensure};
+
+use super::bench::Bench;
+use crate::checks::runner::Runner;
+
+/// The client as the user whose password is stored in the clear.
+const MYSQL: &str = "mysql97 -uclear -pclear-pw";
+
+pub(crate) fn run(runner: &mut Runner, bench: &Bench) {
+    runner.check("mysql97/client: its first probes and `status`", || probes(bench));
+    runner.check("mysql97/client: several statements in one packet", || several(bench));
+    runner.check("mysql97/client: 20 MB there and 20 MB back", || large(bench));
+    runner.check("mysql97/client: prepared statements in SQL", || prepared(bench));
+    runner.check("mysql97/client: transactions, savepoints, autocommit off", || transactions(bench));
+    runner.check("mysql97/client: schema, variables and temporary tables stay with their session", || {
+        state(bench)
+    });
+    runner.check("mysql97/client: a reset connection forgets them", || reset(bench));
+    runner.check("mysql97/client: LOAD DATA LOCAL is refused clearly", || local_infile(bench));
+    runner.check("mysql97/client: a procedure with several results", || procedure(bench));
+    runner.check("mysql97/client: utf8mb4 text in both directions", || text(bench));
+    runner.check("mysql97/client: errors, warnings and NULLs arrive as they are", || errors(bench));
+}
+
+/// `select @@version_comment limit 1` and `select $$` come before anything else; the second one has to fail.
+fn probes(bench: &Bench) -> Result<()> {
+    bench.prints(&format!("{MYSQL} -e 'select @@version_comment limit 1'"), "(Standfast)")?;
+    bench.fails(&format!("{MYSQL} -e 'select $$'"), "ERROR 10")?;
+    // Standard input is not a terminal: the interactive client's greeting is left out, its probes are not.
+    bench.prints(&format!("echo 'select 7;' | {MYSQL} --force"), "7")?;
+    let status = bench.ok(&format!("{MYSQL} --commands -e status"))?;
+    for line in ["Connection id:", "Current user:", "Server version:", "Uptime:", "(Standfast)", "utf8mb4"] {
+        ensure!(status.contains(line), "no {line} in {status}");
+    }
+    Ok(())
+}
+
+fn several(bench: &Bench) -> Result<()> {
+    // The client splits at semicolons, but not inside of a body with another delimiter.
+    let script = "delimiter //\nselect 1; select 2; do 0; select 3//\nselect 4//\n";
+    bench.prints(&format!("printf '%b' '{script}' | {MYSQL}"), "1\n2\n3\n4")?;
+    let script = "delimiter //\nselect 1; select * from nothing_here; select 3//\n";
+    bench.fails(&format!("printf '%b' '{script}' | {MYSQL}"), "ERROR 1146")?;
+    bench.prints(&format!("{MYSQL} -e 'select 1; select 2'"), "1\n2")
+}
+
+fn large(bench: &Bench) -> Result<()> {
+    let there =
+        "(printf \"select length('\"; head -c 20000000 /dev/zero | tr '\\0' x; printf \"') as l, 'end'\")";
+    let client = format!("{MYSQL} --max-allowed-packet=64M");
+    bench.prints(&format!("{there} | {client}"), "20000000\tend").context("there")?;
+    bench
+        .prints(&format!("{client} -e \"select repeat('y', 20000000)\" | wc -c"), "20000001")
+        .context("back")?;
+    // Exactly at the border an empty frame ends the packet: 16 MiB - 1, with the command byte and the attributes' two.
+    for length in [16_777_215, 16_777_214, 16_777_213, 16_777_212, 16_777_210] {
+        let text = format!("head -c {} /dev/zero | tr '\\0' ' '", length - 11);
+        let there = format!("(printf 'select 1'; {text}; printf ',22')");
+        bench.prints(&format!("{there} | {client}"), "1\t22").with_context(|| format!("{length} bytes"))?;
+    }
+    Ok(())
+}
+
+fn prepared(bench: &Bench) -> Result<()> {
+    let script = "prepare s from 'select ? + 1'; set @a = 41; execute s using @a; deallocate prepare s; execute s using @a";
+    let output = bench.bash(&format!("{MYSQL} -e \"{script}\""))?;
+    ensure!(output.stdout.trim() == "42", "{:?}", output.stdout);
+    ensure!(output.stderr.contains("ERROR 1243"), "{:?}", output.stderr);
+    Ok(())
+}
+
+fn transactions(bench: &Bench) -> Result<()> {
+    let script = "create table test.tx (id int primary key, v varchar(20)); \
+        begin; insert into test.tx values (1, 'gone'); rollback; \
+        start transaction; insert into test.tx values (2, 'kept'); savepoint a; insert into test.tx values (3, 'gone'); \
+        rollback to a; commit; \
+        set autocommit = 0; insert into test.tx values (4, 'gone'); rollback; insert into test.tx values (5, 'kept'); commit; \
+        set autocommit = 1; insert into test.tx values (6, 'kept'); \
+        begin; select count(*) from test.tx for update; insert into test.tx values (7, 'never committed')";
+    bench.prints(&format!("{MYSQL} -e \"{script}\""), "3").context("the script")?;
+    bench.prints(
+        &format!("{MYSQL} -e 'select group_concat(id order by id) from test.tx; drop table test.tx'"),
+        "2,5,6",
+    )
+}
+
+fn state(bench: &Bench) -> Result<()> {
+    let script = "use other; set @a = 'kept', sql_mode = ''; create temporary table t (i int); insert into t values (9); \
+        select database(), @a, @@sql_mode, i from t";
+    bench.prints(&format!("{MYSQL} -e \"{script}\""), "other\tkept\t\t9")?;
+    bench.prints(&format!("{MYSQL} -e 'select database(), @a, @@sql_mode <> \"\"'"), "test\tNULL\t1")?;
+    bench.fails(&format!("{MYSQL} -D other -e 'select * from t'"), "ERROR 1146")?;
+    bench.fails(&format!("{MYSQL} -D nowhere -e 'select 1 from dual'"), "nowhere")
+}
+
+fn reset(bench: &Bench) -> Result<()> {
+    let script =
+        "set @a = 1; create temporary table t (i int); begin; resetconnection; select @a; select * from t";
+    let output =
+        bench.bash(&format!("printf '%s\\n' '{}' | {MYSQL} --commands", script.replace("; ", ";\n")))?;
+    ensure!(output.stdout.trim() == "NULL", "{:?}", output.stdout);
+    ensure!(output.stderr.contains("ERROR 1146"), "{:?}", output.stderr);
+    Ok(())
+}
+
+fn local_infile(bench: &Bench) -> Result<()> {
+    let load = "create table test.l (i int); load data local infile \"client.sh\" into table test.l";
+    bench.fails(&format!("{MYSQL} --local-infile=1 -e '{load}'"), "ERROR 3948")?;
+    bench.prints(&format!("{MYSQL} -e 'select count(*) from test.l; drop table test.l'"), "0")
+}
+
+fn procedure(bench: &Bench) -> Result<()> {
+    bench.prints(&format!("{MYSQL} -e 'call test.two_results(); select 4'"), "1\n2\n3\n4")
+}
+
+fn text(bench: &Bench) -> Result<()> {
+    let word = "žluťoučký 🐬 日本";
+    bench
+        .prints(&format!("{MYSQL} -e \"select '{word}', char_length('{word}')\""), &format!("{word}\t14"))?;
+    bench
+        .prints(&format!("{MYSQL} --default-character-set=latin1 -e \"select hex(_utf8mb4'é')\""), "C3A9")?;
+    let script =
+        format!("create table test.u (v varchar(40)) charset utf8mb4; insert into test.u values ('{word}')");
+    bench.ok(&format!("{MYSQL} -e \"{script}\""))?;
+    bench.prints(&format!("{MYSQL} -e 'select v from test.u; drop table test.u'"), word)
+}
+
+fn errors(bench: &Bench) -> Result<()> {
+    bench.fails(&format!("{MYSQL} -e 'selekt'"), "ERROR 1064 (42000)")?;
+    bench.fails(&format!("{MYSQL} -e 'select * from test.nothing'"), "ERROR 1146 (42S02)")?;
+    bench.prints(&format!("{MYSQL} -e \"select null, '', 0\""), "NULL\t\t0")?;
+    bench.prints(&format!("{MYSQL} --show-warnings -e \"select 1/0\" | head -1"), "NULL")?;
+    let warning =
+        bench.ok(&format!("{MYSQL} -e \"set sql_mode=''; select cast('x' as signed); show warnings\""))?;
+    ensure!(warning.contains("1292"), "{warning}");
+    Ok(())
+}

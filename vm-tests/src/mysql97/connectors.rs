@@ -1,0 +1,37 @@
+//! The libraries with which applications speak to MySQL: two of Python in an environment of their own, one of Node.js.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::{cached, run};
+
+/// PyMySQL needs `cryptography` for RSA; versions are fixed so that a new release is a change of this line, not a surprise.
+const PYTHON: [&str; 3] = ["PyMySQL==1.2.4", "cryptography==50.0.2", "mysql-connector-python==26.10.0"];
+const NODE: &str = "mysql2@3.24.6";
+
+/// Python with PyMySQL and mysql-connector-python.
+pub(crate) fn python() -> Result<PathBuf> {
+    Ok(cached("python", make_python)?.join("bin/python3"))
+}
+
+/// A directory where Node.js finds mysql2.
+pub(crate) fn node() -> Result<PathBuf> {
+    cached("node", make_node)
+}
+
+fn make_python(directory: &Path) -> Result<()> {
+    let hint = "a Python environment is needed: apt-get install -y python3 python3-venv";
+    run(Command::new("python3").args(["-m", "venv"]).arg(directory), hint)?;
+    let mut pip = Command::new(directory.join("bin/python3"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON);
+    run(&mut pip, "pip needs the network, or an index in pip.conf").map(drop)
+}
+
+fn make_node(directory: &Path) -> Result<()> {
+    let hint = "Node.js and the network are needed: apt-get install -y nodejs npm";
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(directory).arg(NODE);
+    run(&mut npm, hint).map(drop)
+}

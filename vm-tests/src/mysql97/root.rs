@@ -1,0 +1,109 @@
+//! A root directory of Debian sid with MySQL's server and client in it, made by debootstrap from this machine's own mirror.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{cached, run};
+
+/// The major version that sid has to have for these checks to mean what they say.
+const VERSION: &str = "Ver 9.";
+
+/// The root, and how to run what is in it.
+#[derive(Debug, Clone)]
+pub(crate) struct SidRoot {
+    directory: PathBuf,
+}
+
+impl SidRoot {
+    /// The cached one, or a new one: a minute and 200 MB of packages.
+    pub(crate) fn get() -> Result<Self> {
+        let directory = cached("sid-mysql", make)?;
+        Ok(Self { directory })
+    }
+
+    pub(crate) fn path(&self, inside: &str) -> PathBuf {
+        self.directory.join(inside)
+    }
+
+    /// The words before a program's own arguments. This machine's C library is older than sid's, so sid's loader starts
+    /// it, with sid's libraries; paths and pid are those of this machine.
+    pub(crate) fn program(&self, inside: &str) -> Result<Vec<String>> {
+        let (loader, libraries) = match std::env::consts::ARCH {
+            "x86_64" => ("lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"),
+            "aarch64" => ("lib/ld-linux-aarch64.so.1", "usr/lib/aarch64-linux-gnu"),
+            other => bail!("no MySQL 9.7 for {other}"),
+        };
+        let words = [self.path(loader), "--library-path".into(), self.path(libraries), self.path(inside)];
+        Ok(words.iter().map(|word| word.display().to_string()).collect())
+    }
+
+    /// A program of the root as a command.
+    pub(crate) fn command(&self, inside: &str) -> Result<Command> {
+        let words = self.program(inside)?;
+        let (loader, rest) = words.split_first().context("no loader")?;
+        let mut command = Command::new(loader);
+        command.args(rest);
+        Ok(command)
+    }
+}
+
+fn make(directory: &Path) -> Result<()> {
+    require_debootstrap()?;
+    let mirror = mirror()?;
+    // In a mount namespace of its own: whatever debootstrap mounts is gone with it, however it ends.
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "debootstrap", "--variant=minbase"]);
+    command.args(["--include=mysql-server,mysql-client", "sid"]).arg(directory).arg(&mirror);
+    run(&mut command, "making a root of Debian sid needs root and this machine's Debian mirror")?;
+    let root = SidRoot { directory: directory.into() };
+    let version = run(root.command("usr/sbin/mysqld")?.arg("--version"), "MySQL of the new root")?;
+    ensure!(version.contains(VERSION), "Debian sid has another MySQL now: {}", version.trim());
+    fs::remove_dir_all(root.path("var/cache/apt/archives")).context("remove the packages")
+}
+
+fn require_debootstrap() -> Result<()> {
+    let found = Command::new("debootstrap").arg("--version").stdout(Stdio::null()).status();
+    if found.is_ok() {
+        return Ok(());
+    }
+    let mut install = Command::new("apt-get");
+    install.args([
+        "-o",
+        "DPkg::Lock::Timeout=300",
+        "install",
+        "-y",
+        "--no-install-recommends",
+        "debootstrap",
+    ]);
+    run(&mut install, "debootstrap is missing: apt-get update && apt-get install -y debootstrap").map(drop)
+}
+
+/// The Debian mirror that this machine itself uses.
+fn mirror() -> Result<String> {
+    let mut targets = Command::new("apt-get");
+    targets.args(["indextargets", "--format", "$(REPO_URI) $(RELEASE)"]);
+    let listed = run(&mut targets, "asking apt for its mirror needs a Debian machine")?;
+    main_archive(&listed).context("apt on this machine has no Debian mirror: see /etc/apt/sources.list")
+}
+
+/// Updates, security and backports have a dash in their names and may live elsewhere.
+fn main_archive(listed: &str) -> Option<String> {
+    let mut archives = listed.lines().filter_map(|line| line.split_once(' '));
+    archives.find(|(_, release)| !release.contains('-')).map(|(mirror, _)| mirror.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::main_archive;
+
+    #[test]
+    fn the_mirror_is_that_of_the_release_itself() {
+        let listed = "http://s/debian-security/ stable-security\nhttp://m/debian/ stable\nhttp://m/debian/ stable-updates\n";
+        assert_eq!(main_archive(listed).as_deref(), Some("http://m/debian/"));
+        assert_eq!(main_archive("http://s/x stable-security\n"), None);
+        assert_eq!(main_archive(""), None);
+    }
+}
