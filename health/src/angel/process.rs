@@ -14,7 +14,7 @@ use health::restart::Ending;
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
@@ -52,10 +52,11 @@ impl Launcher {
                     return Err(io::Error::last_os_error());
                 }
             }
-            Ok(())
+            // The angel blocks the signals that it reads from a descriptor; proxyd must hear its SIGTERM.
+            SigSet::empty().thread_set_mask().map_err(io::Error::from)
         };
-        // SAFETY: between fork and exec the closure only calls fcntl, which is async-signal-safe; it does not allocate
-        // (making an error from errno does not either).
+        // SAFETY: between fork and exec the closure only calls fcntl and sigprocmask, which are async-signal-safe; it does
+        // not allocate (making an error from errno does not either).
         unsafe { command.pre_exec(keep_open) };
         Launcher { program: program.to_owned(), command }
     }
