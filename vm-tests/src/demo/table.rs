@@ -14,18 +14,18 @@ pub(crate) fn render(events: &[Event], layout: Layout) -> String {
         }
     }
     let mut out = format!(
-        "\n{:<13} {:>4}  {:<14} {:>10} {:>8} {:>8} {:>7} {:>10} {:>12}  article\n",
+        "\n{:<13} {:>4}  {:<23} {:>10} {:>8} {:>8} {:>7} {:>10} {:>12}  article\n",
         "event", "runs", "served by", "median ms", "max ms", "refused", "errors", "idle lost", "two masters"
     );
     for name in names {
         let mine: Vec<&Event> = events.iter().filter(|e| e.event == name).collect();
         let sum = |count: fn(&Event) -> usize| mine.iter().map(|e| count(e)).sum::<usize>();
         let most = |value: fn(&Event) -> f64| mine.iter().map(|e| value(e)).fold(0.0, f64::max);
-        let served = mine.first().map(|e| format!("{} -> {}", e.from, e.to)).unwrap_or_default();
+        let served = served_by(&mine);
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "{:<13} {:>4}  {:<14} {:>10.0} {:>8.0} {:>8} {:>7} {:>10} {:>9.0} ms  {}",
+            "{:<13} {:>4}  {:<23} {:>10.0} {:>8.0} {:>8} {:>7} {:>10} {:>9.0} ms  {}",
             name,
             mine.len(),
             served,
@@ -43,6 +43,20 @@ pub(crate) fn render(events: &[Event], layout: Layout) -> String {
         "Errors: failed attempts and turns of the article's loop; idle lost: of 20 connections an event.\n",
     );
     out
+}
+
+/// Who served before and after, from event to event of the first run: `test1 -> test2 -> test3` for a cascade.
+fn served_by(events: &[&Event]) -> String {
+    let mut path: Vec<&str> = Vec::new();
+    for event in events.iter().filter(|e| e.run == events[0].run) {
+        if path.is_empty() {
+            path.push(&event.from);
+        }
+        if path.len() == 1 || path.last() != Some(&event.to.as_str()) {
+            path.push(&event.to);
+        }
+    }
+    path.join(" -> ")
 }
 
 fn median(events: &[&Event]) -> f64 {
@@ -98,5 +112,14 @@ mod tests {
         let table = render(&events, Layout::SingleVip);
         assert!(table.contains("test1 -> test2"), "{table}");
         assert!(table.contains("about 3 s"), "{table}");
+    }
+
+    #[test]
+    fn the_path_of_a_cascade_names_every_host_once() {
+        let first = event(1.0);
+        let second = Event { from: "test2".into(), to: "test3".into(), ..event(1.0) };
+        let stays = Event { from: "test3".into(), to: "test3".into(), ..event(1.0) };
+        assert_eq!(served_by(&[&first, &second, &stays]), "test1 -> test2 -> test3");
+        assert_eq!(served_by(&[&stays]), "test3 -> test3");
     }
 }

@@ -120,7 +120,7 @@ impl Bench {
         let stored = format!("SELECT HEX(authentication_string) FROM mysql.user WHERE user = '{user}'");
         let hash = self.server.query(&stored)?;
         let insert = format!(
-            "INSERT INTO mysql_users (username, password, default_hostgroup, default_schema) \
+            "REPLACE INTO mysql_users (username, password, default_hostgroup, default_schema) \
              VALUES ('{user}', CAST(X'{hash}' AS TEXT), 1, 'test')"
         );
         self.ok(&format!("admin \"{insert}; LOAD MYSQL USERS TO RUNTIME\"")).map(drop)

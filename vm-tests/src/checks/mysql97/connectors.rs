@@ -14,12 +14,14 @@ const PYMYSQL: &str = include_str!("pymysql_check.py");
 const CONNECTOR: &str = include_str!("connector_check.py");
 const MYSQL2: &str = include_str!("mysql2_check.js");
 
-pub(crate) fn run(runner: &mut Runner, bench: &Bench) {
+pub(crate) fn run(runner: &mut Runner, bench: &Bench) -> Result<()> {
+    bench.add_hashed_user("hashed")?;
     runner.check("mysql97/connector: PyMySQL", || python(bench, "pymysql_check.py", PYMYSQL));
     runner.check("mysql97/connector: mysql-connector-python", || {
         python(bench, "connector_check.py", CONNECTOR)
     });
     runner.check("mysql97/connector: mysql2 of Node.js", || node(bench));
+    Ok(())
 }
 
 fn python(bench: &Bench, name: &str, script: &str) -> Result<()> {

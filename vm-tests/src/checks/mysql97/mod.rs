@@ -18,6 +18,5 @@ pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     let bench = Bench::start(&runner.binaries)?;
     logins::run(runner, &bench);
     dialogue::run(runner, &bench);
-    connectors::run(runner, &bench);
-    Ok(())
+    connectors::run(runner, &bench)
 }
