@@ -22,7 +22,7 @@ use crate::cli::Arguments;
 use crate::daemon::vips::{self, Vips};
 use crate::log::log;
 use crate::net::Rtnl;
-use crate::record::{LastAdverts, Lock, boot_time};
+use crate::record::{LastAdverts, Lock, RouterId, boot_time};
 
 /// How often the guard looks for a new vrrpd.
 const LOOK: Duration = Duration::from_millis(5);
@@ -65,7 +65,7 @@ fn time_left(appliance: &Appliance) -> Duration {
     let left = |router: &configs::Router| {
         let setup = vips::setup(router, appliance);
         let down = setup.priority.plus(setup.weight).active_down_interval(setup.interval.duration());
-        Some(down.saturating_sub(last.age(router.vrid, now)?))
+        Some(down.saturating_sub(last.age(RouterId::of(router), now)?))
     };
     appliance.routers.iter().filter_map(left).max().unwrap_or_default()
 }

@@ -1,7 +1,8 @@
 //! What outlives a killed vrrpd: a lock that says whether one runs, and a record of when each router last advertised.
 //!
-//! `RUN_DIR/vrrpd.state` holds one 16-byte entry a router: vrid, seven zero bytes, the boot-time clock in
+//! `RUN_DIR/vrrpd.state` holds one 16-byte entry a router: eight bytes that identify it, the boot-time clock in
 //! nanoseconds of its last advert as Active (0 when it is not Active). The machine's reboot empties RUN_DIR.
+//! A VRID alone identifies nobody: another link, and the other address family, may have the same.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -18,6 +19,21 @@ const MAX_ENTRIES: usize = 256;
 /// The time since boot, sleep included, on which a record is dated.
 pub(crate) fn boot_time() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
+}
+
+/// Who an entry is about: name and VRID, hashed (FNV-1a, 64 bits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RouterId([u8; 8]);
+
+impl RouterId {
+    pub(crate) fn of(router: &configs::Router) -> RouterId {
+        RouterId::hash(&router.name, router.vrid)
+    }
+
+    fn hash(name: &str, vrid: u8) -> RouterId {
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        RouterId(name.bytes().chain([vrid]).fold(0xcbf2_9ce4_8422_2325, step).to_le_bytes())
+    }
 }
 
 /// Held by the running vrrpd, and by the guard while it removes addresses.
@@ -40,22 +56,23 @@ impl Lock {
 
 /// The last advert of each router, as a former vrrpd left it.
 #[derive(Debug, Default)]
-pub(crate) struct LastAdverts(Vec<(u8, Duration)>);
+pub(crate) struct LastAdverts(Vec<(RouterId, Duration)>);
 
 impl LastAdverts {
     pub(crate) fn read(run_dir: &Path) -> LastAdverts {
         let bytes = std::fs::read(run_dir.join("vrrpd.state")).unwrap_or_default();
         let (entries, _) = bytes.as_chunks::<ENTRY>();
         let parse = |entry: &[u8; ENTRY]| {
-            let [vrid, .., n0, n1, n2, n3, n4, n5, n6, n7] = *entry;
-            (vrid, Duration::from_nanos(u64::from_le_bytes([n0, n1, n2, n3, n4, n5, n6, n7])))
+            let [i0, i1, i2, i3, i4, i5, i6, i7, nanos @ ..] = *entry;
+            let id = RouterId([i0, i1, i2, i3, i4, i5, i6, i7]);
+            (id, Duration::from_nanos(u64::from_le_bytes(nanos)))
         };
         LastAdverts(entries.iter().take(MAX_ENTRIES).map(parse).collect())
     }
 
-    /// How long ago router `vrid` advertised as Active; `None` if it was not Active.
-    pub(crate) fn age(&self, vrid: u8, now: Duration) -> Option<Duration> {
-        let (_, at) = self.0.iter().find(|(other, _)| *other == vrid)?;
+    /// How long ago a router advertised as Active; `None` if it was not Active.
+    pub(crate) fn age(&self, id: RouterId, now: Duration) -> Option<Duration> {
+        let (_, at) = self.0.iter().find(|(other, _)| *other == id)?;
         if at.is_zero() { None } else { now.checked_sub(*at) }
     }
 }
@@ -72,11 +89,11 @@ impl Record {
         Ok(Record { file: OpenOptions::new().create(true).truncate(true).write(true).open(path)? })
     }
 
-    /// Router `vrid`, the `place`-th, is Active and advertised now; or, with `active` false, it no longer is.
-    pub(crate) fn write(&self, place: usize, vrid: u8, active: bool) -> io::Result<()> {
+    /// Router `id`, the `place`-th, is Active and advertised now; or, with `active` false, it no longer is.
+    pub(crate) fn write(&self, place: usize, id: RouterId, active: bool) -> io::Result<()> {
         let nanos = if active { u64::try_from(boot_time().as_nanos()).unwrap_or(u64::MAX) } else { 0 };
-        let [n0, n1, n2, n3, n4, n5, n6, n7] = nanos.to_le_bytes();
-        let entry = [vrid, 0, 0, 0, 0, 0, 0, 0, n0, n1, n2, n3, n4, n5, n6, n7];
+        let mut entry = [0; ENTRY];
+        entry.iter_mut().zip(id.0.into_iter().chain(nanos.to_le_bytes())).for_each(|(to, from)| *to = from);
         let offset = u64::try_from(place * ENTRY).map_err(io::Error::other)?;
         self.file.write_all_at(&entry, offset)
     }
@@ -91,15 +108,17 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("vrrpd-record-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let record = Record::create(&dir).unwrap();
-        record.write(0, 51, true).unwrap();
-        record.write(1, 52, false).unwrap();
+        let [first, second, third] =
+            [("a", 51), ("b", 51), ("c", 52)].map(|(name, vrid)| RouterId::hash(name, vrid));
+        record.write(0, first, true).unwrap();
+        record.write(1, second, false).unwrap();
         let read = LastAdverts::read(&dir);
-        assert!(read.age(51, boot_time()).unwrap() < Duration::from_secs(5));
-        assert_eq!(read.age(51, Duration::from_nanos(1)), None, "from the future: another boot");
-        assert_eq!(read.age(52, boot_time()), None);
-        assert_eq!(read.age(53, boot_time()), None);
+        assert!(read.age(first, boot_time()).unwrap() < Duration::from_secs(5));
+        assert_eq!(read.age(first, Duration::from_nanos(1)), None, "from the future: another boot");
+        assert_eq!(read.age(second, boot_time()), None);
+        assert_eq!(read.age(third, boot_time()), None);
         std::fs::write(dir.join("vrrpd.state"), b"rubbish").unwrap();
-        assert_eq!(LastAdverts::read(&dir).age(51, boot_time()), None);
+        assert_eq!(LastAdverts::read(&dir).age(first, boot_time()), None);
         let lock = Lock::try_take(&dir).unwrap();
         assert!(lock.is_some());
         assert!(Lock::try_take(&dir).unwrap().is_none());

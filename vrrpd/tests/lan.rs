@@ -3,7 +3,7 @@
 //! Needs root and `ip`; without root it says so and passes. The big lab is in `vm-tests`.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -29,8 +29,8 @@ fn ip(arguments: &str) -> String {
 }
 
 impl Lan {
-    fn new(hosts: usize) -> Lan {
-        let name = format!("vrrpd{}", std::process::id());
+    fn new(label: &str, hosts: usize) -> Lan {
+        let name = format!("vrrpd{}{label}", std::process::id());
         let dir = std::env::temp_dir().join(&name);
         ip(&format!("netns add {name}-hub"));
         ip(&format!("-n {name}-hub link add br0 type bridge"));
@@ -104,6 +104,29 @@ impl Lan {
         *self.verdicts[host - 1].lock().unwrap() = verdict;
     }
 
+    /// `ip` on a host.
+    fn ip(&self, host: usize, arguments: &str) {
+        ip(&format!("-n {} {arguments}", self.namespace(host)));
+    }
+
+    /// The answer of a vrrpd's control socket.
+    fn ask(&self, host: usize, request: &str) -> String {
+        let mut answer = String::new();
+        if let Ok(mut stream) = UnixStream::connect(self.run_dir(host).join("vrrpd.sock")) {
+            let _ =
+                writeln!(stream, "{request}").and_then(|()| stream.read_to_string(&mut answer).map(|_| ()));
+        }
+        answer
+    }
+
+    fn wait_for_state(&self, host: usize, state: &str) {
+        let end = Instant::now() + Duration::from_secs(10);
+        while !self.ask(host, "status").contains(&format!("\"state\":\"{state}\"")) {
+            assert!(Instant::now() < end, "expected {state}: {}", self.ask(host, "status"));
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn holds(&self, host: usize) -> bool {
         ip(&format!("-n {} -4 -o addr show dev eth0", self.namespace(host))).contains(VIP)
     }
@@ -163,7 +186,7 @@ fn two_hosts_and_one_vip() {
         eprintln!("skipped: needs root for network namespaces");
         return;
     }
-    let mut lan = Lan::new(2);
+    let mut lan = Lan::new("", 2);
     lan.start(1);
     lan.wait_for(&[1]);
     lan.start(2);
@@ -198,4 +221,63 @@ fn two_hosts_and_one_vip() {
     lan.kill(1);
     assert!(lan.command(1).arg("--cleanup").status().unwrap().success());
     lan.wait_for(&[2]);
+}
+
+/// What people and other programs do to the interfaces of a master: FAULT and back, by what is there now.
+#[test]
+fn one_host_and_what_befalls_its_interfaces() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: needs root for network namespaces");
+        return;
+    }
+    let mut lan = Lan::new("f", 1);
+    lan.ip(1, "link set eth0 down");
+    lan.ip(1, "link set eth0 name late0");
+    lan.start(1);
+    lan.wait_for_state(1, "FAULT");
+    lan.ip(1, "link set late0 name eth0");
+    lan.ip(1, "link set eth0 up");
+    lan.wait_for_state(1, "MASTER");
+    lan.wait_for(&[1]);
+
+    let began = Instant::now();
+    lan.ip(1, &format!("addr del {VIP}/32 dev eth0"));
+    lan.wait_for(&[1]);
+    assert!(began.elapsed() < Duration::from_millis(300), "{:?}", began.elapsed());
+    assert!(lan.ask(1, "status").contains("\"state\":\"MASTER\""));
+
+    // Somebody else put the VIP there, with another prefix; it goes with the link all the same.
+    lan.ip(1, &format!("addr add {VIP}/24 dev eth0"));
+    lan.ip(1, &format!("addr del {VIP}/32 dev eth0"));
+    lan.ip(1, "link set eth0 down");
+    lan.wait_for_state(1, "FAULT");
+    lan.wait_for(&[]);
+    lan.ip(1, "link set eth0 up");
+    lan.wait_for(&[1]);
+
+    // The host's own address goes: so does the VIP, at once, though its router has lost its home by then.
+    lan.ip(1, "addr del 10.77.0.11/24 dev eth0");
+    lan.wait_for_state(1, "FAULT");
+    assert_eq!(lan.holders(), [0; 0]);
+    lan.ip(1, "addr add 10.77.0.11/24 dev eth0");
+    lan.wait_for(&[1]);
+
+    // A renamed interface is the same to a router that goes by the host's address.
+    lan.ip(1, "link set eth0 down");
+    lan.ip(1, "link set eth0 name wan0");
+    lan.ip(1, "link set wan0 up");
+    lan.wait_for_state(1, "MASTER");
+    lan.ip(1, "link set wan0 down");
+    lan.ip(1, "link set wan0 name eth0");
+    lan.ip(1, "link set eth0 up");
+    lan.wait_for(&[1]);
+
+    // Asleep for longer than its peers wait: it lets go before it looks at anything else, and competes again.
+    let daemon = lan.daemons[0].as_ref().unwrap().id().to_string();
+    Command::new("kill").args(["-STOP", &daemon]).status().unwrap();
+    thread::sleep(Duration::from_millis(800));
+    Command::new("kill").args(["-CONT", &daemon]).status().unwrap();
+    lan.wait_for(&[]);
+    lan.wait_for(&[1]);
+    assert!(lan.ask(1, "failback VI_01").contains("not BACKUP"));
 }

@@ -1,4 +1,5 @@
-//! The control socket: one request line in, one JSON line out. A client that is slow waits alone.
+//! The control socket: one request line in, one JSON line out. A client that is slow waits alone, and makes room when
+//! others come.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
@@ -6,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 use health::control::RequestLine;
 
-/// More at once are turned away.
+/// With more at once, those that have said nothing for longest are dropped.
 const MAX_CLIENTS: usize = 8;
 
 pub(crate) struct Control {
@@ -22,7 +23,10 @@ impl Control {
     /// Accepts, reads, and lets `answer` reply to each whole request.
     pub(crate) fn poll(&mut self, mut answer: impl FnMut(&str) -> String) {
         while let Ok((stream, _)) = self.listener.accept() {
-            if self.clients.len() < MAX_CLIENTS && stream.set_nonblocking(true).is_ok() {
+            if stream.set_nonblocking(true).is_ok() {
+                if self.clients.len() == MAX_CLIENTS {
+                    self.clients.remove(0);
+                }
                 self.clients.push((stream, RequestLine::default()));
             }
         }

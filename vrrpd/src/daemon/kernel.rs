@@ -7,15 +7,22 @@ use vrrpd::packet::Discard;
 
 use crate::log::log;
 use crate::net::{AdvertSocket, Announcer, ConnectionReset, Rtnl};
-use crate::record::Record;
+use crate::record::{Record, RouterId};
 
 use super::counters::Counters;
 use super::vips::Placed;
 
-/// The socket of one interface.
-pub(crate) struct Wire {
+/// Which socket a router uses: one per interface and address that adverts are sent from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WireId {
+    /// A renamed interface and one that was made anew need a new socket.
     pub(crate) interface: String,
+    pub(crate) index: u32,
     pub(crate) source: Ipv4Addr,
+}
+
+pub(crate) struct Wire {
+    pub(crate) id: WireId,
     pub(crate) socket: AdvertSocket,
 }
 
@@ -30,8 +37,23 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    pub(crate) fn send(&mut self, wire: Option<&str>, message: &[u8], destination: Ipv4Addr) {
-        let Some(wire) = self.wires.iter().find(|it| Some(it.interface.as_str()) == wire) else { return };
+    /// Sees to it that there is a socket. An address that is not ready yet has none; its being ready is an event.
+    pub(crate) fn open(&mut self, id: &WireId, multicast: bool) -> bool {
+        if self.wires.iter().any(|wire| wire.id == *id) {
+            return true;
+        }
+        match AdvertSocket::open(&id.interface, id.index, id.source, multicast) {
+            Ok(socket) => self.wires.push(Wire { id: id.clone(), socket }),
+            Err(error) => {
+                log!("error", "no-advert-socket", "interface={} error=\"{error}\"", id.interface);
+                return false;
+            }
+        }
+        true
+    }
+
+    pub(crate) fn send(&mut self, wire: &WireId, message: &[u8], destination: Ipv4Addr) {
+        let Some(wire) = self.wires.iter().find(|it| it.id == *wire) else { return };
         match wire.socket.send(message, destination) {
             Ok(()) => self.counters.advert_sent += 1,
             Err(error) => {
@@ -83,9 +105,9 @@ impl Kernel {
     }
 
     /// Writes the record of being Active.
-    pub(crate) fn note(&mut self, place: usize, vrid: u8, active: bool) {
-        if let Err(error) = self.record.write(place, vrid, active) {
-            log!("warn", "no-record", "vrid={vrid} error=\"{error}\"");
+    pub(crate) fn note(&mut self, place: usize, id: RouterId, active: bool) {
+        if let Err(error) = self.record.write(place, id, active) {
+            log!("warn", "no-record", "place={place} error=\"{error}\"");
         }
     }
 

@@ -27,16 +27,18 @@ use crate::log::log;
 use crate::net::{Announcer, ConnectionReset, Interface, Monitor, Poller, Rtnl};
 use crate::notify::Notify;
 use crate::realtime;
-use crate::record::{LastAdverts, Lock, Record, boot_time};
+use crate::record::{LastAdverts, Lock, Record, RouterId, boot_time};
 
 use control::Control;
 use counters::Counters;
 use feed::Feed;
-use kernel::{Kernel, Wire};
-use station::{Station, open_wire};
+use kernel::Kernel;
+use station::Station;
 
 /// Nothing is waited for longer than this: a change that no socket told about is found then.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// After a survey that failed.
+const SURVEY_AGAIN: Duration = Duration::from_millis(100);
 /// A guard that removes addresses holds the lock for a moment.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// Adverts read from one socket in a row, so that a flood does not keep timers waiting.
@@ -134,7 +136,7 @@ impl<'a> Daemon<'a> {
 
     /// Takes up what a vrrpd killed a moment ago left, removes what an older one left, and begins.
     fn start(&mut self) {
-        let interfaces = self.interfaces();
+        let interfaces = self.interfaces().unwrap_or_default();
         let now = Instant::now();
         for at in 0..self.stations.len() {
             let link = self.connect(at, &interfaces);
@@ -142,7 +144,7 @@ impl<'a> Daemon<'a> {
             let present = station.vips.present(&interfaces);
             let setup = station.router.setup();
             let down = setup.priority.plus(setup.weight).active_down_interval(setup.interval.duration());
-            let age = self.last_adverts.age(station.config.vrid, boot_time());
+            let age = self.last_adverts.age(RouterId::of(&station.config), boot_time());
             let resume = link && !present.is_empty() && age.is_some_and(|age| age < down);
             if !resume {
                 station.remove_strays(&present, &mut self.kernel);
@@ -230,18 +232,18 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    fn interfaces(&mut self) -> Vec<Interface> {
-        self.kernel.rtnl.interfaces().unwrap_or_else(|error| {
-            log!("error", "no-interfaces", "error=\"{error}\"");
-            Vec::new()
-        })
+    fn interfaces(&mut self) -> Option<Vec<Interface>> {
+        let listed = self.kernel.rtnl.interfaces();
+        listed.inspect_err(|error| log!("error", "no-interfaces", "error=\"{error}\"")).ok()
     }
 
-    /// Something about links or addresses has changed, or may have.
+    /// Something about links or addresses has changed, or may have. A kernel that will not say is asked again soon:
+    /// not knowing is no reason to let go.
     fn survey(&mut self) {
         let interfaces = self.interfaces();
         let now = Instant::now();
-        self.survey_at = now + LONGEST_WAIT;
+        self.survey_at = now + if interfaces.is_some() { LONGEST_WAIT } else { SURVEY_AGAIN };
+        let Some(interfaces) = interfaces else { return };
         for at in 0..self.stations.len() {
             let link = self.connect(at, &interfaces);
             let Some(station) = self.stations.get_mut(at) else { return };
@@ -252,27 +254,17 @@ impl<'a> Daemon<'a> {
                 station.put_right(now, &interfaces, &mut self.kernel);
             }
         }
+        let stations = &self.stations;
+        self.kernel.wires.retain(|wire| stations.iter().any(|it| it.wire.as_ref() == Some(&wire.id)));
     }
 
     /// Sees to it that a station has a socket on its interface. Returns whether it can take part.
     fn connect(&mut self, at: usize, interfaces: &[Interface]) -> bool {
         let Some(station) = self.stations.get_mut(at) else { return false };
         let up = station.look_around(interfaces);
-        let Some(interface) = interfaces.iter().find(|it| Some(&it.name) == station.wire.as_ref()) else {
-            return false;
-        };
-        let source = station.source();
-        let is_open = |wire: &Wire| {
-            wire.interface == interface.name && wire.socket.index == interface.index && wire.source == source
-        };
-        if !self.kernel.wires.iter().any(is_open) {
-            self.kernel.wires.retain(|wire| wire.interface != interface.name);
-            let multicast = self.stations.iter().any(Station::is_multicast);
-            let socket = self.stations.get(at).and_then(|station| open_wire(station, interface, multicast));
-            let Some(socket) = socket else { return false };
-            self.kernel.wires.push(Wire { interface: interface.name.clone(), source, socket });
-        }
-        up
+        let Some(wire) = station.wire.clone() else { return false };
+        let multicast = self.stations.iter().any(Station::is_multicast);
+        self.kernel.open(&wire, multicast) && up
     }
 
     fn answer(&mut self) {
@@ -319,7 +311,8 @@ fn hear(bytes: &[u8], wire: usize, stations: &mut [Station], kernel: &mut Kernel
         Err(reason) => return kernel.discard(reason, std::net::Ipv4Addr::UNSPECIFIED),
     };
     let source = packet.source;
-    if kernel.wires.iter().any(|wire| wire.source == source) {
+    let Some(wire) = kernel.wires.get(wire).map(|wire| wire.id.clone()) else { return };
+    if wire.source == source {
         return;
     }
     let (advert, checksum) = match Advert::parse(packet.payload, packet.ttl, source, packet.destination) {
@@ -327,9 +320,13 @@ fn hear(bytes: &[u8], wire: usize, stations: &mut [Station], kernel: &mut Kernel
         Err(reason) => return kernel.discard(reason, source),
     };
     kernel.counters.checksum_without_pseudo_header += u64::from(checksum == Checksum::WithoutPseudoHeader);
-    let interface = kernel.wires.get(wire).map(|wire| &wire.interface);
-    let mine = |it: &&mut Station| it.config.vrid == advert.vrid && it.wire.as_ref() == interface;
-    match stations.iter_mut().find(mine) {
+    let on_this_link = |it: &&mut Station| {
+        let index = it.wire.as_ref().map(|wire| wire.index);
+        it.config.vrid == advert.vrid && index == Some(wire.index)
+    };
+    match stations.iter_mut().find(on_this_link) {
+        // A link with two sockets hears everything twice: each is for its own routers.
+        Some(station) if station.wire.as_ref() != Some(&wire) => {}
         Some(station) => station.hear(Instant::now(), &advert, source, kernel),
         None => kernel.discard(Discard::UnknownVrid, source),
     }
@@ -337,10 +334,11 @@ fn hear(bytes: &[u8], wire: usize, stations: &mut [Station], kernel: &mut Kernel
 
 fn failback(stations: &mut [Station], name: &str, kernel: &mut Kernel) -> String {
     match stations.iter_mut().find(|station| station.config.name == name) {
-        Some(station) => {
+        Some(station) if station.router.word() == "BACKUP" => {
             station.handle(Instant::now(), Event::Takeover, kernel);
             r#"{"ok":true}"#.to_owned()
         }
+        Some(station) => format!(r#"{{"error":"{} here, not BACKUP"}}"#, station.router.word()),
         None => r#"{"error":"no such router"}"#.to_owned(),
     }
 }

@@ -9,9 +9,10 @@ use vrrpd::packet::{Advert, Discard, GROUP, MAX_LENGTH, SimpleAuth, Version};
 use vrrpd::priority::Priority;
 
 use crate::log::log;
-use crate::net::{AdvertSocket, Interface};
+use crate::net::Interface;
+use crate::record::RouterId;
 
-use super::kernel::Kernel;
+use super::kernel::{Kernel, WireId};
 use super::vips::{self, Placed, Vips};
 
 /// How long the resets may hold up the removal of an address that another host waits for.
@@ -30,10 +31,13 @@ pub(crate) struct Station {
     /// As adverts list them.
     addresses: Vec<[u8; 4]>,
     destinations: Vec<Ipv4Addr>,
+    id: RouterId,
+    /// Where the VIPs belong.
     placed: Vec<Placed>,
-    source: Ipv4Addr,
-    /// The name of the interface whose socket it uses.
-    pub(crate) wire: Option<String>,
+    /// Where they are: what has to go when the router lets go, even if their home has gone before.
+    held: Vec<Placed>,
+    /// The socket it uses; none while it has no interface or no address there.
+    pub(crate) wire: Option<WireId>,
     buffer: [u8; MAX_LENGTH],
     list_warned: bool,
 }
@@ -61,8 +65,9 @@ impl Station {
             auth: config.auth_pass.as_deref().map(SimpleAuth::new),
             addresses: vips.addresses().map(|address| address.octets()).collect(),
             destinations,
+            id: RouterId::of(config),
             placed: Vec::new(),
-            source: Ipv4Addr::UNSPECIFIED,
+            held: Vec::new(),
             wire: None,
             buffer: [0; MAX_LENGTH],
             list_warned: false,
@@ -79,17 +84,22 @@ impl Station {
         matches!(self.router.state(), State::Active(_))
     }
 
-    /// Learns where things are on this host. Returns whether adverts could be sent.
+    /// Learns where things are on this host. Returns whether adverts could be sent and every VIP be reached.
     pub(crate) fn look_around(&mut self, interfaces: &[Interface]) -> bool {
-        self.placed = self.vips.wanted(interfaces);
+        let wanted = self.vips.wanted(interfaces);
+        let reachable = wanted.is_some();
+        self.placed = wanted.unwrap_or_default();
+        self.held = self.vips.present(interfaces);
         let home = self.vips.home(interfaces);
-        self.wire = home.map(|(interface, _)| interface.name.clone());
-        self.source = home.map_or(Ipv4Addr::UNSPECIFIED, |(_, source)| source);
-        home.is_some_and(|(interface, _)| interface.running)
-    }
-
-    pub(crate) fn source(&self) -> Ipv4Addr {
-        self.source
+        self.wire = home.map(|(interface, source)| WireId {
+            interface: interface.name.clone(),
+            index: interface.index,
+            source,
+        });
+        if let Some(wire) = &self.wire {
+            self.router.set_address(IpAddr::V4(wire.source));
+        }
+        reachable && home.is_some_and(|(interface, _)| interface.running)
     }
 
     /// Hands an event to the state machine, carries out its actions, and reports a change of state.
@@ -120,15 +130,18 @@ impl Station {
         match action {
             Action::SendAdvert(priority) => self.send(priority, kernel),
             Action::InstallVips => {
-                for vip in &self.placed {
+                for vip in self.placed.iter().filter(|vip| !self.vips.is_own(vip.address)) {
                     kernel.install(*vip);
+                    if !self.held.contains(vip) {
+                        self.held.push(*vip);
+                    }
                 }
             }
             Action::RemoveVips => {
-                for vip in &self.placed {
-                    kernel.uninstall(*vip);
+                for vip in std::mem::take(&mut self.held) {
+                    kernel.uninstall(vip);
                 }
-                kernel.note(self.place, self.config.vrid, false);
+                kernel.note(self.place, self.id, false);
             }
             Action::Announce => {
                 for vip in &self.placed {
@@ -136,8 +149,8 @@ impl Station {
                 }
             }
             Action::ResetConnections => {
-                for vip in &self.placed {
-                    kernel.reset(vip.address, RESET_BUDGET);
+                for address in self.vips.addresses().filter(|address| !self.vips.is_own(*address)) {
+                    kernel.reset(address, RESET_BUDGET);
                 }
             }
         }
@@ -154,13 +167,14 @@ impl Station {
         };
         let released = priority == Priority::RELEASE;
         for destination in &self.destinations {
-            if let Some(message) = advert.emit(self.source, *destination, &mut self.buffer) {
-                kernel.send(self.wire.as_deref(), message, *destination);
+            let Some(wire) = &self.wire else { break };
+            if let Some(message) = advert.emit(wire.source, *destination, &mut self.buffer) {
+                kernel.send(wire, message, *destination);
             }
         }
         kernel.counters.pri_zero_sent += u64::from(released);
         if !released {
-            kernel.note(self.place, self.config.vrid, true);
+            kernel.note(self.place, self.id, true);
         }
     }
 
@@ -201,11 +215,7 @@ impl Station {
         let is_there =
             |vip: &Placed| present.iter().any(|it| (it.index, it.address) == (vip.index, vip.address));
         if self.is_active() {
-            if !self
-                .placed
-                .iter()
-                .all(|vip| is_there(vip) || Some(vip.address) == ipv4(&self.router.setup().address))
-            {
+            if !self.placed.iter().all(|vip| is_there(vip) || self.vips.is_own(vip.address)) {
                 kernel.counters.vip_lost += 1;
                 log!("warn", "vip-lost", "router={} times={}", self.config.name, kernel.counters.vip_lost);
                 self.handle(now, Event::VipsLost, kernel);
@@ -228,16 +238,5 @@ pub(crate) fn ipv4(address: &IpAddr) -> Option<Ipv4Addr> {
     match address {
         IpAddr::V4(address) => Some(*address),
         IpAddr::V6(_) => None,
-    }
-}
-
-/// Opens the socket on the interface that a station needs.
-pub(crate) fn open_wire(station: &Station, interface: &Interface, multicast: bool) -> Option<AdvertSocket> {
-    match AdvertSocket::open(&interface.name, interface.index, station.source(), multicast) {
-        Ok(socket) => Some(socket),
-        Err(error) => {
-            log!("error", "no-advert-socket", "interface={} error=\"{error}\"", interface.name);
-            None
-        }
     }
 }

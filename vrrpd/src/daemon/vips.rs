@@ -60,16 +60,16 @@ impl Vips {
         Some((home, source?))
     }
 
-    /// Where the VIPs belong; those whose interface is missing are left out.
-    pub(crate) fn wanted(&self, interfaces: &[Interface]) -> Vec<Placed> {
+    /// Where the VIPs belong; `None` while an interface is missing or down.
+    pub(crate) fn wanted(&self, interfaces: &[Interface]) -> Option<Vec<Placed>> {
         let place = |(address, prefix, name): &(Ipv4Addr, u8, Option<String>)| {
             let on = match name {
                 Some(name) => interfaces.iter().find(|it| it.name == *name)?,
                 None => self.home(interfaces)?.0,
             };
-            Some(Placed { index: on.index, mac: on.mac, address: *address, prefix: *prefix })
+            on.running.then_some(Placed { index: on.index, mac: on.mac, address: *address, prefix: *prefix })
         };
-        self.list.iter().filter_map(place).collect()
+        self.list.iter().map(place).collect()
     }
 
     /// Where VIPs are, on whatever interface. This host's own address is never among them, owner or not.
@@ -77,12 +77,17 @@ impl Vips {
         let mut found = Vec::new();
         for on in interfaces {
             for (address, prefix) in &on.addresses {
-                if self.contains(*address) && Some(*address) != self.host {
+                if self.contains(*address) && !self.is_own(*address) {
                     found.push(Placed { index: on.index, mac: on.mac, address: *address, prefix: *prefix });
                 }
             }
         }
         found
+    }
+
+    /// The address owner's own address (priority 255): never added, never removed.
+    pub(crate) fn is_own(&self, address: Ipv4Addr) -> bool {
+        self.host == Some(address)
     }
 
     fn contains(&self, address: Ipv4Addr) -> bool {

@@ -68,6 +68,8 @@ impl Backup {
         self.interval = heard.interval.duration();
         self.master = Some(*heard);
         self.second_look = false;
+        // Nothing to take over: the wish must not come true at some later time.
+        self.takeover &= heard.priority < own;
         self.down_at = now + own.active_down_interval(self.interval) + self.back_off(setup, own);
         self.expiry = Cause::MasterDown;
         self.lower_since =

@@ -30,7 +30,7 @@
 //! | Initialize | Resume: this process was Active a moment ago, and fit | SendAdvert(p), InstallVips, Announce | Active |
 //! | Backup, Active | no longer fit (verdict, link, or the grace ends) | as Shutdown | Initialize |
 //! | Backup | begins to compete | as Deadline | |
-//! | Backup | Takeover (operator) | - | Backup, preempts from now on |
+//! | Backup | Takeover (operator) | - | Backup, preempts a lower master, or gives up on hearing one that is not |
 //! | Backup | anything, overslept by an Active_Down_Interval | - | Backup, listens for another one, but only once |
 //! | Active | anything, no advert sent for an Active_Down_Interval | RemoveVips, Reset | Backup, then the event |
 //! | Active | Deadline, announcement due (0, 50, 200 ms, 1, 5 s, then every 10 s) | Announce | Active |
@@ -73,7 +73,7 @@ pub struct Setup {
     pub rank: u8,
     pub interval: AdvertInterval,
     pub failback: Failback,
-    /// The primary address, which decides between equal priorities.
+    /// The primary address, which decides between equal priorities; see [`Router::set_address`].
     pub address: IpAddr,
     /// For so long may the verdict be `Restarting`.
     pub grace: Duration,
@@ -174,6 +174,11 @@ impl Router {
             }
         }
         out.into_iter()
+    }
+
+    /// The address that adverts are sent from, once it is known: it decides between equal priorities.
+    pub fn set_address(&mut self, address: IpAddr) {
+        self.setup.address = address;
     }
 
     /// The RFC's table. Rows in its order; every cell is written.

@@ -179,6 +179,13 @@ fn backup_hears_a_lower_master() {
         assert_eq!(on(&mut router, now + ms(150), Event::Takeover), []);
         assert_eq!(on(&mut router, now + ms(200), heard(100, 13)), []);
         assert_eq!(down_at(&router), now + ms(100) + DOWN + SLOT, "an operator asked: untouched");
+        on(&mut router, now + ms(210), heard(200, 11));
+        on(&mut router, now + ms(220), heard(100, 13));
+        assert_eq!(
+            down_at(&router),
+            now + ms(220) + DOWN + SLOT,
+            "in vain: the wish does not outlive a better one"
+        );
     }
 }
 
@@ -234,6 +241,14 @@ fn active_hears_a_rival() {
         assert_eq!(advert_at(&router), now + ms(100), "untouched");
         assert_eq!(announcements(&mut router, rival, 2_000), [50, 200, 500, 1_000]);
     }
+}
+
+#[test]
+fn equal_priorities_are_decided_by_the_address_that_is_sent_from() {
+    let (mut router, now) = active(setup());
+    router.set_address(address(14));
+    assert_eq!(on(&mut router, now + ms(10), heard(150, 13)), [send(150), Action::Announce]);
+    assert_eq!(router.master(), Some(address(14)));
 }
 
 /// When it announces, in milliseconds from `from`, driven by its own deadlines.

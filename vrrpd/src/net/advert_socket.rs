@@ -19,7 +19,6 @@ const PRIORITY: i32 = 6;
 pub(crate) struct AdvertSocket {
     receiver: Socket,
     sender: Socket,
-    pub(crate) index: u32,
 }
 
 impl AdvertSocket {
@@ -51,7 +50,7 @@ impl AdvertSocket {
         sender.set_tos_v4(TOS)?;
         setsockopt(&sender, sockopt::Priority, &PRIORITY)?;
         sender.bind(&SocketAddrV4::new(source, 0).into())?;
-        Ok(AdvertSocket { receiver, sender, index })
+        Ok(AdvertSocket { receiver, sender })
     }
 
     pub(crate) fn send(&self, message: &[u8], destination: Ipv4Addr) -> io::Result<()> {

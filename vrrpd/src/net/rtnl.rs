@@ -15,6 +15,8 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use vrrpd::arp::Mac;
 
+/// `struct nlmsghdr`.
+const HEADER: usize = 16;
 const GROUP_LINK: u32 = 1;
 const GROUP_IPV4_ADDRESS: u32 = 0x10;
 /// A request that got lost inside the kernel would be a bug there; waiting for ever would be ours.
@@ -109,10 +111,10 @@ impl Rtnl {
             let (datagram, _) = self.socket.recv_from_full()?;
             let mut rest = datagram.as_slice();
             while !rest.is_empty() {
-                let reply: NetlinkMessage<RouteNetlinkMessage> =
-                    NetlinkMessage::deserialize(rest).map_err(io::Error::other)?;
-                let length = usize::try_from(reply.header.length).map_err(io::Error::other)?;
-                rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+                let (message, others) = split(rest)?;
+                rest = others;
+                // What this library cannot read is an interface of a kind that carries no VIP of ours.
+                let Ok(reply) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(message) else { continue };
                 if reply.header.sequence_number != self.sequence {
                     continue;
                 }
@@ -126,6 +128,17 @@ impl Rtnl {
             }
         }
     }
+}
+
+/// The first message of a datagram, by the length that it begins with, and the rest.
+fn split(datagram: &[u8]) -> io::Result<(&[u8], &[u8])> {
+    let length = datagram.first_chunk::<4>().map_or(0, |bytes| u32::from_ne_bytes(*bytes));
+    let length = usize::try_from(length).map_err(io::Error::other)?;
+    if length < HEADER {
+        return Err(io::Error::other("a netlink message without a header"));
+    }
+    let message = datagram.get(..length).ok_or_else(|| io::Error::other("a netlink message that is cut"))?;
+    Ok((message, datagram.get(length.next_multiple_of(4)..).unwrap_or_default()))
 }
 
 fn unless(done: io::Result<()>, harmless: i32) -> io::Result<()> {
@@ -198,5 +211,23 @@ impl Monitor {
 
     pub(crate) fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn messages_are_told_apart_by_their_length() {
+        let message = |length: u32, bytes: usize| [&length.to_ne_bytes()[..], &vec![7; bytes - 4]].concat();
+        let two = [message(18, 20), message(16, 16)].concat();
+        let (first, rest) = split(&two).unwrap();
+        assert_eq!((first.len(), rest.len()), (18, 16));
+        assert_eq!(split(rest).unwrap().1.len(), 0);
+        for (length, bytes) in [(15, 20), (0, 20), (24, 20), (u32::MAX, 20)] {
+            assert!(split(&message(length, bytes)).is_err(), "{length}");
+        }
+        assert!(split(&[1, 2]).is_err());
     }
 }
