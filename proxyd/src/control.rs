@@ -1,9 +1,12 @@
 //! What crosses between the control thread and the workers. Nothing here is on the way of a query.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::digests::DigestRow;
+use crate::errors::{ErrorKey, ErrorStats};
 use crate::snapshot::Server;
 use crate::stats::{ProcessRow, WorkerStats};
 
@@ -12,6 +15,16 @@ use crate::stats::{ProcessRow, WorkerStats};
 pub enum WorkerCommand {
     Stats(oneshot::Sender<WorkerStats>),
     Processlist(oneshot::Sender<Vec<ProcessRow>>),
+    /// What ran, by digest; with `reset`, counted from zero afterwards.
+    Digests {
+        reset: bool,
+        reply: oneshot::Sender<Vec<DigestRow>>,
+    },
+    /// Which errors the servers gave; with `reset`, forgotten afterwards.
+    Errors {
+        reset: bool,
+        reply: oneshot::Sender<HashMap<ErrorKey, ErrorStats>>,
+    },
     /// `KILL [CONNECTION|QUERY] id`; the answer is whether this worker has that session. With an owner, only if the
     /// session is that user's.
     Kill {

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use proxyd_sql::Kind;
 
+use crate::digests::Digests;
+use crate::errors::Errors;
 use crate::snapshot::Server;
 use crate::stats::{CommandStats, GlobalStats, ServerKey, ServerStats, WorkerStats};
 
@@ -20,6 +22,8 @@ pub struct Counters {
     rule_hits: RefCell<HashMap<i64, u64>>,
     /// By the address of the server, which the entry keeps alive.
     servers: RefCell<HashMap<*const Server, Rc<ServerCounters>>>,
+    pub digests: RefCell<Digests>,
+    pub errors: RefCell<Errors>,
 }
 
 /// One server's counters in one worker; each of its connections holds them.
@@ -44,18 +48,19 @@ impl ServerCounters {
     }
 }
 
-impl Default for Counters {
-    fn default() -> Counters {
+impl Counters {
+    /// The counters of one of so many workers.
+    pub fn new(workers: usize) -> Counters {
         Counters {
             global: RefCell::default(),
             commands: RefCell::new(vec![CommandStats::default(); Kind::ALL.len()]),
             rule_hits: RefCell::default(),
             servers: RefCell::default(),
+            digests: RefCell::new(Digests::new(workers)),
+            errors: RefCell::default(),
         }
     }
-}
 
-impl Counters {
     pub fn command(&self, kind: Kind, micros: u64) {
         if let Some(stats) = self.commands.borrow_mut().get_mut(kind as usize) {
             stats.record(micros);
@@ -76,6 +81,11 @@ impl Counters {
     pub fn report(&self) -> WorkerStats {
         let mut global = self.global.borrow().clone();
         let servers = self.servers.borrow();
+        {
+            let digests = self.digests.borrow();
+            global.query_digests_evicted = digests.evicted();
+            global.query_digest_memory = digests.bytes() as u64;
+        }
         global.server_connections_connected = servers.values().map(|server| server.open.get()).sum();
         let counted = self.commands.borrow();
         let commands = Kind::ALL.iter().zip(counted.iter()).filter(|(_, stats)| stats.total_count > 0);
@@ -116,7 +126,7 @@ mod tests {
 
     #[test]
     fn use_is_counted_and_its_peak_kept() {
-        let counters = Counters::default();
+        let counters = Counters::new(1);
         let server = Arc::new(Server::new(1, "127.0.0.1", 3306));
         let uses: Vec<_> = (0..3).map(|_| InUse::new(counters.server(&server))).collect();
         drop(uses);

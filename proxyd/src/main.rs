@@ -12,6 +12,8 @@ mod backend;
 mod control;
 mod control_thread;
 mod counters;
+mod digests;
+mod errors;
 mod gate;
 mod monitor;
 mod net;

@@ -62,6 +62,8 @@ pub struct GlobalStats {
     pub backend_retries: u64,
     pub malformed_packets: u64,
     pub session_panics: u64,
+    pub query_digests_evicted: u64,
+    pub query_digest_memory: u64,
 }
 
 /// A row of `stats_mysql_connection_pool`, without what the snapshot knows.
@@ -166,6 +168,8 @@ add_fields!(GlobalStats {
     backend_retries,
     malformed_packets,
     session_panics,
+    query_digests_evicted,
+    query_digest_memory,
 });
 
 add_fields!(ServerStats {

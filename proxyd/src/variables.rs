@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use proxyd_sql::DigestOptions;
+
 use crate::runtime::Settings;
 
 /// Names are ProxySQL's without `mysql-`; defaults are ProxySQL's unless a line says why not.
@@ -31,6 +33,10 @@ pub struct Variables {
     pub shun_on_failures: u32,
     pub shun_recovery_time: Duration,
     pub init_connect: String,
+    pub query_digests: bool,
+    pub query_digests_track_hostname: bool,
+    /// `query_digests_*`: how digests are made.
+    pub digest_options: DigestOptions,
     pub monitor_enabled: bool,
     pub monitor_username: String,
     pub monitor_password: String,
@@ -72,6 +78,9 @@ impl Default for Variables {
             shun_on_failures: 5,
             shun_recovery_time: Duration::from_secs(10),
             init_connect: String::new(),
+            query_digests: true,
+            query_digests_track_hostname: false,
+            digest_options: DigestOptions::default(),
             monitor_enabled: true,
             monitor_username: "monitor".into(),
             monitor_password: "monitor".into(),
@@ -122,6 +131,18 @@ impl Variables {
             shun_on_failures: count("shun_on_failures"),
             shun_recovery_time: secs("shun_recovery_time_sec"),
             init_connect: text("init_connect"),
+            query_digests: flag("query_digests"),
+            query_digests_track_hostname: flag("query_digests_track_hostname"),
+            digest_options: DigestOptions {
+                max_digest_length: size("query_digests_max_digest_length"),
+                max_query_length: size("query_digests_max_query_length"),
+                grouping_limit: size("query_digests_grouping_limit"),
+                groups_grouping_limit: size("query_digests_groups_grouping_limit"),
+                lowercase: flag("query_digests_lowercase"),
+                no_digits: flag("query_digests_no_digits"),
+                replace_null: flag("query_digests_replace_null"),
+                keep_comment: flag("query_digests_keep_comment"),
+            },
             monitor_enabled: flag("monitor_enabled"),
             monitor_username: text("monitor_username"),
             monitor_password: text("monitor_password"),

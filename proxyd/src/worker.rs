@@ -78,15 +78,16 @@ pub fn run(setup: Setup) -> std::io::Result<()> {
 
 async fn serve(setup: Setup) -> std::io::Result<()> {
     let Setup { index, listeners, mut commands, shared } = setup;
+    let snapshot = shared.published.load_full();
     let worker = Rc::new(Worker {
         index,
         workers: shared.workers,
         pool: Pool::new(u64::from(std::process::id()) << 16 | index as u64),
         buffers: BufferPool::default(),
-        counters: Counters::default(),
+        counters: Counters::new(shared.workers),
         texts: RefCell::default(),
-        digester: RefCell::default(),
-        snapshot: RefCell::new(shared.published.load_full().into()),
+        digester: RefCell::new(proxyd_sql::Digester::new(snapshot.variables.digest_options)),
+        snapshot: RefCell::new(snapshot.into()),
         sessions: RefCell::default(),
         next_session: Cell::new(1),
         draining: Cell::new(false),
@@ -223,6 +224,12 @@ impl Worker {
     fn obey(self: &Rc<Self>, command: WorkerCommand) {
         match command {
             WorkerCommand::Stats(reply) => drop(reply.send(self.collect())),
+            WorkerCommand::Digests { reset, reply } => {
+                drop(reply.send(self.counters.digests.borrow_mut().report(reset)));
+            }
+            WorkerCommand::Errors { reset, reply } => {
+                drop(reply.send(self.counters.errors.borrow_mut().report(reset)));
+            }
             WorkerCommand::Processlist(reply) => {
                 let now = Instant::now();
                 let rows =
@@ -237,12 +244,20 @@ impl Worker {
             WorkerCommand::SnapshotChanged => {
                 let snapshot = self.shared.published.load_full();
                 self.pool.sweep(&snapshot);
+                self.follow_digest_options(&snapshot);
                 self.snapshot.replace(snapshot.into());
                 self.drop_lost_backends();
             }
             WorkerCommand::Drain(reply) => {
                 tokio::task::spawn_local(self.clone().drain(reply));
             }
+        }
+    }
+
+    fn follow_digest_options(&self, snapshot: &Snapshot) {
+        let mut digester = self.digester.borrow_mut();
+        if *digester.options() != snapshot.variables.digest_options {
+            *digester = proxyd_sql::Digester::new(snapshot.variables.digest_options);
         }
     }
 

@@ -8,8 +8,13 @@ use super::facts;
 use super::lexer::split;
 use super::statement::{Refusal, Statement, parse};
 use super::store::{CheckLog, ResultSet, Rights, SqlOutcome, StatsInput, Store, TableRef};
-use crate::runtime::{SharedRuntime, collect_processlist, collect_stats, kill, normalise};
+use crate::runtime::{
+    SharedRuntime, collect_digests, collect_errors, collect_processlist, collect_stats, kill, normalise,
+};
 use crate::stats::{ServerKey, ServerStats};
+
+const DIGESTS: &str = "stats_mysql_query_digest";
+const ERRORS: &str = "stats_mysql_errors";
 
 /// Reads the configuration file anew, for `LOAD … FROM CONFIG`.
 pub type ReadConfig = Box<dyn Fn() -> Result<configs::FirstBoot, String>>;
@@ -141,10 +146,18 @@ impl Admin {
             Statement::SelectVariables(list) => self.select_variables(&list),
             Statement::Use(schema) => session.choose_schema(&schema).map(|()| done(0)),
             Statement::Nothing | Statement::FlushLogs | Statement::ShowWarnings => Ok(done(0)),
-            Statement::Kill { .. } | Statement::Set(_) | Statement::Move(..) | Statement::ReadOnly(_)
+            Statement::Kill { .. }
+            | Statement::Set(_)
+            | Statement::Move(..)
+            | Statement::ReadOnly(_)
+            | Statement::ResetDigests
                 if session.stats_only =>
             {
                 Err(AdminError::failed("this login may not change anything"))
+            }
+            Statement::ResetDigests => {
+                let workers = self.runtime.borrow().workers().to_vec();
+                Ok(done(collect_digests(&workers, true).await.len()))
             }
             Statement::ReadOnly(on) => self.set_read_only(on),
             Statement::Kill { session: id, query_only } => self.kill(id, query_only).await,
@@ -198,6 +211,16 @@ impl Admin {
             false => Vec::new(),
         };
         let counters = collect_stats(&workers).await;
+        let reads_reset = |table: &str| wanted.iter().any(|name| name.strip_suffix("_reset") == Some(table));
+        let reads = |table: &str| wanted.contains(&table) || reads_reset(table);
+        let digests = match reads(DIGESTS) {
+            true => collect_digests(&workers, reads_reset(DIGESTS)).await,
+            false => Vec::new(),
+        };
+        let errors = match reads(ERRORS) {
+            true => collect_errors(&workers, reads_reset(ERRORS)).await,
+            false => HashMap::new(),
+        };
         let runtime = self.runtime.borrow();
         let mut baseline = self.baseline.borrow_mut();
         for table in &wanted {
@@ -205,6 +228,8 @@ impl Admin {
                 runtime: &runtime,
                 workers: &counters,
                 processes: &processes,
+                digests: &digests,
+                errors: &errors,
                 baseline: &baseline,
             };
             self.store.borrow_mut().fill_stats(table, &input)?;

@@ -24,6 +24,8 @@ pub enum Statement {
         query_only: bool,
     },
     ReadOnly(bool),
+    /// `TRUNCATE stats.stats_mysql_query_digest`.
+    ResetDigests,
     FlushLogs,
     Sql(String),
 }
@@ -256,6 +258,12 @@ fn parse_truncate(rest: &[Token]) -> Result<Statement, Refusal> {
         [keyword, table @ ..] if keyword.is("TABLE") && !table.is_empty() => table,
         table => table,
     };
+    if let Some(last) =
+        table.last().filter(|_| table.len() == 1 || table.first().is_some_and(|t| t.is("stats")))
+        && (last.is("stats_mysql_query_digest") || last.is("stats_mysql_query_digest_reset"))
+    {
+        return Ok(Statement::ResetDigests);
+    }
     match qualified_name(table) {
         Some(name) => Ok(Statement::Sql(format!("DELETE FROM {name}"))),
         None => syntax("TRUNCATE takes one table"),

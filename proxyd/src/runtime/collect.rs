@@ -1,11 +1,14 @@
 //! Asking the workers: their counters, their sessions, and to end one. A hung worker costs the asker [`PATIENCE`], no more.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::control::{WorkerCommand, WorkerHandle};
+use crate::digests::{self, DigestRow};
+use crate::errors::{self, ErrorKey, ErrorStats};
 use crate::stats::{ProcessRow, WorkerStats};
 
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -22,6 +25,16 @@ pub async fn collect_stats(workers: &[WorkerHandle]) -> WorkerStats {
 /// All sessions of all workers that answer.
 pub async fn collect_processlist(workers: &[WorkerHandle]) -> Vec<ProcessRow> {
     ask_all(workers, WorkerCommand::Processlist).await.into_iter().flatten().collect()
+}
+
+/// What ran, by digest, over all workers; with `reset`, they count from zero afterwards.
+pub async fn collect_digests(workers: &[WorkerHandle], reset: bool) -> Vec<DigestRow> {
+    digests::merge(ask_all(workers, |reply| WorkerCommand::Digests { reset, reply }).await)
+}
+
+/// The servers' errors, over all workers; with `reset`, they forget them.
+pub async fn collect_errors(workers: &[WorkerHandle], reset: bool) -> HashMap<ErrorKey, ErrorStats> {
+    errors::merge(ask_all(workers, |reply| WorkerCommand::Errors { reset, reply }).await)
 }
 
 /// Ends a session, or only what it runs; false when no worker has it. With an owner, only a session of that user.

@@ -14,7 +14,7 @@ mod users;
 #[cfg(test)]
 mod tests;
 
-pub use collect::{collect_processlist, collect_stats, kill};
+pub use collect::{collect_digests, collect_errors, collect_processlist, collect_stats, kill};
 pub use registry::{MemberState, Runtime, ServerChange, SharedRuntime};
 pub use servers::{Address, MAX_WEIGHT, ReplicationHostgroup, ServerRow, ServersConfig};
 pub use settings::{Settings, normalise};

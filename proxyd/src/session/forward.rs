@@ -336,6 +336,7 @@ impl Session {
     fn note_connect_failure(&self, server: &Arc<Server>, error: &ConnectError) {
         self.worker.counters.server(server).stats.borrow_mut().conn_err += 1;
         self.worker.counters.global.borrow_mut().server_connections_aborted += 1;
+        self.count_server_error(server, error.code(), &error.to_string());
         tracing::warn!(server = %server.hostname, port = server.port, %error, "cannot connect");
         self.worker.tell(WorkerEvent::ConnectFailed {
             server: server.clone(),

@@ -7,6 +7,7 @@ use proxyd_sql::{Detail, Kind, Statement};
 use proxyd_wire::{Command, Status};
 
 use super::{Session, SessionEnd};
+use crate::digests::Ticket;
 use crate::reply::{self, Refusal};
 use crate::route::{DigestFacts, Hits, QueryFacts};
 use crate::snapshot::HostgroupId;
@@ -21,6 +22,8 @@ pub struct Route {
     pub rewritten: Option<Vec<u8>>,
     /// A rule keeps the session on its backend from here on (`multiplex=0`).
     pub sticky: bool,
+    /// Where the statement counts, if digests are kept.
+    pub digest: Option<Ticket>,
 }
 
 /// An answer that needs no backend.
@@ -68,7 +71,7 @@ pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> 
     let snapshot = session.snapshot();
     let variables = &snapshot.variables;
     let mut digester = session.worker.digester.borrow_mut();
-    let digest = snapshot.rules.needs_digest().then(|| {
+    let digest = (variables.query_digests || snapshot.rules.needs_digest()).then(|| {
         digester.digest(text);
         DigestFacts { text: digester.text(), hash: digester.hash() }
     });
@@ -101,6 +104,7 @@ pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> 
         sticky: decision.sticky_conn == Some(true)
             || decision.multiplex == Some(crate::route::Multiplex::Disable),
         rewritten: decision.rewritten,
+        digest: None,
     })
 }
 

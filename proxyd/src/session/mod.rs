@@ -3,6 +3,7 @@
 //! accept → [`login`] → read one command → classify → route (rules, ties) → [`forward`] (borrow a backend, make it fit,
 //! [`relay`]) → settle: give the backend back, or keep it while something ties the session to it ([`pins`]).
 
+mod account;
 pub mod charset;
 pub mod end;
 pub mod forward;
@@ -17,7 +18,7 @@ pub mod settings;
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use proxyd_sql::{Flags, Kind, Statement, classify};
 use proxyd_wire::auth::Secret;
@@ -173,11 +174,14 @@ impl Session {
             if let Some(held) = self.attached.last_mut().filter(|_| route.sticky) {
                 held.pins.rule = true;
             }
+            if let Some(error) = &outcome.error {
+                self.count_error(error);
+            }
             self.settle(&statement, outcome);
         } else {
             self.let_go(Instant::now());
         }
-        self.count_command(statement.kind, now);
+        self.count_statement(statement.kind, route.digest, outcome.as_ref(), now);
         Ok(())
     }
 
@@ -195,6 +199,7 @@ impl Session {
             // With autocommit off the first statement begins a transaction: it goes where BEGIN would.
             route.hostgroup = self.account.default_hostgroup;
         }
+        route.digest = self.enter_digest(route.hostgroup);
         Ok(route)
     }
 
@@ -310,14 +315,6 @@ impl Session {
 
     fn snapshot(&self) -> View {
         self.worker.snapshot()
-    }
-
-    fn count_command(&self, kind: Kind, started: Instant) {
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let slow = self.snapshot().variables.long_query_time;
-        let counters = &self.worker.counters;
-        counters.command(kind, micros);
-        counters.global.borrow_mut().slow_queries += u64::from(Duration::from_micros(micros) > slow);
     }
 }
 

@@ -4,12 +4,13 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use proxyd_sql::classify;
+use proxyd_sql::{Kind, classify};
 use proxyd_wire::frame;
-use proxyd_wire::response::Expect;
+use proxyd_wire::response::{Expect, Outcome};
 
 use super::forward::Job;
 use super::{Session, SessionEnd};
+use crate::digests::Ticket;
 use crate::reply::Refusal;
 use crate::snapshot::HostgroupId;
 
@@ -21,6 +22,8 @@ pub struct Prepared {
     thread_id: u32,
     backend_id: u32,
     text: Rc<[u8]>,
+    /// Where its executions count.
+    digest: Option<Ticket>,
 }
 
 /// More than any application keeps open on one connection; MySQL's own limit is per server (max_prepared_stmt_count).
@@ -48,7 +51,11 @@ impl Session {
             timeout: route.timeout,
             statement_id: Some(id),
         });
-        if let Some(outcome) = outcome.await?
+        let outcome = outcome.await?;
+        if let Some(error) = outcome.as_ref().and_then(|outcome| outcome.error.as_ref()) {
+            self.count_error(error);
+        }
+        if let Some(outcome) = outcome
             && let Some(held) = self.attached.last_mut()
             && let Some(prepared) = outcome.prepared
         {
@@ -61,11 +68,12 @@ impl Session {
                     thread_id: held.backend.thread_id,
                     backend_id: prepared.statement,
                     text: text.into(),
+                    digest: route.digest,
                 },
             );
         }
         self.let_go(Instant::now());
-        self.count_command(proxyd_sql::Kind::Prepare, now);
+        self.count_statement(Kind::Prepare, None, None, now);
         Ok(())
     }
 
@@ -90,14 +98,42 @@ impl Session {
             timeout: None,
             statement_id: None,
         };
-        match self.forward(job).await? {
-            Some(outcome) => self.settle(&statement, &outcome),
+        let outcome = self.forward(job).await?;
+        match &outcome {
+            Some(outcome) => {
+                if let Some(error) = &outcome.error {
+                    self.count_error(error);
+                }
+                self.settle(&statement, outcome);
+            }
             None => self.let_go(Instant::now()),
         }
         if expect == Expect::Results {
-            self.count_command(statement.kind, now);
+            self.count_execution(id, &text, statement.kind, outcome.as_ref(), now);
         }
         Ok(())
+    }
+
+    /// An execution counts where its statement was prepared; if that place was given away meanwhile, in a new one.
+    fn count_execution(
+        &mut self,
+        id: u32,
+        text: &[u8],
+        kind: Kind,
+        outcome: Option<&Outcome>,
+        started: Instant,
+    ) {
+        let Some((hostgroup, digest)) = self.statements.get(&id).map(|known| (known.hostgroup, known.digest))
+        else {
+            return;
+        };
+        if self.count_statement(kind, digest, outcome, started) {
+            return;
+        }
+        let digest = self.enter_digest_of(hostgroup, text);
+        if let Some(known) = self.statements.get_mut(&id) {
+            known.digest = digest;
+        }
     }
 
     /// COM_STMT_SEND_LONG_DATA: passed on; the server does not answer it.

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use rusqlite::{Transaction, params};
 
 use super::open::Store;
+use crate::digests::DigestRow;
+use crate::errors::{ErrorKey, ErrorStats};
 use crate::runtime::{MemberState, Runtime};
 use crate::snapshot::Status;
 use crate::stats::{GlobalStats, ProcessRow, ServerKey, ServerStats, WorkerStats};
@@ -15,6 +17,8 @@ pub struct StatsInput<'a> {
     pub runtime: &'a Runtime,
     pub workers: &'a WorkerStats,
     pub processes: &'a [ProcessRow],
+    pub digests: &'a [DigestRow],
+    pub errors: &'a HashMap<ErrorKey, ErrorStats>,
     /// What `stats_mysql_connection_pool_reset` counted away.
     pub baseline: &'a HashMap<ServerKey, ServerStats>,
 }
@@ -29,6 +33,9 @@ impl Store {
             "stats_mysql_global" => fill_global,
             "stats_mysql_query_rules" => fill_rules,
             "stats_mysql_users" => fill_users,
+            "stats_mysql_query_digest" | "stats_mysql_query_digest_reset" => fill_digests,
+            "stats_mysql_errors" | "stats_mysql_errors_reset" => fill_errors,
+            "stats_memory_metrics" => fill_memory,
             _ => return Ok(()),
         };
         self.in_transaction(|transaction| {
@@ -126,7 +133,7 @@ fn fill_global(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -
 }
 
 /// The counters by the names of `stats_mysql_global`.
-fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 23] {
+fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 24] {
     [
         ("Client_Connections_created", stats.client_connections_created),
         ("Client_Connections_aborted", stats.client_connections_aborted),
@@ -151,6 +158,7 @@ fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 23] {
         ("Backend_retries", stats.backend_retries),
         ("Malformed_packets", stats.malformed_packets),
         ("Session_panics", stats.session_panics),
+        ("Query_digests_evicted", stats.query_digests_evicted),
     ]
 }
 
@@ -174,6 +182,78 @@ fn fill_users(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) ->
         insert.execute(params![&**name, connected, user.max_connections])?;
     }
     Ok(())
+}
+
+fn fill_digests(transaction: &Transaction<'_>, table: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
+    let places = vec!["?"; 14].join(", ");
+    // Two texts may share a hash.
+    let mut insert =
+        transaction.prepare(&format!("INSERT OR IGNORE INTO stats.{table} VALUES ({places})"))?;
+    for DigestRow { identity, counters } in input.digests {
+        insert.execute(params![
+            identity.hostgroup,
+            &*identity.schema,
+            &*identity.user,
+            &*identity.client,
+            format!("0x{:016X}", identity.digest),
+            &*identity.text,
+            sql(counters.count),
+            sql(counters.first_seen),
+            sql(counters.last_seen),
+            sql(counters.sum_time),
+            sql(counters.min_time),
+            sql(counters.max_time),
+            sql(counters.rows_affected),
+            sql(counters.rows_sent),
+        ])?;
+    }
+    Ok(())
+}
+
+fn fill_errors(transaction: &Transaction<'_>, table: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare(&format!(
+        "INSERT INTO stats.{table} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+    ))?;
+    for (key, stats) in input.errors {
+        insert.execute(params![
+            key.server.hostgroup,
+            &*key.server.hostname,
+            key.server.port,
+            &*key.user,
+            &*key.client,
+            &*key.schema,
+            key.code,
+            sql(stats.count),
+            sql(stats.first_seen),
+            sql(stats.last_seen),
+            &*stats.last_error,
+        ])?;
+    }
+    Ok(())
+}
+
+/// What is known of the memory; the allocator's own names (`jemalloc_…`) are another allocator's.
+fn fill_memory(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare("INSERT INTO stats.stats_memory_metrics VALUES (?1, ?2)")?;
+    let users: usize =
+        input.runtime.users().iter().map(|(name, user)| size_of_val(user) + 2 * name.len()).sum();
+    let metrics = [
+        ("resident_memory_bytes", resident_bytes()),
+        ("Auth_memory", users as u64),
+        ("query_digest_memory", input.workers.global.query_digest_memory),
+    ];
+    for (name, value) in metrics {
+        insert.execute(params![name, value.to_string()])?;
+    }
+    Ok(())
+}
+
+/// This process's resident memory; 0 where the kernel does not say.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 /// SQLite has no unsigned numbers.

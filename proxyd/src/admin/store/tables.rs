@@ -231,6 +231,16 @@ pub const TABLES: &[Table] = &[
         columns: &[("rule_id", "INTEGER PRIMARY KEY"), ("hits", BIGINT)],
         keys: &[],
     },
+    Table { kind: Kind::Stats, name: "stats_mysql_query_digest", columns: DIGEST, keys: DIGEST_KEY },
+    Table { kind: Kind::Stats, name: "stats_mysql_query_digest_reset", columns: DIGEST, keys: DIGEST_KEY },
+    Table { kind: Kind::Stats, name: "stats_mysql_errors", columns: ERRORS, keys: ERRORS_KEY },
+    Table { kind: Kind::Stats, name: "stats_mysql_errors_reset", columns: ERRORS, keys: ERRORS_KEY },
+    Table {
+        kind: Kind::Stats,
+        name: "stats_memory_metrics",
+        columns: &[("Variable_Name", "VARCHAR NOT NULL PRIMARY KEY"), ("Variable_Value", "VARCHAR NOT NULL")],
+        keys: &[],
+    },
     Table {
         kind: Kind::Stats,
         name: "stats_mysql_users",
@@ -281,6 +291,43 @@ pub const TABLES: &[Table] = &[
 ];
 
 const CHECK_KEY: &[&str] = &["PRIMARY KEY (hostname, port, time_start_us)"];
+
+const DIGEST: &[(&str, &str)] = &[
+    ("hostgroup", "INT"),
+    ("schemaname", "VARCHAR NOT NULL"),
+    ("username", "VARCHAR NOT NULL"),
+    ("client_address", "VARCHAR NOT NULL"),
+    ("digest", "VARCHAR NOT NULL"),
+    ("digest_text", "VARCHAR NOT NULL"),
+    ("count_star", "INTEGER NOT NULL"),
+    ("first_seen", "INTEGER NOT NULL"),
+    ("last_seen", "INTEGER NOT NULL"),
+    ("sum_time", "INTEGER NOT NULL"),
+    ("min_time", "INTEGER NOT NULL"),
+    ("max_time", "INTEGER NOT NULL"),
+    ("sum_rows_affected", "INTEGER NOT NULL"),
+    ("sum_rows_sent", "INTEGER NOT NULL"),
+];
+
+const DIGEST_KEY: &[&str] = &["PRIMARY KEY (hostgroup, schemaname, username, client_address, digest)"];
+
+const ERRORS: &[(&str, &str)] = &[
+    ("hostgroup", "INT NOT NULL"),
+    ("hostname", "VARCHAR NOT NULL"),
+    ("port", "INT NOT NULL"),
+    ("username", "VARCHAR NOT NULL"),
+    ("client_address", "VARCHAR NOT NULL"),
+    ("schemaname", "VARCHAR NOT NULL"),
+    ("errno", "INT NOT NULL"),
+    ("count_star", "INTEGER NOT NULL"),
+    ("first_seen", "INTEGER NOT NULL"),
+    ("last_seen", "INTEGER NOT NULL"),
+    ("last_error", TEXT),
+];
+
+// ProxySQL's key has no client_address and folds clients into one row; a row a client says more.
+const ERRORS_KEY: &[&str] =
+    &["PRIMARY KEY (hostgroup, hostname, port, username, client_address, schemaname, errno)"];
 
 const POOL: &[(&str, &str)] = &[
     ("hostgroup", INT),

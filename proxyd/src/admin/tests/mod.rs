@@ -1,6 +1,7 @@
 //! The admin interface without sockets: statements in, answers out.
 
 mod article;
+mod digests;
 mod grammar;
 mod layers;
 mod server;
@@ -18,6 +19,7 @@ use configs::{Angel, Appliance, FirstBoot, Host, Paths, Proxy, Value};
 
 use super::service::{Admin, AdminError, Answer, Session};
 use super::store::Rights;
+use crate::control::WorkerHandle;
 use crate::runtime::Runtime;
 use crate::snapshot::Snapshot;
 
@@ -50,8 +52,12 @@ pub(super) struct Console {
 
 impl Console {
     pub fn boot(dir: &Path, first_boot: FirstBoot) -> Console {
+        Console::with_workers(dir, first_boot, Vec::new())
+    }
+
+    pub fn with_workers(dir: &Path, first_boot: FirstBoot, workers: Vec<WorkerHandle>) -> Console {
         let slot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
-        let runtime = Rc::new(RefCell::new(Runtime::new(slot, Vec::new())));
+        let runtime = Rc::new(RefCell::new(Runtime::new(slot, workers)));
         let config = first_boot.clone();
         let read_config = Box::new(move || Ok(config.clone()));
         let admin = Admin::boot(&appliance(dir, first_boot), runtime.clone(), read_config).expect("boots");
