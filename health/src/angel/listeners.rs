@@ -15,8 +15,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::log;
 
-/// Connections that may wait for a proxy, for each socket. The kernel cuts it to `net.core.somaxconn` (4096 by default).
-const BACKLOG: i32 = 4096;
+/// Connections that may wait for a proxy, for each socket. The kernel cuts it to `net.core.somaxconn`: 4096 by default,
+/// as much as this by the package's sysctl file.
+const BACKLOG: i32 = 16_384;
 /// An address that is taken is tried again for so long; then the angel gives up and its manager tries later.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);

@@ -1,0 +1,24 @@
+# bash completion for standfast(1)
+
+_standfast() {
+    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W 'check status drain undrain restart-proxy demo help --help --version' -- "$word")
+        return
+    fi
+    if [ "$previous" = --config ] || { [ "$command" = check ] && [[ $word != -* ]] && [ "$previous" != --host ]; }; then
+        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        return
+    fi
+    local options
+    case $command in
+        check) options='--host --help' ;;
+        status) options='--config --json --watch --help' ;;
+        drain | undrain | restart-proxy) options='--config --help' ;;
+        *) options= ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+}
+complete -F _standfast standfast
