@@ -141,8 +141,7 @@ fn write_client(root: &SidRoot, directory: &Path) -> Result<()> {
     let plugins = root.path("usr/lib/mysql/plugin");
     let server = server::ADDRESS;
     let text = format!(
-        "raw97() {{ {client} --no-defaults --plugin-dir={plugins} --default-character-set=utf8mb4 \"$@\" \
-           2> >(grep -v 'Using a password on the command line' >&2); }}\n\
+        "raw97() {{ {client} --no-defaults --plugin-dir={plugins} --default-character-set=utf8mb4 \"$@\"; }}\n\
          mysql97() {{ raw97 -h {PROXY} -P 6033 -N \"$@\"; }}\n\
          direct97() {{ raw97 -h {server} -P 3306 -N \"$@\"; }}\n\
          mariadb() {{ command mariadb --no-defaults -h {PROXY} -P 6033 -N \"$@\"; }}\n\
