@@ -90,6 +90,14 @@ impl ConnectError {
     }
 }
 
+impl ConnectError {
+    /// The account's fault: another server would say the same, and this one is as good as ever for other accounts.
+    pub fn is_the_accounts(&self) -> bool {
+        use LoginError::{PasswordUnknown, Plugin};
+        matches!(self, ConnectError::Denied(_) | ConnectError::Login(PasswordUnknown(_) | Plugin(_)))
+    }
+}
+
 impl From<LoginError> for ConnectError {
     fn from(error: LoginError) -> ConnectError {
         match error {
@@ -370,4 +378,23 @@ fn rows_of(mut bytes: &[u8]) -> io::Result<Vec<Vec<Option<String>>>> {
         rows.push(row.into_iter().map(text).collect());
     }
     Err(invalid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_the_account_can_mend_is_not_held_against_the_server() {
+        let refused = |code| {
+            let packet = ErrPacket::new(code, b"HY000", "");
+            ConnectError::from(LoginError::Refused(packet)).is_the_accounts()
+        };
+        assert!(refused(1045) && refused(1049));
+        assert!(!refused(1040) && !refused(1129));
+        assert!(ConnectError::Login(LoginError::PasswordUnknown("caching_sha2_password")).is_the_accounts());
+        assert!(ConnectError::Login(LoginError::Plugin("auth_socket".into())).is_the_accounts());
+        assert!(!ConnectError::Login(LoginError::TlsNotOffered).is_the_accounts());
+        assert!(!ConnectError::Timeout(Duration::from_secs(1)).is_the_accounts());
+    }
 }

@@ -3,7 +3,8 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use configs::Appliance;
@@ -22,8 +23,16 @@ use crate::worker::{self, Setup, WorkerShared};
 /// Events from workers that wait for the control thread; more are dropped, as their kind comes again.
 const EVENTS: usize = 4096;
 
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// How long this process has been at work.
+pub fn uptime() -> Duration {
+    STARTED.elapsed()
+}
+
 /// Runs proxyd until it is told to stop.
 pub fn run(appliance: &Appliance, config: &Path, host: Option<&str>) -> io::Result<()> {
+    LazyLock::force(&STARTED);
     raise_descriptor_limit();
     std::fs::create_dir_all(&appliance.paths.data_dir)?;
     let inherited = match Inherited::from_env().map_err(io::Error::other)? {

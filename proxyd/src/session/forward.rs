@@ -194,7 +194,7 @@ impl Session {
                             self.count_checkout(true, waited);
                             return Ok(backend);
                         }
-                        Err(error @ ConnectError::Denied(_)) => {
+                        Err(error) if error.is_the_accounts() => {
                             return Err(Attach::Refused(Refusal::connect(&error)));
                         }
                         Err(error) => self.note_connect_failure(&server, &error),

@@ -66,7 +66,14 @@ impl Session {
     pub(super) async fn statistics(&mut self) -> Result<(), SessionEnd> {
         let text = {
             let global = self.worker.counters.global.borrow();
-            format!("Threads: {}  Questions: {}", global.client_connections_connected, global.questions)
+            // Clients take it apart: the uptime comes first, and each pair is two spaces from the next.
+            format!(
+                "Uptime: {}  Threads: {}  Questions: {}  Slow queries: {}",
+                crate::start::uptime().as_secs(),
+                global.client_connections_connected,
+                global.questions,
+                global.slow_queries
+            )
         };
         self.send(&reply::frames_of(text.as_bytes(), 1)).await
     }

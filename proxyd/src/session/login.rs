@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use proxyd_wire::auth::sha2::{self, CachedHash};
 use proxyd_wire::auth::{Plugin, Secret};
@@ -231,6 +231,9 @@ async fn drive(
                 account = worker.snapshot().users.get(login.user()).cloned();
                 let (credential, secret) = credential(account.as_ref(), login.user(), worker);
                 remembered = secret;
+                if matches!(credential, Some(Credential::Sha2 { .. })) && !login.is_tls() {
+                    login.set_public_key(public_key(&worker.shared.rsa).await);
+                }
                 login.credential(credential)
             }
             Step::NeedRsaDecrypt(sealed) => {
@@ -280,7 +283,8 @@ fn config(worker: &Rc<Worker>, record: &Record, nonce: [u8; NONCE]) -> Config {
         default_plugin: Plugin::from_name(&variables.default_authentication_plugin)
             .unwrap_or(Plugin::CachingSha2),
         tls_available: variables.have_ssl,
-        public_key_pem: worker.shared.rsa.get().map(|key: &RsaKey| key.public_pem().to_owned()),
+        // Made, if need be, once it is known that this user needs it.
+        public_key_pem: None,
         peer_host: record.peer.ip().to_canonical().to_string(),
     }
 }
@@ -330,9 +334,37 @@ fn handshake(error: io::Error) -> SessionEnd {
 
 /// Makes the RSA key in the background: it takes some 100 ms, and only clients without TLS whose password is stored as
 /// a hash ever need it.
-pub fn prepare_rsa(cell: Arc<std::sync::OnceLock<RsaKey>>) {
-    std::thread::spawn(move || match RsaKey::generate() {
+pub fn prepare_rsa(cell: Arc<OnceLock<RsaKey>>) {
+    std::thread::spawn(move || make_rsa(&cell));
+}
+
+/// The public key; the key is made now if nobody needed it before (such users may come long after the start).
+async fn public_key(cell: &Arc<OnceLock<RsaKey>>) -> Option<String> {
+    if cell.get().is_none() {
+        let cell = Arc::clone(cell);
+        // A panic in there leaves the cell empty, as an error does.
+        let _ = tokio::task::spawn_blocking(move || make_rsa(&cell)).await;
+    }
+    cell.get().map(|key| key.public_pem().to_owned())
+}
+
+/// Of two that make one at the same time the first is kept.
+fn make_rsa(cell: &OnceLock<RsaKey>) {
+    match RsaKey::generate() {
         Ok(key) => drop(cell.set(key)),
         Err(error) => tracing::warn!(%error, "no RSA key: $A$ users can log in under TLS only"),
-    });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_key_is_made_for_the_first_who_needs_it_and_kept() {
+        let cell = Arc::new(OnceLock::new());
+        let first = public_key(&cell).await.unwrap();
+        assert!(first.starts_with("-----BEGIN PUBLIC KEY-----"));
+        assert_eq!(public_key(&cell).await.unwrap(), first);
+    }
 }

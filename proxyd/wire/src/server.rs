@@ -189,6 +189,11 @@ impl Login {
         self.tls
     }
 
+    /// The public key that [`Config::public_key_pem`] had not yet; in time before [`Login::credential`].
+    pub fn set_public_key(&mut self, pem: Option<String>) {
+        self.config.public_key_pem = pem;
+    }
+
     /// With what the client proved itself, if it can be used to log in elsewhere.
     pub fn learned(&self) -> Option<&Secret> {
         self.learned.as_ref()
@@ -335,7 +340,8 @@ impl Login {
                 let proven = cached.is_some_and(|cached| sha2::verify(answer, &nonce, &cached));
                 match () {
                     () if proven => self.accept(Some(sha2::FAST_AUTH_OK)),
-                    // Even an empty password goes the long way: the hash may be that of the empty one.
+                    // A client with an empty password takes its turn as over; no server stores a hash of it.
+                    () if empty => self.deny(false),
                     () => self.ask_for_password(),
                 }
             }

@@ -138,6 +138,22 @@ fn a_sha2_hash_needs_the_password_once() {
 }
 
 #[test]
+fn an_empty_password_is_never_that_of_a_sha2_hash() {
+    for answer in [&b""[..], b"\0"] {
+        assert!(denied(&after("caching_sha2_password", answer, stored_sha2(None)).1));
+    }
+}
+
+#[test]
+fn the_public_key_may_come_with_the_credential() {
+    let mut login = Login::new(Config { public_key_pem: None, ..config() });
+    login.on(&response("caching_sha2_password", &sha2_token("secret")));
+    login.set_public_key(Some("LATE".into()));
+    assert_eq!(login.credential(stored_sha2(None)), Step::Send(vec![1, 4]));
+    assert_eq!(login.on(&[2]), Step::Send(b"\x01LATE".to_vec()));
+}
+
+#[test]
 fn a_password_in_the_clear_is_taken_under_tls_only() {
     for tls in [false, true] {
         let mut login = Login::new(config());
