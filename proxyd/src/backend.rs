@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use proxyd_wire::auth::Secret;
 use proxyd_wire::client::{Config, Login, LoginError, Step, Tls};
 use proxyd_wire::response::tracker::{Expect, ResponseTracker};
-use proxyd_wire::response::{Outcome, parse_text_row};
+use proxyd_wire::response::{ColumnDefinition, Outcome, parse_text_row};
 use proxyd_wire::{Capabilities, Command, ErrPacket};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -228,12 +228,17 @@ impl Backend {
         sql: &str,
         buffers: &BufferPool,
     ) -> Result<Vec<Vec<Option<String>>>, FitError> {
+        self.query_table(sql, buffers).await.map(|table| table.rows)
+    }
+
+    /// The same, with the names of the columns.
+    pub async fn query_table(&mut self, sql: &str, buffers: &BufferPool) -> Result<Table, FitError> {
         let frames = query_frames(sql.as_bytes());
         let (outcome, bytes) =
             self.exchange(&frames, Expect::Results, buffers).await.map_err(FitError::Lost)?;
         match outcome.error {
             Some(error) => Err(FitError::Refused(error)),
-            None => rows_of(&bytes).map_err(FitError::Lost),
+            None => table_of(&bytes).map_err(FitError::Lost),
         }
     }
 
@@ -346,8 +351,15 @@ fn server_name(server: &Server) -> io::Result<rustls::pki_types::ServerName<'sta
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
-/// The rows of a text result set: column count, definitions, EOF, rows, EOF.
-fn rows_of(mut bytes: &[u8]) -> io::Result<Vec<Vec<Option<String>>>> {
+/// A result set of this proxy's own statements, held whole: it is small.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<Option<String>>>,
+}
+
+/// A text result set: column count, definitions, EOF, rows, EOF.
+fn table_of(mut bytes: &[u8]) -> io::Result<Table> {
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "not a result set");
     let mut next = || {
         let Ok(proxyd_wire::frame::Located::Complete { framed, .. }) =
@@ -361,17 +373,20 @@ fn rows_of(mut bytes: &[u8]) -> io::Result<Vec<Vec<Option<String>>>> {
     };
     let first = next().ok_or_else(invalid)?;
     let columns = match first.first() {
-        Some(0) | None => return Ok(Vec::new()),
+        Some(0) | None => return Ok(Table::default()),
         Some(&count) => usize::from(count),
     };
-    // The definitions and the EOF after them.
-    for _ in 0..=columns {
-        next().ok_or_else(invalid)?;
+    let mut names = Vec::with_capacity(columns);
+    for _ in 0..columns {
+        let definition = next().ok_or_else(invalid)?;
+        names.push(ColumnDefinition::parse(&definition).map_err(|_| invalid())?.name);
     }
+    // The EOF after them.
+    next().ok_or_else(invalid)?;
     let mut rows = Vec::new();
     while let Some(packet) = next() {
         if packet.first() == Some(&0xfe) && packet.len() < 9 {
-            return Ok(rows);
+            return Ok(Table { columns: names, rows });
         }
         let row = parse_text_row(&packet, columns).map_err(|_| invalid())?;
         let text = |value: Option<&[u8]>| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned());

@@ -48,6 +48,11 @@ pub struct Variables {
     pub monitor_read_only_interval: Duration,
     pub monitor_read_only_timeout: Duration,
     pub monitor_read_only_max_timeout_count: u32,
+    pub monitor_replication_lag_interval: Duration,
+    pub monitor_replication_lag_timeout: Duration,
+    pub monitor_replication_lag_count: u32,
+    pub monitor_replication_lag_use_percona_heartbeat: String,
+    pub monitor_slave_lag_when_null: u32,
     pub monitor_history: Duration,
     pub monitor_writer_is_also_reader: bool,
 }
@@ -92,6 +97,11 @@ impl Default for Variables {
             monitor_read_only_interval: ms(1_000),
             monitor_read_only_timeout: ms(800),
             monitor_read_only_max_timeout_count: 3,
+            monitor_replication_lag_interval: ms(10_000),
+            monitor_replication_lag_timeout: ms(1_000),
+            monitor_replication_lag_count: 1,
+            monitor_replication_lag_use_percona_heartbeat: String::new(),
+            monitor_slave_lag_when_null: 60,
             monitor_history: ms(7_200_000),
             monitor_writer_is_also_reader: true,
         }
@@ -154,6 +164,13 @@ impl Variables {
             monitor_read_only_interval: ms("monitor_read_only_interval"),
             monitor_read_only_timeout: ms("monitor_read_only_timeout"),
             monitor_read_only_max_timeout_count: count("monitor_read_only_max_timeout_count"),
+            monitor_replication_lag_interval: ms("monitor_replication_lag_interval"),
+            monitor_replication_lag_timeout: ms("monitor_replication_lag_timeout"),
+            monitor_replication_lag_count: count("monitor_replication_lag_count"),
+            monitor_replication_lag_use_percona_heartbeat: text(
+                "monitor_replication_lag_use_percona_heartbeat",
+            ),
+            monitor_slave_lag_when_null: count("monitor_slave_lag_when_null"),
             monitor_history: ms("monitor_history"),
             monitor_writer_is_also_reader: flag("monitor_writer_is_also_reader"),
         }

@@ -17,10 +17,11 @@ use tokio::time::sleep_until;
 use tokio_rustls::TlsConnector;
 
 use super::decide::{Fault, Finding, Judge, Limits, read_only_query};
+use super::lag::heartbeat_query;
 use super::probe::{Credentials, Prober};
 use super::schedule::{Intervals, Kind, Schedule};
 use crate::admin::{Admin, Check, CheckLog};
-use crate::runtime::{Address, SharedRuntime};
+use crate::runtime::{Address, Lag, ServerChange, SharedRuntime};
 use crate::snapshot::{HostgroupId, Server};
 use crate::variables::Variables;
 
@@ -111,6 +112,10 @@ struct Plan {
     connect_timeout: Duration,
     ping_timeout: Duration,
     read_only_timeout: Duration,
+    lag_timeout: Duration,
+    lag_when_null: u32,
+    /// The statement that reads a heartbeat table, if one is named; an error when its name is none.
+    heartbeat: Result<Option<String>, String>,
 }
 
 impl Monitors {
@@ -134,8 +139,10 @@ impl Monitors {
         let mut watches = self.watches.borrow_mut();
         watches.retain(|address, watch| {
             let keep = wanted.get(address) == Some(&watch.use_ssl) && !watch.task.is_finished();
-            if !keep && let Some(change) = watch.judge.borrow_mut().retire() {
-                self.runtime.borrow_mut().apply(change);
+            if !keep {
+                let lag = ServerChange::Lag { address: address.clone(), lag: Lag::NoReplica };
+                let changes = watch.judge.borrow_mut().retire().into_iter().chain([lag]);
+                changes.for_each(|change| self.runtime.borrow_mut().apply(change));
             }
             keep
         });
@@ -213,6 +220,21 @@ impl Monitors {
                     finding.into_iter().for_each(|finding| self.tell(finding));
                 }
             }
+            Kind::Lag => {
+                let (outcome, when_null) = match &plan.heartbeat {
+                    Ok(sql) => {
+                        let asked =
+                            prober.replication_lag(sql.as_deref(), &plan.credentials, plan.lag_timeout);
+                        (asked.await, plan.lag_when_null)
+                    }
+                    Err(text) => (Err(Fault::Answered(text.clone())), 0),
+                };
+                let seconds = outcome.as_ref().ok().and_then(|lag| lag.seconds(when_null));
+                if let Ok(lag) = outcome {
+                    self.tell(Finding::Change(ServerChange::Lag { address: address.clone(), lag }));
+                }
+                self.log(address, Check::Lag(seconds), begin, begin.clock.elapsed(), outcome.err());
+            }
         }
     }
 
@@ -245,12 +267,17 @@ impl Monitors {
             })
             .filter_map(|pair| Some((pair.writer, read_only_query(&pair.check_type)?)))
             .collect();
-        Plan::new(runtime.variables(), pairs, shunned)
+        Plan::new(runtime.variables(), pairs, runtime.limits_lag(address), shunned)
     }
 }
 
 impl Plan {
-    fn new(variables: &Variables, pairs: Vec<(HostgroupId, &'static str)>, shunned: bool) -> Plan {
+    fn new(
+        variables: &Variables,
+        pairs: Vec<(HostgroupId, &'static str)>,
+        limits_lag: bool,
+        shunned: bool,
+    ) -> Plan {
         let ping = match shunned {
             true => variables.monitor_ping_interval.min(SHUNNED_PING),
             false => variables.monitor_ping_interval,
@@ -258,6 +285,7 @@ impl Plan {
         Plan {
             intervals: Intervals {
                 read_only: (!pairs.is_empty()).then_some(variables.monitor_read_only_interval),
+                lag: limits_lag.then_some(variables.monitor_replication_lag_interval),
                 ping: Some(ping),
                 connect: Some(variables.monitor_connect_interval),
             },
@@ -273,6 +301,9 @@ impl Plan {
             connect_timeout: variables.monitor_connect_timeout,
             ping_timeout: variables.monitor_ping_timeout,
             read_only_timeout: variables.monitor_read_only_timeout,
+            lag_timeout: variables.monitor_replication_lag_timeout,
+            lag_when_null: variables.monitor_slave_lag_when_null,
+            heartbeat: heartbeat_query(&variables.monitor_replication_lag_use_percona_heartbeat),
         }
     }
 }

@@ -1,26 +1,29 @@
 //! The checks themselves, with their sockets: everything ends in its time-out, with a result or a [`Fault`].
 //!
-//! Ping and `read_only` share one connection that is kept; the connect check opens one of its own each time.
+//! All but the connect check share one connection that is kept; the connect check opens one of its own each time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use proxyd_wire::ErrPacket;
 use proxyd_wire::auth::Secret;
 use proxyd_wire::client::LoginError;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::decide::{Fault, read_only_value};
-use crate::backend::{Account, Backend, ConnectError, FitError, Traits};
+use super::lag::{self, Form};
+use crate::backend::{Account, Backend, ConnectError, FitError, Table, Traits};
 use crate::counters::ServerCounters;
 use crate::net::BufferPool;
-use crate::runtime::Address;
+use crate::runtime::{Address, Lag};
 use crate::snapshot::Server;
 
 /// utf8mb4_general_ci: every server knows it.
 const COLLATION: u16 = 45;
 /// Server shutdown in progress: an answer, but not one of a server that serves.
 const ER_SERVER_SHUTDOWN: u16 = 1053;
+const ER_PARSE_ERROR: u16 = 1064;
 
 /// Who the monitors log in as.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,12 +40,14 @@ pub struct Prober {
     buffers: BufferPool,
     /// The connection that is kept, and who is logged in on it.
     kept: Option<(Backend, Credentials)>,
+    /// The form of the replica status that this server understood last.
+    lag_form: Form,
 }
 
 impl Prober {
     pub fn new(address: &Address, tls: Option<TlsConnector>) -> Prober {
         let server = Arc::new(Server::new(0, &address.hostname, address.port));
-        Prober { server, tls, buffers: BufferPool::default(), kept: None }
+        Prober { server, tls, buffers: BufferPool::default(), kept: None, lag_form: Form::default() }
     }
 
     /// Connects, logs in and leaves.
@@ -73,17 +78,54 @@ impl Prober {
         limit: Duration,
     ) -> Result<bool, Fault> {
         let exchange = async {
-            let mut backend = self.take(credentials).await?;
-            let answer = backend.query(sql, &self.buffers).await;
-            if matches!(answer, Ok(_) | Err(FitError::Refused(_))) {
-                self.kept = Some((backend, credentials.clone()));
-            }
-            let rows = answer.map_err(fault_of_exchange)?;
-            let value = rows.first().and_then(|row| row.first()).and_then(Option::as_deref);
+            let table = self.ask(sql, credentials).await?.map_err(fault_of_refusal)?;
+            let value = table.rows.first().and_then(|row| row.first()).and_then(Option::as_deref);
             let text = || Fault::Answered(format!("{value:?} is no value of read_only"));
             value.and_then(read_only_value).ok_or_else(text)
         };
         timeout(limit, exchange).await.map_err(|_| Fault::Timeout(limit))?
+    }
+
+    /// How far the server is behind: by the heartbeat statement if there is one, else by its replica status.
+    pub async fn replication_lag(
+        &mut self,
+        heartbeat: Option<&str>,
+        credentials: &Credentials,
+        limit: Duration,
+    ) -> Result<Lag, Fault> {
+        let exchange = async {
+            let lag = match heartbeat {
+                Some(sql) => lag::of_heartbeat(&self.ask(sql, credentials).await?.map_err(fault_of_refusal)?),
+                None => lag::of_status(&self.replica_status(credentials).await?),
+            };
+            lag.ok_or_else(|| Fault::Answered("its answer has no replication lag".into()))
+        };
+        timeout(limit, exchange).await.map_err(|_| Fault::Timeout(limit))?
+    }
+
+    async fn replica_status(&mut self, credentials: &Credentials) -> Result<Table, Fault> {
+        match self.ask(self.lag_form.sql(), credentials).await? {
+            Ok(table) => Ok(table),
+            Err(packet) if packet.code == ER_PARSE_ERROR => {
+                let other = self.lag_form.other();
+                let table = self.ask(other.sql(), credentials).await?.map_err(fault_of_refusal)?;
+                self.lag_form = other;
+                Ok(table)
+            }
+            Err(packet) => Err(fault_of_refusal(packet)),
+        }
+    }
+
+    /// Runs a statement on the kept connection. The inner error is the server's own: the connection is good.
+    async fn ask(&mut self, sql: &str, credentials: &Credentials) -> Result<Result<Table, ErrPacket>, Fault> {
+        let mut backend = self.take(credentials).await?;
+        let answer = match backend.query_table(sql, &self.buffers).await {
+            Ok(table) => Ok(table),
+            Err(FitError::Refused(packet)) => Err(packet),
+            Err(lost) => return Err(fault_of_exchange(lost)),
+        };
+        self.kept = Some((backend, credentials.clone()));
+        Ok(answer)
     }
 
     /// The kept connection, if it still is one and for this user, else a new one. It is put back after a good exchange,
@@ -126,10 +168,14 @@ fn fault_of_connect(error: ConnectError) -> Fault {
 
 fn fault_of_exchange(error: FitError) -> Fault {
     match error {
-        FitError::Refused(packet) if packet.code == ER_SERVER_SHUTDOWN => {
-            Fault::Unreachable(packet.to_string())
-        }
-        FitError::Refused(packet) => Fault::Answered(packet.to_string()),
+        FitError::Refused(packet) => fault_of_refusal(packet),
         FitError::Lost(error) => Fault::Unreachable(format!("connection lost: {error}")),
+    }
+}
+
+fn fault_of_refusal(packet: ErrPacket) -> Fault {
+    match packet.code {
+        ER_SERVER_SHUTDOWN => Fault::Unreachable(packet.to_string()),
+        _ => Fault::Answered(packet.to_string()),
     }
 }

@@ -3,32 +3,44 @@
 //! Intervals may change at any `LOAD … TO RUNTIME`, so what is kept is when a check last began, not when the next one
 //! begins. Each wait is shortened by up to a tenth, at random, so that servers and proxies do not fall into step.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// The three checks, in the order of their urgency after a start: roles first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The checks, in the order of their urgency after a start: roles first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     ReadOnly,
+    Lag,
     Ping,
     Connect,
 }
 
-const KINDS: [Kind; 3] = [Kind::ReadOnly, Kind::Ping, Kind::Connect];
+const KINDS: [Kind; 4] = [Kind::ReadOnly, Kind::Lag, Kind::Ping, Kind::Connect];
 
 /// How often; `None` for a check that is not wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intervals {
     pub read_only: Option<Duration>,
+    pub lag: Option<Duration>,
     pub ping: Option<Duration>,
     pub connect: Option<Duration>,
+}
+
+impl Intervals {
+    fn of(self, kind: Kind) -> Option<Duration> {
+        match kind {
+            Kind::ReadOnly => self.read_only,
+            Kind::Lag => self.lag,
+            Kind::Ping => self.ping,
+            Kind::Connect => self.connect,
+        }
+    }
 }
 
 /// When the checks of one server last began.
 #[derive(Debug, Default)]
 pub struct Schedule {
-    read_only: Option<Last>,
-    ping: Option<Last>,
-    connect: Option<Last>,
+    last: HashMap<Kind, Last>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -42,12 +54,8 @@ impl Schedule {
     /// The check that is due first, and when (perhaps in the past); `None` when none is wanted.
     pub fn next(&self, now: Instant, intervals: Intervals) -> Option<(Kind, Instant)> {
         let due = |kind| {
-            let (last, interval) = match kind {
-                Kind::ReadOnly => (self.read_only, intervals.read_only?),
-                Kind::Ping => (self.ping, intervals.ping?),
-                Kind::Connect => (self.connect, intervals.connect?),
-            };
-            Some((kind, last.map_or(now, |last| last.began + interval * last.share / 256)))
+            let interval = intervals.of(kind)?;
+            Some((kind, self.last.get(&kind).map_or(now, |last| last.began + interval * last.share / 256)))
         };
         KINDS.into_iter().filter_map(due).min_by_key(|(_, at)| *at)
     }
@@ -55,19 +63,11 @@ impl Schedule {
     /// A check begins; `random` is any number.
     pub fn began(&mut self, kind: Kind, now: Instant, random: u64) {
         let share = 230 + u32::try_from(random % 27).unwrap_or(0);
-        *self.slot(kind) = Some(Last { began: now, share });
+        self.last.insert(kind, Last { began: now, share });
     }
 
     /// Makes a check due at once.
     pub fn hurry(&mut self, kind: Kind) {
-        *self.slot(kind) = None;
-    }
-
-    fn slot(&mut self, kind: Kind) -> &mut Option<Last> {
-        match kind {
-            Kind::ReadOnly => &mut self.read_only,
-            Kind::Ping => &mut self.ping,
-            Kind::Connect => &mut self.connect,
-        }
+        self.last.remove(&kind);
     }
 }

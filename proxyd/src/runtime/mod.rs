@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod collect;
+mod lag;
 mod registry;
 mod servers;
 mod settings;
@@ -15,6 +16,7 @@ mod users;
 mod tests;
 
 pub use collect::{collect_digests, collect_errors, collect_processlist, collect_stats, kill};
+pub use lag::Lag;
 pub use registry::{MemberState, Runtime, ServerChange, SharedRuntime};
 pub use servers::{Address, MAX_WEIGHT, ReplicationHostgroup, ServerRow, ServersConfig};
 pub use settings::{Settings, normalise};

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
+use super::lag::{Lag, LagBook};
 use super::servers::{Address, ReadOnlyVerdicts, ReplicationHostgroup, ServerRow, ServersConfig, membership};
 use super::settings::Settings;
 use super::shun::ShunBook;
@@ -28,6 +29,8 @@ pub enum ServerChange {
     Status { address: Address, status: Status, reason: String },
     /// The answer to the `check_type` of this writer hostgroup's pair. An unanswered check is no answer: send nothing.
     ReadOnly { writer_hostgroup: HostgroupId, address: Address, read_only: bool },
+    /// The answer to a check of replication lag. An unanswered check is no answer: send nothing.
+    Lag { address: Address, lag: Lag },
     /// The round trip of the last ping.
     Latency { address: Address, micros: u64 },
 }
@@ -57,6 +60,7 @@ pub struct Runtime {
     monitor_status: HashMap<Address, (Status, String)>,
     latency: HashMap<Address, u64>,
     shuns: ShunBook,
+    lags: LagBook,
     members: Vec<MemberState>,
     generation: u64,
     slot: Arc<ArcSwap<Snapshot>>,
@@ -77,6 +81,7 @@ impl Runtime {
             monitor_status: HashMap::new(),
             latency: HashMap::new(),
             shuns: ShunBook::default(),
+            lags: LagBook::default(),
             members: Vec::new(),
             generation: 0,
             slot,
@@ -92,6 +97,7 @@ impl Runtime {
         self.read_only.retain(|(writer, address), _| pairs.contains(writer) && known.contains(address));
         self.monitor_status.retain(|address, _| known.contains(address));
         self.latency.retain(|address, _| known.contains(address));
+        self.lags.retain(|address| known.contains(address));
         self.refresh_members();
         self.publish();
     }
@@ -133,11 +139,31 @@ impl Runtime {
             ServerChange::ReadOnly { writer_hostgroup, address, read_only } => {
                 self.read_only.insert((writer_hostgroup, address), read_only) != Some(read_only)
             }
+            ServerChange::Lag { address, lag } => self.apply_lag(&address, lag),
         };
         if changed {
             self.refresh_members();
             self.publish();
         }
+    }
+
+    /// Counts for every place that the server has as a reader; true when one of them changed.
+    fn apply_lag(&mut self, address: &Address, lag: Lag) -> bool {
+        let seconds = lag.seconds(self.variables.monitor_slave_lag_when_null);
+        let mut changed = false;
+        for row in self.members.iter().map(|member| &member.row).filter(|row| row.address == *address) {
+            let limited = row.max_replication_lag > 0 && !self.config.is_writer_hostgroup(row.hostgroup_id);
+            let seconds = seconds.filter(|_| limited);
+            changed |= self.lags.observe(row, seconds, self.variables.monitor_replication_lag_count);
+        }
+        changed
+    }
+
+    /// Whether a limit of replication lag holds for any of this server's places.
+    pub fn limits_lag(&self, address: &Address) -> bool {
+        self.members.iter().filter(|member| !member.removed && member.row.address == *address).any(|member| {
+            member.row.max_replication_lag > 0 && !self.config.is_writer_hostgroup(member.row.hostgroup_id)
+        })
     }
 
     /// A worker could not connect or log in; enough of these inside a second shun the server.
@@ -222,13 +248,18 @@ impl Runtime {
         self.members = members;
     }
 
-    /// The configured status if it is not ONLINE, else the monitors' word, else a shun by connect errors.
+    /// The configured status if it is not ONLINE, else the monitors' word, else a shun by lag, else one by connect errors.
     fn effective_status(&self, row: &ServerRow, server: &Arc<Server>) -> (Status, String) {
         if row.status != Status::Online {
             return (row.status, "set by the operator".into());
         }
         if let Some((status, reason)) = self.monitor_status.get(&row.address) {
             return (*status, reason.clone());
+        }
+        if let Some(reason) =
+            self.lags.reason(row).filter(|_| !self.config.is_writer_hostgroup(row.hostgroup_id))
+        {
+            return (Status::Shunned, reason.to_owned());
         }
         match self.shuns.reason(&ServerKey::from(server)) {
             Some(reason) => (Status::Shunned, reason.to_owned()),

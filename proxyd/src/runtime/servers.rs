@@ -66,6 +66,13 @@ pub struct ServersConfig {
     pub replication: Vec<ReplicationHostgroup>,
 }
 
+impl ServersConfig {
+    /// The writers of a pair: lag is no reason to take one away.
+    pub fn is_writer_hostgroup(&self, hostgroup: HostgroupId) -> bool {
+        self.replication.iter().any(|pair| pair.writer == hostgroup)
+    }
+}
+
 /// The last answer about `read_only`, by writer hostgroup (the check differs by hostgroup pair) and address.
 pub type ReadOnlyVerdicts = HashMap<(HostgroupId, Address), bool>;
 

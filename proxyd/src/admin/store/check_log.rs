@@ -14,6 +14,8 @@ pub enum Check {
     Ping,
     /// The answer, when there was one.
     ReadOnly(Option<bool>),
+    /// In seconds; `None` without an answer, and for a server that replicates from nobody.
+    Lag(Option<u32>),
 }
 
 /// One finished check.
@@ -35,11 +37,17 @@ impl Store {
             Check::Connect => ("mysql_server_connect_log", "connect_success_time_us", "connect_error"),
             Check::Ping => ("mysql_server_ping_log", "ping_success_time_us", "ping_error"),
             Check::ReadOnly(_) => ("mysql_server_read_only_log", "success_time_us", "error"),
+            Check::Lag(_) => ("mysql_server_replication_lag_log", "success_time_us", "error"),
         };
         let took = if log.error.is_none() { sql_micros(log.took) } else { 0 };
         let started = i64::try_from(log.started_us).unwrap_or(i64::MAX);
         let (host, port) = (&*log.address.hostname, log.address.port);
-        if let Check::ReadOnly(answer) = log.check {
+        let answer = match log.check {
+            Check::Connect | Check::Ping => None,
+            Check::ReadOnly(answer) => Some(answer.map(u32::from)),
+            Check::Lag(seconds) => Some(seconds),
+        };
+        if let Some(answer) = answer {
             let sql = format!("INSERT OR REPLACE INTO monitor.{table} VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
             self.db.prepare_cached(&sql)?.execute(params![host, port, started, took, answer, log.error])?;
         } else {

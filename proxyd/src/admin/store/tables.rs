@@ -288,6 +288,19 @@ pub const TABLES: &[Table] = &[
         ],
         keys: CHECK_KEY,
     },
+    Table {
+        kind: Kind::Monitor,
+        name: "mysql_server_replication_lag_log",
+        columns: &[
+            ("hostname", "VARCHAR NOT NULL"),
+            ("port", "INT NOT NULL DEFAULT 3306"),
+            ("time_start_us", BIGINT),
+            ("success_time_us", "INT DEFAULT 0"),
+            ("repl_lag", "INT DEFAULT 0"),
+            ("error", NULLABLE_TEXT),
+        ],
+        keys: CHECK_KEY,
+    },
 ];
 
 const CHECK_KEY: &[&str] = &["PRIMARY KEY (hostname, port, time_start_us)"];

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use proxyd_wire::auth::Plugin;
 use proxyd_wire::response::{ColumnDefinition, text_resultset};
 use proxyd_wire::server::{Config, Credential, Login, Step};
-use proxyd_wire::{Capabilities, Command, OkPacket, Status as Flags};
+use proxyd_wire::{Capabilities, Command, ErrPacket, OkPacket, Status as Flags};
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 
@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Default)]
 struct Database {
     read_only: Cell<bool>,
+    /// Replies to `SHOW SLAVE STATUS` only, as old servers do.
+    lag: Cell<u32>,
     /// Takes connections and says nothing on them any more.
     silent: Cell<bool>,
 }
@@ -79,9 +81,16 @@ impl Database {
             match command.first().copied().and_then(Command::from_byte) {
                 Some(Command::Ping) => packets.send(&ok).await?,
                 Some(Command::Query) => {
-                    let value = if self.read_only.get() { "1" } else { "0" };
-                    let rows = [vec![Some(value.to_owned())]];
-                    let columns = [ColumnDefinition::integer("read_only")];
+                    let (name, value) = match command.get(1..) {
+                        Some(b"SHOW REPLICA STATUS") => {
+                            packets.send(&ErrPacket::new(1064, b"42000", "syntax").encode()).await?;
+                            continue;
+                        }
+                        Some(b"SHOW SLAVE STATUS") => ("Seconds_Behind_Master", self.lag.get()),
+                        _ => ("read_only", u32::from(self.read_only.get())),
+                    };
+                    let rows = [vec![Some(value.to_string())]];
+                    let columns = [ColumnDefinition::integer(name)];
                     let answer =
                         text_resultset(&columns, &rows, Flags::AUTOCOMMIT, Capabilities::PROTOCOL_41);
                     packets.connection.write_all(&answer).await?;
@@ -160,7 +169,7 @@ fn row(address: &Address) -> ServerRow {
         weight: 1,
         compression: false,
         max_connections: 1000,
-        max_replication_lag: 0,
+        max_replication_lag: 10,
         use_ssl: false,
         max_latency_ms: 0,
         comment: String::new(),
@@ -242,5 +251,22 @@ fn a_wrong_monitor_password_is_logged_and_shuns_nobody() {
         tokio::time::timeout(PATIENCE, enough).await.unwrap();
         assert_eq!(scene.places(), [(READERS, Status::Online)]);
         assert!(scene.logged(|log| log.check == Check::Connect && denied(log)) > 0);
+    });
+}
+
+#[test]
+fn a_reader_that_lags_is_shunned_and_comes_back_and_its_place_as_writer_is_not() {
+    play(async {
+        let scene = Scene::set(&[("mysql-monitor_replication_lag_interval", "100")]).await;
+        scene.until(&ONLINE_WRITER).await;
+        scene.database.lag.set(11);
+        scene.until(&[(WRITERS, Status::Online), (READERS, Status::Shunned)]).await;
+        scene.database.silent.set(true);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(scene.places(), [(WRITERS, Status::Online), (READERS, Status::Shunned)]);
+        scene.database.silent.set(false);
+        scene.database.lag.set(0);
+        scene.until(&ONLINE_WRITER).await;
+        assert!(scene.logged(|log| log.check == Check::Lag(Some(11)) && log.error.is_none()) > 0);
     });
 }

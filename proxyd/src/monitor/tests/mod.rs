@@ -1,3 +1,4 @@
 mod decide;
 mod engine;
+mod lag;
 mod schedule;

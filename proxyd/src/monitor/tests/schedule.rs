@@ -5,13 +5,18 @@ use super::super::schedule::{Intervals, Kind, Schedule};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn intervals() -> Intervals {
-    Intervals { read_only: Some(SECOND), ping: Some(8 * SECOND), connect: Some(120 * SECOND) }
+    Intervals {
+        read_only: Some(SECOND),
+        lag: Some(10 * SECOND),
+        ping: Some(8 * SECOND),
+        connect: Some(120 * SECOND),
+    }
 }
 
 #[test]
 fn everything_is_due_at_the_start_roles_first() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
-    for kind in [Kind::ReadOnly, Kind::Ping, Kind::Connect] {
+    for kind in [Kind::ReadOnly, Kind::Lag, Kind::Ping, Kind::Connect] {
         assert_eq!(schedule.next(now, intervals()), Some((kind, now)));
         schedule.began(kind, now, 26);
     }
@@ -24,7 +29,7 @@ fn a_wait_is_shortened_by_a_tenth_at_most() {
     for random in 0..1000 {
         let mut schedule = Schedule::default();
         schedule.began(Kind::Ping, now, random);
-        let only_ping = Intervals { read_only: None, connect: None, ..intervals() };
+        let only_ping = Intervals { read_only: None, lag: None, connect: None, ..intervals() };
         let Some((Kind::Ping, due)) = schedule.next(now, only_ping) else { panic!() };
         assert!((Duration::from_millis(7180)..=8 * SECOND).contains(&(due - now)));
     }
@@ -34,7 +39,7 @@ fn a_wait_is_shortened_by_a_tenth_at_most() {
 fn a_changed_interval_holds_at_once() {
     let (mut schedule, now) = (Schedule::default(), Instant::now());
     schedule.began(Kind::Ping, now, 26);
-    let slow = Intervals { read_only: None, connect: None, ..intervals() };
+    let slow = Intervals { read_only: None, lag: None, connect: None, ..intervals() };
     let fast = Intervals { ping: Some(SECOND), ..slow };
     assert_eq!(schedule.next(now, slow), Some((Kind::Ping, now + 8 * SECOND)));
     assert_eq!(schedule.next(now, fast), Some((Kind::Ping, now + SECOND)));
