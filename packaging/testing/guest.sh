@@ -3,7 +3,7 @@
 # second namespace beside it from which clients come. Everything has this run's number in its name and goes with it.
 
 guest=sf-pkg-$$
-guest_root= guest_pid= guest_leader=
+guest_root='' guest_pid=''
 
 # guest_prepare: the namespaces, and a fresh copy of the root.
 guest_prepare() {
@@ -33,11 +33,8 @@ guest_boot() {
   guest_pid=$!
   local patience=$((SECONDS + 60)) state
   while [ $SECONDS -lt $patience ]; do
-    guest_leader=$(guest_cgroup_leader)
-    if [ -n "$guest_leader" ]; then
-      state=$(guest systemctl is-system-running 2>/dev/null || true)
-      case $state in running | degraded) return 0 ;; esac
-    fi
+    state=$(guest systemctl is-system-running 2>/dev/null || true)
+    case $state in running | degraded) return 0 ;; esac
     sleep 0.1
   done
   tail -20 "$guest_root.console" >&2
@@ -45,27 +42,43 @@ guest_boot() {
 }
 
 # The guest's pid 1. The tree of version 2 is seen through the root of a process that has it mounted.
-guest_cgroup_leader() { head -1 "/proc/$guest_pid/root/sys/fs/cgroup/$guest/payload/init.scope/cgroup.procs" 2>/dev/null || true; }
+guest_leader() { head -1 "/proc/$guest_pid/root/sys/fs/cgroup/$guest/payload/init.scope/cgroup.procs" 2>/dev/null || true; }
 
 # guest COMMAND...: runs it inside.
-guest() { nsenter --target "$guest_leader" --mount --uts --ipc --net --pid --cgroup -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"; }
+guest() {
+  local leader
+  leader=$(guest_leader)
+  [ -n "$leader" ] || { echo "the guest is not up" >&2; return 1; }
+  nsenter --target "$leader" --mount --uts --ipc --net --pid --cgroup -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"
+}
 
 # guest_sh 'SCRIPT': a line of shell inside.
 guest_sh() { guest sh -c "$1"; }
 
 guest_put() { install -D -m "${3:-644}" "$1" "$guest_root$2"; }
 
-guest_end() {
-  [ -z "$guest_leader" ] || kill -KILL "$guest_leader" 2>/dev/null || true
-  if [ -n "$guest_pid" ]; then
-    kill -KILL "$guest_pid" 2>/dev/null || true
-    wait "$guest_pid" 2>/dev/null || true
-  fi
-  local side
-  for side in host client; do ip netns delete "$guest-$side" 2>/dev/null || true; done
+# guest_power_cut: at once, and what only the kernel knew is gone with it: processes, /run, addresses.
+guest_power_cut() {
+  local leader
+  [ -n "$guest_pid" ] || return 0
+  # Killing nspawn alone would leave the guest running.
+  leader=$(guest_leader)
+  [ -z "$leader" ] || kill -KILL "$leader" 2>/dev/null || true
+  kill -KILL "$guest_pid" 2>/dev/null || true
+  wait "$guest_pid" 2>/dev/null || true
+  guest_pid=''
+  ip -n "$guest-host" address flush dev eth0 scope global
+  ip -n "$guest-host" address add 10.99.0.11/24 dev eth0
   # The kernel frees the last cgroups and mounts in its own time.
   sleep 0.3
   unshare -m sh -c "mount --make-rprivate / && mount -t cgroup2 none /sys/fs/cgroup &&
     find /sys/fs/cgroup/$guest -depth -type d -exec rmdir {} +" 2>/dev/null || true
+}
+
+guest_end() {
+  local side
+  guest_power_cut
+  for side in host client; do ip netns delete "$guest-$side" 2>/dev/null || true; done
   [ -z "$guest_root" ] || rm -rf "${guest_root%/root}"
+  guest_root=''
 }
