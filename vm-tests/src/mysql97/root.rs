@@ -53,9 +53,10 @@ impl SidRoot {
 fn make(directory: &Path) -> Result<()> {
     require_debootstrap()?;
     let mirror = mirror()?;
-    // In a mount namespace of its own: whatever debootstrap mounts is gone with it, however it ends.
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "debootstrap", "--variant=minbase"]);
+    // In namespaces of its own, and not longer than this lab: whatever debootstrap mounts and starts is gone with it.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid"]);
+    command.args(["--fork", "--kill-child", "debootstrap", "--variant=minbase"]);
     command.args(["--include=mysql-server,mysql-client", "sid"]).arg(directory).arg(&mirror);
     run(&mut command, "making a root of Debian sid needs root and this machine's Debian mirror")?;
     let root = SidRoot { directory: directory.into() };

@@ -67,7 +67,7 @@ impl Bench {
         Ok(bench)
     }
 
-    /// Runs a script in the namespace, with `mysql97`, `direct97`, `mariadb` and `admin` as commands.
+    /// Runs a script in the namespace, with `mysql97`, `dump97`, `tool97`, `direct97`, `mariadb` and `admin` as commands.
     pub(crate) fn bash(&self, script: &str) -> Result<Output> {
         let functions = self.directory.join("client.sh");
         let script = format!("set -o pipefail; . {}\n{script}", functions.display());
@@ -137,16 +137,18 @@ impl Drop for Bench {
 
 /// Shell functions for the clients: the sid root's paths stay out of the checks.
 fn write_client(root: &SidRoot, directory: &Path) -> Result<()> {
-    let client = root.program("usr/bin/mysql")?.join(" ");
-    let plugins = root.path("usr/lib/mysql/plugin");
+    let program = |name: &str| root.program(&format!("usr/bin/{name}")).map(|words| words.join(" "));
+    let (client, dump, tool) = (program("mysql")?, program("mysqldump")?, program("mysqladmin")?);
+    let options = format!("--no-defaults --plugin-dir={}", root.path("usr/lib/mysql/plugin").display());
     let server = server::ADDRESS;
     let text = format!(
-        "raw97() {{ {client} --no-defaults --plugin-dir={plugins} --default-character-set=utf8mb4 \"$@\"; }}\n\
+        "raw97() {{ {client} {options} --default-character-set=utf8mb4 \"$@\"; }}\n\
          mysql97() {{ raw97 -h {PROXY} -P 6033 -N \"$@\"; }}\n\
          direct97() {{ raw97 -h {server} -P 3306 -N \"$@\"; }}\n\
+         dump97() {{ {dump} {options} -h {PROXY} -P 6033 \"$@\"; }}\n\
+         tool97() {{ {tool} {options} -h {PROXY} -P 6033 \"$@\"; }}\n\
          mariadb() {{ command mariadb --no-defaults -h {PROXY} -P 6033 -N \"$@\"; }}\n\
          admin() {{ command mariadb --no-defaults -h {PROXY} -P 6032 -uadmin -padmin -N -e \"$@\"; }}\n",
-        plugins = plugins.display(),
     );
     fs::write(directory.join("client.sh"), text).context("write the clients' functions")
 }

@@ -1,5 +1,7 @@
 //! What the MySQL 9.7 client says, from its first probes to packets of 20 MB.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, ensure};
 
 use super::bench::Bench;
@@ -22,6 +24,11 @@ pub(crate) fn run(runner: &mut Runner, bench: &Bench) {
     runner.check("mysql97/client: a procedure with several results", || procedure(bench));
     runner.check("mysql97/client: utf8mb4 text in both directions", || text(bench));
     runner.check("mysql97/client: errors, warnings and NULLs arrive as they are", || errors(bench));
+    runner.check("mysql97/client: mysqldump there, and back into another schema", || dump(bench));
+    runner.check("mysql97/client: mysqladmin ping, version, status", || mysqladmin(bench));
+    runner.check("mysql97/client: KILL from another session ends a statement, then a connection", || {
+        kill(bench)
+    });
 }
 
 /// `select @@version_comment limit 1` and `select $$` come before anything else; the second one has to fail.
@@ -135,5 +142,44 @@ fn errors(bench: &Bench) -> Result<()> {
     let warning =
         bench.ok(&format!("{MYSQL} -e \"set sql_mode=''; select cast('x' as signed); show warnings\""))?;
     ensure!(warning.contains("1292"), "{warning}");
+    Ok(())
+}
+
+fn dump(bench: &Bench) -> Result<()> {
+    let make = "create table test.d (id int primary key auto_increment, v varchar(80), b blob); \
+        insert into test.d (v, b) with recursive n as (select 1 i union all select i + 1 from n where i < 500) \
+        select concat('ž🐬 ', i), unhex(sha2(i, 256)) from n";
+    bench.ok(&format!("{MYSQL} -e \"{make}\""))?;
+    let options = "-uclear -pclear-pw --no-tablespaces --set-gtid-purged=OFF --hex-blob";
+    for way in ["--single-transaction", "--lock-tables"] {
+        bench.ok(&format!("dump97 {options} {way} test d > dump.sql && {MYSQL} other < dump.sql"))?;
+        let sums = "select (select sum(crc32(concat(id, v, hex(b)))) from test.d) = \
+            (select sum(crc32(concat(id, v, hex(b)))) from other.d), (select count(*) from other.d)";
+        bench.prints(&format!("{MYSQL} -e \"{sums}; drop table other.d\""), "1\t500")?;
+    }
+    bench.ok(&format!("{MYSQL} -e 'drop table test.d'")).map(drop)
+}
+
+fn mysqladmin(bench: &Bench) -> Result<()> {
+    let tool = "tool97 -uclear -pclear-pw";
+    bench.prints(&format!("{tool} ping"), "mysqld is alive")?;
+    ensure!(bench.ok(&format!("{tool} version"))?.contains("Uptime:"), "no uptime in `version`");
+    let status = bench.ok(&format!("{tool} status"))?;
+    ensure!(status.starts_with("Uptime: "), "{status}");
+    Ok(())
+}
+
+fn kill(bench: &Bench) -> Result<()> {
+    for (kill, code) in [("kill query", "ERROR 1317"), ("kill", "ERROR 2013")] {
+        let script = format!(
+            "{MYSQL} -e 'select connection_id(); select 1 from information_schema.schemata where sleep(20)' > id 2> said & \
+             for i in $(seq 100); do [ -s id ] && break; sleep 0.05; done; sleep 0.3; \
+             {MYSQL} -e \"{kill} $(cat id)\"; wait; cat said >&2; exit 1"
+        );
+        let start = Instant::now();
+        // The client writes its first row at the end when it does not write to a terminal: `-n` says at once.
+        bench.fails(&script.replace("mysql97", "mysql97 -n"), code)?;
+        ensure!(start.elapsed() < Duration::from_secs(10), "{kill} took {:?}", start.elapsed());
+    }
     Ok(())
 }
