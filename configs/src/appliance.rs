@@ -71,7 +71,7 @@ pub enum VrrpVersion {
 /// How adverts travel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transport {
-    /// 224.0.0.18 (RFC 9568 §5.1.1.2).
+    /// 224.0.0.18, and ff02::12 for IPv6 (RFC 9568 §5.1.1.2, §5.1.2.2).
     Multicast,
     /// To each of these hosts; adverts from anybody else are dropped.
     Unicast(Vec<IpAddr>),

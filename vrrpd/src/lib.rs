@@ -5,5 +5,6 @@
 pub mod arp;
 pub mod fsm;
 pub mod interval;
+pub mod ndp;
 pub mod packet;
 pub mod priority;

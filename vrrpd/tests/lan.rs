@@ -12,11 +12,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const VIP: &str = "10.77.0.88";
+const VIP_V6: &str = "fd00:77::88";
+
+/// What the hosts speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    V4,
+    V6Unicast,
+    /// The hosts themselves are known by IPv4 addresses.
+    V6Multicast,
+}
 
 /// The verdict that the feed of a host reports.
 type Verdict = Arc<Mutex<&'static str>>;
 
 struct Lan {
+    wire: Wire,
     name: String,
     dir: PathBuf,
     verdicts: Vec<Verdict>,
@@ -29,13 +40,13 @@ fn ip(arguments: &str) -> String {
 }
 
 impl Lan {
-    fn new(label: &str, hosts: usize) -> Lan {
+    fn new(label: &str, wire: Wire, hosts: usize) -> Lan {
         let name = format!("vrrpd{}{label}", std::process::id());
         let dir = std::env::temp_dir().join(&name);
         ip(&format!("netns add {name}-hub"));
         ip(&format!("-n {name}-hub link add br0 type bridge"));
         ip(&format!("-n {name}-hub link set br0 up"));
-        let mut lan = Lan { name, dir, verdicts: Vec::new(), daemons: Vec::new() };
+        let mut lan = Lan { wire, name, dir, verdicts: Vec::new(), daemons: Vec::new() };
         (1..=hosts).for_each(|host| lan.add_host(host, hosts));
         lan
     }
@@ -46,10 +57,11 @@ impl Lan {
         ip(&format!("-n {hub} link add p{host} type veth peer name eth0 netns {name}"));
         ip(&format!("-n {hub} link set p{host} master br0 up"));
         ip(&format!("-n {name} addr add 10.77.0.1{host}/24 dev eth0"));
+        ip(&format!("-n {name} addr add fd00:77::1{host}/64 dev eth0 nodad"));
         ip(&format!("-n {name} link set eth0 up"));
         let run_dir = self.run_dir(host);
         fs::create_dir_all(&run_dir).unwrap();
-        fs::write(self.config(host), config(&run_dir, hosts)).unwrap();
+        fs::write(self.config(host), config(&run_dir, self.wire, hosts)).unwrap();
         let verdict = Verdict::new(Mutex::new("serving"));
         let listener = UnixListener::bind(run_dir.join("angel.sock")).unwrap();
         let reported = Arc::clone(&verdict);
@@ -128,7 +140,8 @@ impl Lan {
     }
 
     fn holds(&self, host: usize) -> bool {
-        ip(&format!("-n {} -4 -o addr show dev eth0", self.namespace(host))).contains(VIP)
+        let vip = if self.wire == Wire::V4 { VIP } else { VIP_V6 };
+        ip(&format!("-n {} -o addr show dev eth0", self.namespace(host))).contains(&format!(" {vip}/"))
     }
 
     fn holders(&self) -> Vec<usize> {
@@ -156,15 +169,21 @@ impl Drop for Lan {
     }
 }
 
-fn config(run_dir: &Path, hosts: usize) -> String {
+fn config(run_dir: &Path, wire: Wire, hosts: usize) -> String {
     let mut text = String::new();
     for host in 1..=hosts {
-        text += &format!("[[hosts]]\nname = \"test{host}\"\naddress = \"10.77.0.1{host}\"\n\n");
+        let net = if wire == Wire::V6Unicast { "fd00:77::1" } else { "10.77.0.1" };
+        text += &format!("[[hosts]]\nname = \"test{host}\"\naddress = \"{net}{host}\"\n\n");
     }
     let prefer: Vec<String> = (1..=hosts).map(|host| format!("\"test{host}\"")).collect();
-    text += "[vrrp]\nversion = 3\nadvert_ms = 100\ntransport = \"unicast\"\nfailback = \"never\"\n\n";
-    text +=
-        &format!("[[vip]]\nname = \"VI_01\"\naddress = \"{VIP}/32\"\nprefer = [{}]\n\n", prefer.join(", "));
+    text += "[vrrp]\nversion = 3\nadvert_ms = 200\nfailback = \"never\"\n";
+    let transport = if wire == Wire::V6Multicast { "multicast" } else { "unicast" };
+    text += &format!("transport = \"{transport}\"\n\n");
+    let vips = match wire {
+        Wire::V4 => format!("\"{VIP}/32\""),
+        Wire::V6Unicast | Wire::V6Multicast => format!("[\"fe80::88\", \"{VIP_V6}/64\"]"),
+    };
+    text += &format!("[[vip]]\nname = \"VI_01\"\naddress = {vips}\nprefer = [{}]\n\n", prefer.join(", "));
     text += &format!("[paths]\nrun_dir = \"{}\"\n", run_dir.display());
     text
 }
@@ -186,11 +205,11 @@ fn two_hosts_and_one_vip() {
         eprintln!("skipped: needs root for network namespaces");
         return;
     }
-    let mut lan = Lan::new("", 2);
+    let mut lan = Lan::new("", Wire::V4, 2);
     lan.start(1);
     lan.wait_for(&[1]);
     lan.start(2);
-    thread::sleep(Duration::from_millis(600));
+    thread::sleep(Duration::from_millis(1_000));
     assert_eq!(lan.holders(), [1]);
 
     // A killed vrrpd that is back inside the interval: the VIP never moves, and never leaves the interface.
@@ -204,7 +223,7 @@ fn two_hosts_and_one_vip() {
     }
 
     lan.say(1, "restarting");
-    thread::sleep(Duration::from_millis(600));
+    thread::sleep(Duration::from_millis(1_000));
     assert_eq!(lan.holders(), [1], "inside the grace");
     lan.say(1, "draining");
     lan.wait_for(&[2]);
@@ -230,7 +249,7 @@ fn one_host_and_what_befalls_its_interfaces() {
         eprintln!("skipped: needs root for network namespaces");
         return;
     }
-    let mut lan = Lan::new("f", 1);
+    let mut lan = Lan::new("f", Wire::V4, 1);
     lan.ip(1, "link set eth0 down");
     lan.ip(1, "link set eth0 name late0");
     lan.start(1);
@@ -275,9 +294,52 @@ fn one_host_and_what_befalls_its_interfaces() {
     // Asleep for longer than its peers wait: it lets go before it looks at anything else, and competes again.
     let daemon = lan.daemons[0].as_ref().unwrap().id().to_string();
     Command::new("kill").args(["-STOP", &daemon]).status().unwrap();
-    thread::sleep(Duration::from_millis(800));
+    thread::sleep(Duration::from_millis(1_500));
     Command::new("kill").args(["-CONT", &daemon]).status().unwrap();
     lan.wait_for(&[]);
     lan.wait_for(&[1]);
     assert!(lan.ask(1, "failback VI_01").contains("not BACKUP"));
+}
+
+/// IPv6, both ways: takeover, a neighbour that learns of it, a resignation, and no adverts dropped.
+#[test]
+fn ipv6_by_unicast_and_by_multicast() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: needs root for network namespaces");
+        return;
+    }
+    for (label, wire) in [("u", Wire::V6Unicast), ("m", Wire::V6Multicast)] {
+        let mut lan = Lan::new(label, wire, 2);
+        let hub = format!("{}-hub", lan.name);
+        ip(&format!("-n {hub} addr add fd00:77::99/64 dev br0 nodad"));
+        lan.start(1);
+        lan.wait_for(&[1]);
+        let shown = ip(&format!("-n {} -6 -o addr show dev eth0", lan.namespace(1)));
+        let vip = shown.lines().find(|line| line.contains(VIP_V6)).unwrap();
+        assert!(!vip.contains("tentative") && vip.contains("deprecated") && vip.contains("/64"), "{vip}");
+        let dial = ["timeout", "2", "bash", "-c", &format!("</dev/tcp/{VIP_V6}/1")];
+        let dialled = Command::new("ip").args(["netns", "exec", &hub]).args(dial).output().unwrap();
+        assert!(String::from_utf8_lossy(&dialled.stderr).contains("refused"), "{dialled:?}");
+        let neighbour = || ip(&format!("-n {hub} -6 neigh show {VIP_V6}"));
+        let first = neighbour();
+        assert!(first.contains("lladdr"), "{first}");
+        lan.start(2);
+        lan.wait_for_state(2, "BACKUP");
+        thread::sleep(Duration::from_millis(1_000));
+        assert_eq!(lan.holders(), [1], "{wire:?}");
+        lan.say(1, "draining");
+        lan.wait_for(&[2]);
+        thread::sleep(Duration::from_millis(300));
+        let second = neighbour();
+        assert!(second.contains("lladdr") && second != first, "told by nobody but the new master: {second}");
+        let status = lan.ask(2, "status");
+        let fine = ["\"ip_ttl_err\":0", "\"checksum_err\":0", "\"addr_list_err\":0", "\"pri_zero_rcvd\":1"];
+        assert!(fine.iter().all(|counter| status.contains(counter)), "{status}");
+        lan.terminate(2);
+        lan.wait_for(&[]);
+        lan.say(1, "serving");
+        lan.wait_for(&[1]);
+        lan.terminate(1);
+        assert_eq!(lan.holders(), [0; 0]);
+    }
 }

@@ -92,7 +92,7 @@ fn one(
     let vrrp = settle(section, own, common, several, &addresses);
     let standing = standing::read(section, hosts);
     room_for_weight(section, &standing, vrrp.weight);
-    one_family(section, &addresses, hosts);
+    one_family(section, &addresses, hosts, vrrp.unicast);
     let router_id = Located { value: u8::try_from(router_id.value).unwrap_or(0), line: router_id.line };
     VipEntry { line, name, addresses, router_id, standing, vrrp }
 }
@@ -108,7 +108,7 @@ fn written(section: &Section<'_>) -> Written {
         }),
         // `advert_ms`: 100 by default (version 2: 1000). 10 to 40950 in steps of 10, or whole seconds to 255 s in version 2.
         advert_ms: section.integer("advert_ms", 10..=255_000, "ms"),
-        // `transport`: "unicast" to the other hosts' addresses (default), or "multicast" to 224.0.0.18.
+        // `transport`: "unicast" to the other hosts' addresses (default), or "multicast" to 224.0.0.18 (IPv6: ff02::12).
         unicast: section.choice("transport", &[("unicast", true), ("multicast", false)]),
         // `interface`: carries VIP and adverts; the one with this host's address by default.
         interface: interface(section).map(owned),
@@ -264,8 +264,14 @@ fn room_for_weight(section: &Section<'_>, standing: &Standing, weight: u8) {
     }
 }
 
-/// A virtual router is of one address family (RFC 9568 §1.2), and its adverts come from the hosts' addresses.
-fn one_family(section: &Section<'_>, addresses: &[Located<(IpAddr, u8)>], hosts: &[HostEntry]) {
+/// A virtual router is of one address family (RFC 9568 §1.2). Unicast adverts go to the hosts' addresses, so those are
+/// of that family, too; multicast ones come from any address that the interface has.
+fn one_family(
+    section: &Section<'_>,
+    addresses: &[Located<(IpAddr, u8)>],
+    hosts: &[HostEntry],
+    unicast: bool,
+) {
     let Some(first) = addresses.first().map(|it| it.value.0) else {
         return;
     };
@@ -275,8 +281,11 @@ fn one_family(section: &Section<'_>, addresses: &[Located<(IpAddr, u8)>], hosts:
         }
     }
     let stranger = hosts.iter().find(|host| host.address.value.is_ipv4() != first.is_ipv4());
-    if let Some(host) = stranger.filter(|host| !host.address.value.is_unspecified()) {
-        let text = format!("{first} and host {}'s address are of different families", host.name.value);
+    if let Some(host) = stranger.filter(|host| unicast && !host.address.value.is_unspecified()) {
+        let text = format!(
+            "{first} and host {}'s address are of different families; that needs transport = \"multicast\"",
+            host.name.value
+        );
         section.problem(addresses.first().map(|it| it.line), "address", text);
     }
 }

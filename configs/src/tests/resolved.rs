@@ -47,6 +47,27 @@ fn defaults_of_one_vip() {
 }
 
 #[test]
+fn ipv6_by_multicast_beside_ipv4_hosts_and_by_unicast_with_ipv6_ones() {
+    let vip = "[[vip]]\naddress = [\"fe80::88\", \"2001:db8::88/64\"]";
+    let seen = as_host(&format!("{vip}\ntransport = \"multicast\""), "test1");
+    let vips: Vec<_> = seen.routers[0].vips.iter().map(|it| (it.address, it.prefix)).collect();
+    assert_eq!(vips, [(ip("fe80::88"), 128), (ip("2001:db8::88"), 64)]);
+    assert_eq!(seen.routers[0].transport, Transport::Multicast);
+
+    let refused = File::parse("f.toml", &format!("{vip}{THREE}")).expect_err("unicast").to_string();
+    assert_eq!(
+        refused,
+        "f.toml:2: vip[1].address: fe80::88 and host test1's address are of different families; that needs \
+         transport = \"multicast\""
+    );
+    let hosts = THREE.replace("192.0.2.", "2001:db8::");
+    let file = File::parse("f.toml", &format!("{vip}{hosts}")).expect("valid");
+    let seen = file.appliance(Identity { name: None, local: &[ip("2001:db8::2")] }).expect("known host");
+    let peers = vec![ip("2001:db8::1"), ip("2001:db8::3")];
+    assert_eq!((seen.host.name.as_str(), &seen.routers[0].transport), ("test2", &Transport::Unicast(peers)));
+}
+
+#[test]
 fn several_vips_go_home_after_half_a_minute() {
     let text = "[[vip]]\naddress = \"192.0.2.88\"\n[[vip]]\naddress = [\"192.0.2.89/24\", \"192.0.2.90\"]";
     let seen = as_host(text, "test3");

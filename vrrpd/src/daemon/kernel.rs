@@ -1,6 +1,6 @@
 //! What stations do to the world, with every failure counted and told, and none of them fatal.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use vrrpd::packet::Discard;
@@ -18,7 +18,7 @@ pub(crate) struct WireId {
     /// A renamed interface and one that was made anew need a new socket.
     pub(crate) interface: String,
     pub(crate) index: u32,
-    pub(crate) source: Ipv4Addr,
+    pub(crate) source: IpAddr,
 }
 
 pub(crate) struct Wire {
@@ -52,7 +52,7 @@ impl Kernel {
         true
     }
 
-    pub(crate) fn send(&mut self, wire: &WireId, message: &[u8], destination: Ipv4Addr) {
+    pub(crate) fn send(&mut self, wire: &WireId, message: &[u8], destination: IpAddr) {
         let Some(wire) = self.wires.iter().find(|it| it.id == *wire) else { return };
         match wire.socket.send(message, destination) {
             Ok(()) => self.counters.advert_sent += 1,
@@ -91,7 +91,7 @@ impl Kernel {
         }
     }
 
-    pub(crate) fn reset(&mut self, address: Ipv4Addr, budget: Duration) {
+    pub(crate) fn reset(&mut self, address: IpAddr, budget: Duration) {
         let Some(resets) = &mut self.resets else { return };
         match resets.reset(address, budget) {
             Ok(count) => self.counters.connections_reset += u64::try_from(count).unwrap_or(u64::MAX),
@@ -111,7 +111,7 @@ impl Kernel {
         }
     }
 
-    pub(crate) fn discard(&mut self, reason: Discard, source: Ipv4Addr) {
+    pub(crate) fn discard(&mut self, reason: Discard, source: IpAddr) {
         if self.counters.discard(reason) {
             log!("warn", "advert-discarded", "source={source} reason={}", reason.name());
         }

@@ -12,6 +12,7 @@ pub(crate) mod vips;
 
 use std::fs;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsRawFd;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -21,10 +22,10 @@ use health::verdict::Verdict;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use vrrpd::fsm::Event;
-use vrrpd::packet::{Advert, Checksum, Discard, Ipv4Packet};
+use vrrpd::packet::{Advert, Checksum, Discard, MAX_LENGTH};
 
 use crate::log::log;
-use crate::net::{Announcer, ConnectionReset, Interface, Monitor, Poller, Rtnl};
+use crate::net::{Announcer, ConnectionReset, Interface, Monitor, Packet, Poller, Rtnl};
 use crate::notify::Notify;
 use crate::realtime;
 use crate::record::{LastAdverts, Lock, Record, RouterId, boot_time};
@@ -45,14 +46,11 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 const BATCH: usize = 256;
 /// After a full batch: a real-time process that never sleeps is one that the kernel ends (RLIMIT_RTTIME).
 const FLOOD_PAUSE: Duration = Duration::from_millis(1);
-/// More than the longest advert and its IPv4 header with options; what is longer is cut, and then refused.
-const PACKET: usize = 2048;
+/// More than the longest advert and an IPv4 header with options; what is longer is cut, and then refused.
+const PACKET: usize = MAX_LENGTH + 64;
 
 /// Runs until a signal ends it.
 pub(crate) fn run(appliance: &Appliance) -> io::Result<()> {
-    if appliance.host.address.is_ipv6() || appliance.routers.iter().any(|it| it.vips.iter().any(is_ipv6)) {
-        return Err(io::Error::other("IPv6 hosts and VIPs are not supported yet"));
-    }
     fs::create_dir_all(&appliance.paths.run_dir)?;
     let _lock = take_lock(appliance)?;
     let mut daemon = Daemon::new(appliance)?;
@@ -61,10 +59,6 @@ pub(crate) fn run(appliance: &Appliance) -> io::Result<()> {
     while !daemon.round()? {}
     daemon.stop();
     Ok(())
-}
-
-fn is_ipv6(vip: &configs::Vip) -> bool {
-    vip.address.is_ipv6()
 }
 
 fn take_lock(appliance: &Appliance) -> io::Result<Lock> {
@@ -211,11 +205,11 @@ impl<'a> Daemon<'a> {
             for count in 1..=BATCH {
                 flooded |= count == BATCH;
                 let Some(it) = self.kernel.wires.get(wire) else { return };
-                let bytes = match it.socket.receive(&mut self.packet) {
-                    Ok(Some(bytes)) => bytes,
+                match it.socket.receive(&mut self.packet) {
+                    Ok(Some(Ok(packet))) => hear(&packet, wire, &mut self.stations, &mut self.kernel),
+                    Ok(Some(Err(reason))) => self.kernel.discard(reason, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
                     Ok(None) | Err(_) => break,
-                };
-                hear(bytes, wire, &mut self.stations, &mut self.kernel);
+                }
             }
         }
         if flooded {
@@ -305,11 +299,7 @@ impl<'a> Daemon<'a> {
 }
 
 /// One packet from the `wire`-th socket, up to the station it is for.
-fn hear(bytes: &[u8], wire: usize, stations: &mut [Station], kernel: &mut Kernel) {
-    let packet = match Ipv4Packet::parse(bytes) {
-        Ok(packet) => packet,
-        Err(reason) => return kernel.discard(reason, std::net::Ipv4Addr::UNSPECIFIED),
-    };
+fn hear(packet: &Packet<'_>, wire: usize, stations: &mut [Station], kernel: &mut Kernel) {
     let source = packet.source;
     let Some(wire) = kernel.wires.get(wire).map(|wire| wire.id.clone()) else { return };
     if wire.source == source {
@@ -322,7 +312,7 @@ fn hear(bytes: &[u8], wire: usize, stations: &mut [Station], kernel: &mut Kernel
     kernel.counters.checksum_without_pseudo_header += u64::from(checksum == Checksum::WithoutPseudoHeader);
     let on_this_link = |it: &&mut Station| {
         let index = it.wire.as_ref().map(|wire| wire.index);
-        it.config.vrid == advert.vrid && index == Some(wire.index)
+        it.config.vrid == advert.vrid && index == Some(wire.index) && it.vips.is_ipv6() == source.is_ipv6()
     };
     match stations.iter_mut().find(on_this_link) {
         // A link with two sockets hears everything twice: each is for its own routers.

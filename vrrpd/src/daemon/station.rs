@@ -1,11 +1,11 @@
 //! One virtual router and its effects: what the state machine answers is carried out here, in its order.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use configs::{Appliance, Transport, VrrpVersion};
 use vrrpd::fsm::{Action, Event, Heard, Router, State};
-use vrrpd::packet::{Advert, Discard, GROUP, MAX_LENGTH, SimpleAuth, Version};
+use vrrpd::packet::{Addresses, Advert, Discard, GROUP, GROUP_V6, MAX_LENGTH, SimpleAuth, Version};
 use vrrpd::priority::Priority;
 
 use crate::log::log;
@@ -28,9 +28,8 @@ pub(crate) struct Station {
     place: usize,
     version: Version,
     auth: Option<SimpleAuth>,
-    /// As adverts list them.
-    addresses: Vec<[u8; 4]>,
-    destinations: Vec<Ipv4Addr>,
+    addresses: AddressList,
+    destinations: Vec<IpAddr>,
     id: RouterId,
     /// Where the VIPs belong.
     placed: Vec<Placed>,
@@ -51,8 +50,9 @@ impl Station {
     ) -> Station {
         let vips = Vips::new(config, appliance);
         let destinations = match &config.transport {
-            Transport::Multicast => vec![GROUP],
-            Transport::Unicast(peers) => peers.iter().filter_map(ipv4).collect(),
+            Transport::Multicast if vips.is_ipv6() => vec![GROUP_V6.into()],
+            Transport::Multicast => vec![GROUP.into()],
+            Transport::Unicast(peers) => peers.clone(),
         };
         Station {
             router: Router::new(vips::setup(config, appliance), now),
@@ -63,7 +63,7 @@ impl Station {
                 VrrpVersion::V3 => Version::V3,
             },
             auth: config.auth_pass.as_deref().map(SimpleAuth::new),
-            addresses: vips.addresses().map(|address| address.octets()).collect(),
+            addresses: AddressList::new(&vips),
             destinations,
             id: RouterId::of(config),
             placed: Vec::new(),
@@ -97,7 +97,7 @@ impl Station {
             source,
         });
         if let Some(wire) = &self.wire {
-            self.router.set_address(IpAddr::V4(wire.source));
+            self.router.set_address(wire.source);
         }
         reachable && home.is_some_and(|(interface, _)| interface.running)
     }
@@ -162,7 +162,7 @@ impl Station {
             vrid: self.config.vrid,
             priority,
             interval: self.router.setup().interval,
-            addresses: &self.addresses,
+            addresses: self.addresses.get(),
             auth: self.auth,
         };
         let released = priority == Priority::RELEASE;
@@ -179,7 +179,7 @@ impl Station {
     }
 
     /// The checks that need this router's settings; an advert that passes goes to the state machine.
-    pub(crate) fn hear(&mut self, now: Instant, advert: &Advert<'_>, source: Ipv4Addr, kernel: &mut Kernel) {
+    pub(crate) fn hear(&mut self, now: Instant, advert: &Advert<'_>, source: IpAddr, kernel: &mut Kernel) {
         if !self.is_multicast() && !self.destinations.contains(&source) {
             return kernel.discard(Discard::UnknownSource, source);
         }
@@ -190,15 +190,13 @@ impl Station {
         kernel.counters.advert_rcvd += 1;
         kernel.counters.pri_zero_rcvd += u64::from(advert.priority == Priority::RELEASE);
         self.compare_addresses(advert, source, kernel);
-        let source = IpAddr::V4(source);
         let heard = Heard { priority: advert.priority, interval: advert.interval, source };
         self.handle(now, Event::Advert(heard), kernel);
     }
 
     /// Another list is a mistake to tell about, but refusing the advert would make two masters of it.
-    fn compare_addresses(&mut self, advert: &Advert<'_>, source: Ipv4Addr, kernel: &mut Kernel) {
-        let same = advert.addresses.len() == self.addresses.len()
-            && advert.addresses.iter().all(|address| self.addresses.contains(address));
+    fn compare_addresses(&mut self, advert: &Advert<'_>, source: IpAddr, kernel: &mut Kernel) {
+        let same = self.addresses.get().same(advert.addresses);
         if !same {
             kernel.counters.discard(Discard::AddressList);
             if !self.list_warned {
@@ -234,9 +232,28 @@ impl Station {
     }
 }
 
-pub(crate) fn ipv4(address: &IpAddr) -> Option<Ipv4Addr> {
-    match address {
-        IpAddr::V4(address) => Some(*address),
-        IpAddr::V6(_) => None,
+/// A router's addresses as adverts list them.
+enum AddressList {
+    V4(Vec<[u8; 4]>),
+    V6(Vec<[u8; 16]>),
+}
+
+impl AddressList {
+    fn new(vips: &Vips) -> AddressList {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for address in vips.addresses() {
+            match address {
+                IpAddr::V4(address) => v4.push(address.octets()),
+                IpAddr::V6(address) => v6.push(address.octets()),
+            }
+        }
+        if vips.is_ipv6() { AddressList::V6(v6) } else { AddressList::V4(v4) }
+    }
+
+    fn get(&self) -> Addresses<'_> {
+        match self {
+            AddressList::V4(list) => Addresses::V4(list),
+            AddressList::V6(list) => Addresses::V6(list),
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Which addresses a router has, where on this host they belong, and where they are.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use configs::{Appliance, VrrpVersion};
+use configs::{Appliance, Transport, VrrpVersion};
 use vrrpd::arp::Mac;
 use vrrpd::fsm::Setup;
 use vrrpd::interval::AdvertInterval;
@@ -13,9 +13,10 @@ use crate::net::Interface;
 /// The virtual addresses of one router.
 pub(crate) struct Vips {
     /// Address, prefix length, and the interface if it is not the router's own.
-    list: Vec<(Ipv4Addr, u8, Option<String>)>,
+    list: Vec<(IpAddr, u8, Option<String>)>,
     interface: Option<String>,
-    host: Option<Ipv4Addr>,
+    host: IpAddr,
+    unicast: bool,
 }
 
 /// An address on an interface.
@@ -23,46 +24,52 @@ pub(crate) struct Vips {
 pub(crate) struct Placed {
     pub(crate) index: u32,
     pub(crate) mac: Option<Mac>,
-    pub(crate) address: Ipv4Addr,
+    pub(crate) address: IpAddr,
     pub(crate) prefix: u8,
 }
 
 impl Vips {
-    /// IPv4 addresses only, so far.
     pub(crate) fn new(router: &configs::Router, appliance: &Appliance) -> Vips {
-        let list = router.vips.iter().filter_map(|vip| match vip.address {
-            IpAddr::V4(address) => Some((address, vip.prefix, vip.interface.clone())),
-            IpAddr::V6(_) => None,
-        });
+        let list = router.vips.iter().map(|vip| (vip.address, vip.prefix, vip.interface.clone()));
         Vips {
             list: list.collect(),
             interface: router.interface.clone(),
-            host: match appliance.host.address {
-                IpAddr::V4(address) => Some(address),
-                IpAddr::V6(_) => None,
-            },
+            host: appliance.host.address,
+            unicast: router.transport != Transport::Multicast,
         }
     }
 
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.list.iter().map(|(address, _, _)| *address)
     }
 
-    /// The interface for adverts, and the address that they are sent from.
-    pub(crate) fn home<'a>(&self, interfaces: &'a [Interface]) -> Option<(&'a Interface, Ipv4Addr)> {
-        let host = self.host?;
+    pub(crate) fn is_ipv6(&self) -> bool {
+        self.addresses().any(|address| address.is_ipv6())
+    }
+
+    /// The interface for adverts, and the address that they are sent from: IPv6 multicast wants a link-local one
+    /// (RFC 9568 §5.1.2.1), else it is this host's, else, if that is of the other family, one of the interface's.
+    pub(crate) fn home<'a>(&self, interfaces: &'a [Interface]) -> Option<(&'a Interface, IpAddr)> {
         let home = match &self.interface {
             Some(name) => interfaces.iter().find(|it| it.name == *name)?,
-            None => interfaces.iter().find(|it| it.has(host))?,
+            None => interfaces.iter().find(|it| it.has(self.host))?,
+        };
+        let fits = |address: &IpAddr| match address {
+            IpAddr::V4(_) => !self.is_ipv6(),
+            IpAddr::V6(address) => self.is_ipv6() && (self.unicast || address.is_unicast_link_local()),
         };
         let own = home.addresses.iter().map(|(address, _)| *address);
-        let source = if home.has(host) { Some(host) } else { own.into_iter().find(|it| !self.contains(*it)) };
+        let source = if home.has(self.host) && fits(&self.host) {
+            Some(self.host)
+        } else {
+            own.into_iter().find(|it| fits(it) && !self.contains(*it))
+        };
         Some((home, source?))
     }
 
     /// Where the VIPs belong; `None` while an interface is missing or down.
     pub(crate) fn wanted(&self, interfaces: &[Interface]) -> Option<Vec<Placed>> {
-        let place = |(address, prefix, name): &(Ipv4Addr, u8, Option<String>)| {
+        let place = |(address, prefix, name): &(IpAddr, u8, Option<String>)| {
             let on = match name {
                 Some(name) => interfaces.iter().find(|it| it.name == *name)?,
                 None => self.home(interfaces)?.0,
@@ -86,11 +93,11 @@ impl Vips {
     }
 
     /// The address owner's own address (priority 255): never added, never removed.
-    pub(crate) fn is_own(&self, address: Ipv4Addr) -> bool {
-        self.host == Some(address)
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        self.host == address
     }
 
-    fn contains(&self, address: Ipv4Addr) -> bool {
+    fn contains(&self, address: IpAddr) -> bool {
         self.addresses().any(|other| other == address)
     }
 }

@@ -1,14 +1,16 @@
-//! Sends gratuitous ARP frames.
+//! Sends gratuitous ARP and unsolicited neighbour advertisements.
 
 use std::io;
 use std::mem::size_of;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
 use socket2::{Domain, Socket, Type};
 use vrrpd::arp::{self, Form, Mac};
+use vrrpd::ndp;
 
 const ETHERTYPE_ARP: u16 = 0x0806;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
 
 pub(crate) struct Announcer {
     socket: Socket,
@@ -22,16 +24,21 @@ impl Announcer {
         Ok(Announcer { socket })
     }
 
-    /// "`address` is at `mac`", in both forms, on the interface with this index.
-    pub(crate) fn announce(&self, index: u32, mac: Mac, address: Ipv4Addr) -> io::Result<()> {
-        self.send(index, &arp::gratuitous(Form::Request, mac, address))?;
-        self.send(index, &arp::gratuitous(Form::Reply, mac, address))
+    /// "`address` is at `mac`", in both forms of ARP or in the one of IPv6, on the interface with this index.
+    pub(crate) fn announce(&self, index: u32, mac: Mac, address: IpAddr) -> io::Result<()> {
+        match address {
+            IpAddr::V4(address) => {
+                self.send(index, ETHERTYPE_ARP, &arp::gratuitous(Form::Request, mac, address))?;
+                self.send(index, ETHERTYPE_ARP, &arp::gratuitous(Form::Reply, mac, address))
+            }
+            IpAddr::V6(address) => self.send(index, ETHERTYPE_IPV6, &ndp::unsolicited(mac, address)),
+        }
     }
 
-    fn send(&self, index: u32, frame: &[u8; arp::FRAME]) -> io::Result<()> {
+    fn send(&self, index: u32, ethertype: u16, frame: &[u8]) -> io::Result<()> {
         let to = libc::sockaddr_ll {
             sll_family: u16::try_from(libc::AF_PACKET).unwrap_or_default(),
-            sll_protocol: ETHERTYPE_ARP.to_be(),
+            sll_protocol: ethertype.to_be(),
             sll_ifindex: i32::try_from(index).map_err(io::Error::other)?,
             sll_hatype: 0,
             sll_pkttype: 0,

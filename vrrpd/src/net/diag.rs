@@ -4,7 +4,7 @@
 //! The messages are few and fixed (linux/inet_diag.h): the requests are written byte by byte.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
@@ -41,13 +41,15 @@ impl ConnectionReset {
     }
 
     /// Resets what is bound to `address`, for at most `budget`. Returns how many connections that were.
-    pub(crate) fn reset(&mut self, address: Ipv4Addr, budget: Duration) -> io::Result<usize> {
+    pub(crate) fn reset(&mut self, address: IpAddr, budget: Duration) -> io::Result<usize> {
         if self.refused {
             return Ok(0);
         }
         let end = Instant::now() + budget;
         let mut count = 0;
-        for family in [libc::AF_INET, libc::AF_INET6] {
+        // An IPv4 connection may be an IPv6 socket's, too.
+        let v4 = address.is_ipv4().then_some(libc::AF_INET);
+        for family in v4.into_iter().chain([libc::AF_INET6]) {
             let family = u8::try_from(family).map_err(io::Error::other)?;
             for id in self.connections(family, address)? {
                 if Instant::now() >= end {
@@ -60,15 +62,22 @@ impl ConnectionReset {
     }
 
     /// The kernel filters by source address; IPv6 sockets with a mapped address count too.
-    fn connections(&mut self, family: u8, address: Ipv4Addr) -> io::Result<Vec<SocketId>> {
-        let mut filter = Vec::with_capacity(20);
-        filter.extend_from_slice(&20_u16.to_ne_bytes()); // attribute length
+    fn connections(&mut self, family: u8, address: IpAddr) -> io::Result<Vec<SocketId>> {
+        let (of, octets) = match address {
+            IpAddr::V4(address) => (libc::AF_INET, address.octets().to_vec()),
+            IpAddr::V6(address) => (libc::AF_INET6, address.octets().to_vec()),
+        };
+        let of = u8::try_from(of).map_err(io::Error::other)?;
+        let size = u8::try_from(octets.len()).map_err(io::Error::other)?;
+        let condition = 12 + size; // operation and host condition
+        let mut filter = Vec::with_capacity(32);
+        filter.extend_from_slice(&(4 + u16::from(condition)).to_ne_bytes()); // attribute length
         filter.extend_from_slice(&1_u16.to_ne_bytes()); // INET_DIAG_REQ_BYTECODE
-        filter.extend_from_slice(&[7, 16]); // INET_DIAG_BC_S_COND; on a match go on behind it, which is the end
-        filter.extend_from_slice(&20_u16.to_ne_bytes()); // else jump beyond the end: no
-        filter.extend_from_slice(&[u8::try_from(libc::AF_INET).unwrap_or(2), 32, 0, 0]);
+        filter.extend_from_slice(&[7, condition]); // INET_DIAG_BC_S_COND; on a match go on behind it: the end
+        filter.extend_from_slice(&(4 + u16::from(condition)).to_ne_bytes()); // else jump beyond the end: no
+        filter.extend_from_slice(&[of, size * 8, 0, 0]);
         filter.extend_from_slice(&(-1_i32).to_ne_bytes()); // any port
-        filter.extend_from_slice(&address.octets());
+        filter.extend_from_slice(&octets);
         self.send(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, family, &[0; ID], &filter)?;
         let mut found = Vec::new();
         self.replies(|kind, payload| match kind {

@@ -6,7 +6,7 @@ pub(crate) mod diag;
 pub(crate) mod poller;
 pub(crate) mod rtnl;
 
-pub(crate) use advert_socket::AdvertSocket;
+pub(crate) use advert_socket::{AdvertSocket, Packet};
 pub(crate) use announcer::Announcer;
 pub(crate) use diag::ConnectionReset;
 pub(crate) use poller::Poller;

@@ -1,14 +1,16 @@
 //! Interfaces and addresses, by rtnetlink.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, RawFd};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
     NetlinkPayload,
 };
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, CacheInfo,
+};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -19,10 +21,12 @@ use vrrpd::arp::Mac;
 const HEADER: usize = 16;
 const GROUP_LINK: u32 = 1;
 const GROUP_IPV4_ADDRESS: u32 = 0x10;
+const GROUP_IPV6_ADDRESS: u32 = 0x100;
 /// A request that got lost inside the kernel would be a bug there; waiting for ever would be ours.
 const REPLY_TIMEOUT: libc::timeval = libc::timeval { tv_sec: 1, tv_usec: 0 };
 
-/// One network interface and its IPv4 addresses.
+/// One network interface and its addresses. An IPv6 address that duplicate address detection has not passed yet is
+/// not among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Interface {
     pub(crate) index: u32,
@@ -31,11 +35,11 @@ pub(crate) struct Interface {
     /// Administratively up, and with a carrier.
     pub(crate) running: bool,
     /// Address and prefix length.
-    pub(crate) addresses: Vec<(Ipv4Addr, u8)>,
+    pub(crate) addresses: Vec<(IpAddr, u8)>,
 }
 
 impl Interface {
-    pub(crate) fn has(&self, address: Ipv4Addr) -> bool {
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|(other, _)| *other == address)
     }
 }
@@ -64,9 +68,8 @@ impl Rtnl {
                 found.push(interface(link));
             }
         })?;
-        let mut question = AddressMessage::default();
-        question.header.family = AddressFamily::Inet;
-        self.request(RouteNetlinkMessage::GetAddress(question), NLM_F_DUMP, |answer| {
+        let addresses = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        self.request(addresses, NLM_F_DUMP, |answer| {
             if let RouteNetlinkMessage::NewAddress(message) = answer
                 && let Some(address) = local(&message)
                 && let Some(to) = found.iter_mut().find(|it| it.index == message.header.index)
@@ -78,14 +81,14 @@ impl Rtnl {
     }
 
     /// Adds an address; one that is there already is no error.
-    pub(crate) fn add(&mut self, index: u32, address: Ipv4Addr, prefix: u8) -> io::Result<()> {
+    pub(crate) fn add(&mut self, index: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
         let message = RouteNetlinkMessage::NewAddress(message(index, address, prefix));
         let done = self.request(message, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, |_| {});
         unless(done, libc::EEXIST)
     }
 
     /// Removes an address; one that is not there is no error.
-    pub(crate) fn remove(&mut self, index: u32, address: Ipv4Addr, prefix: u8) -> io::Result<()> {
+    pub(crate) fn remove(&mut self, index: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
         let message = RouteNetlinkMessage::DelAddress(message(index, address, prefix));
         let done = self.request(message, NLM_F_ACK, |_| {});
         unless(done, libc::EADDRNOTAVAIL)
@@ -167,20 +170,40 @@ fn interface(link: LinkMessage) -> Interface {
     found
 }
 
-fn local(message: &AddressMessage) -> Option<Ipv4Addr> {
-    message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
+fn local(message: &AddressMessage) -> Option<IpAddr> {
+    if message.header.flags.intersects(AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed) {
+        return None;
+    }
+    // IPv4 says Local, and by Address who is at the other end; IPv6 says Local only if there is another end.
+    let local = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
         _ => None,
+    });
+    local.or_else(|| {
+        message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        })
     })
 }
 
-fn message(index: u32, address: Ipv4Addr, prefix: u8) -> AddressMessage {
+fn message(index: u32, address: IpAddr, prefix: u8) -> AddressMessage {
     let mut message = AddressMessage::default();
-    message.header.family = AddressFamily::Inet;
     message.header.prefix_len = prefix;
     message.header.index = index;
-    message.attributes.push(AddressAttribute::Local(IpAddr::V4(address)));
-    message.attributes.push(AddressAttribute::Address(IpAddr::V4(address)));
+    message.attributes.push(AddressAttribute::Local(address));
+    message.attributes.push(AddressAttribute::Address(address));
+    message.header.family = match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => {
+            // Usable at once (the election is our duplicate address detection), and by nobody as a source address.
+            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+            let mut lifetime = CacheInfo::default();
+            (lifetime.ifa_preferred, lifetime.ifa_valid) = (0, u32::MAX);
+            message.attributes.push(AddressAttribute::CacheInfo(lifetime));
+            AddressFamily::Inet6
+        }
+    };
     message
 }
 
@@ -192,7 +215,7 @@ pub(crate) struct Monitor {
 impl Monitor {
     pub(crate) fn open() -> io::Result<Monitor> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind(&SocketAddr::new(0, GROUP_LINK | GROUP_IPV4_ADDRESS))?;
+        socket.bind(&SocketAddr::new(0, GROUP_LINK | GROUP_IPV4_ADDRESS | GROUP_IPV6_ADDRESS))?;
         socket.set_non_blocking(true)?;
         Ok(Monitor { socket })
     }

@@ -3,12 +3,14 @@
 //! Owns the wire form and every check of RFC 9568 §7.1 that needs no knowledge of the receiving router; the
 //! others are in [`Advert::check`]. Touches no socket and never panics, whatever the bytes.
 //!
+//! **IPv6** is version 3's alone: its checksum has a pseudo-header, its addresses sixteen bytes; all else is the same.
+//!
 //! **Version 3's IPv4 checksum.** RFC 5798 and keepalived include a pseudo-header, RFC 9568 §5.2.8 says that IPv4
 //! has none. Both are accepted (and the latter counted); we send the former, which every deployed peer accepts.
 
 mod ipv4;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::interval::AdvertInterval;
 use crate::priority::Priority;
@@ -17,12 +19,13 @@ pub use ipv4::Ipv4Packet;
 
 /// IP protocol number of VRRP.
 pub const PROTOCOL: u8 = 112;
-/// Where adverts go when they are multicast (RFC 9568 §5.1.1.2).
+/// Where adverts go when they are multicast (RFC 9568 §5.1.1.2, §5.1.2.2).
 pub const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
-/// The only TTL that an advert may arrive with: nobody beyond this link can send one.
+pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
+/// The only TTL (IPv6: hop limit) that an advert may arrive with: nobody beyond this link can send one.
 pub const TTL: u8 = 255;
-/// Longest advert: header, 255 addresses, version 2's authentication data.
-pub const MAX_LENGTH: usize = HEADER + 255 * 4 + AUTH_DATA;
+/// Longest advert: header and 255 IPv6 addresses.
+pub const MAX_LENGTH: usize = HEADER + 255 * 16;
 
 const HEADER: usize = 8;
 const AUTH_DATA: usize = 8;
@@ -57,6 +60,57 @@ impl std::fmt::Debug for SimpleAuth {
     }
 }
 
+/// The virtual addresses of an advert, all of one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addresses<'a> {
+    V4(&'a [[u8; 4]]),
+    V6(&'a [[u8; 16]]),
+}
+
+impl<'a> Addresses<'a> {
+    /// As many as `count` of the family of `source`, and what follows them.
+    fn split(body: &'a [u8], count: u8, source: IpAddr) -> Result<(Addresses<'a>, &'a [u8]), Discard> {
+        let size = if source.is_ipv4() { 4 } else { 16 };
+        let (list, rest) = body.split_at_checked(usize::from(count) * size).ok_or(Discard::PacketLength)?;
+        let addresses = match source {
+            IpAddr::V4(_) => Addresses::V4(list.as_chunks().0),
+            IpAddr::V6(_) => Addresses::V6(list.as_chunks().0),
+        };
+        Ok((addresses, rest))
+    }
+
+    #[must_use]
+    pub fn len(self) -> usize {
+        match self {
+            Addresses::V4(list) => list.len(),
+            Addresses::V6(list) => list.len(),
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    fn bytes(self) -> &'a [u8] {
+        match self {
+            Addresses::V4(list) => list.as_flattened(),
+            Addresses::V6(list) => list.as_flattened(),
+        }
+    }
+
+    /// Whether both have the same addresses, in whatever order.
+    #[must_use]
+    pub fn same(self, other: Addresses<'_>) -> bool {
+        self.len() == other.len()
+            && match (self, other) {
+                (Addresses::V4(own), Addresses::V4(other)) => other.iter().all(|it| own.contains(it)),
+                (Addresses::V6(own), Addresses::V6(other)) => other.iter().all(|it| own.contains(it)),
+                _ => false,
+            }
+    }
+}
+
 /// One advert. The addresses stay in the buffer that it was parsed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advert<'a> {
@@ -64,7 +118,7 @@ pub struct Advert<'a> {
     pub vrid: u8,
     pub priority: Priority,
     pub interval: AdvertInterval,
-    pub addresses: &'a [[u8; 4]],
+    pub addresses: Addresses<'a>,
     /// Version 2 only.
     pub auth: Option<SimpleAuth>,
 }
@@ -132,12 +186,12 @@ impl Discard {
 }
 
 impl<'a> Advert<'a> {
-    /// Reads the payload of an IP packet that came with `ttl` from `source` to `destination`.
+    /// Reads the payload of an IP packet that came with `ttl` (hop limit) from `source` to `destination`.
     pub fn parse(
         message: &'a [u8],
         ttl: u8,
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
+        source: IpAddr,
+        destination: IpAddr,
     ) -> Result<(Advert<'a>, Checksum), Discard> {
         if ttl != TTL {
             return Err(Discard::Ttl);
@@ -145,15 +199,14 @@ impl<'a> Advert<'a> {
         let (header, body) = message.split_first_chunk::<HEADER>().ok_or(Discard::PacketLength)?;
         let [version_type, vrid, priority, count, sixth, seventh, ..] = *header;
         let version = match version_type >> 4 {
-            2 => Version::V2,
+            2 if source.is_ipv4() => Version::V2,
             3 => Version::V3,
             _ => return Err(Discard::Version),
         };
         if version_type & 0x0f != ADVERTISEMENT {
             return Err(Discard::Type);
         }
-        let (list, rest) = body.split_at_checked(usize::from(count) * 4).ok_or(Discard::PacketLength)?;
-        let (addresses, _) = list.as_chunks::<4>();
+        let (addresses, rest) = Addresses::split(body, count, source)?;
         let checksum = verify(version, message, source, destination)?;
         if vrid == 0 {
             return Err(Discard::UnknownVrid);
@@ -203,15 +256,16 @@ impl<'a> Advert<'a> {
     #[must_use]
     pub fn emit<'b>(
         &self,
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
+        source: IpAddr,
+        destination: IpAddr,
         buffer: &'b mut [u8],
     ) -> Option<&'b mut [u8]> {
         let count = u8::try_from(self.addresses.len()).ok()?;
         let trailer = if self.version == Version::V2 { AUTH_DATA } else { 0 };
-        let message = buffer.get_mut(..HEADER + self.addresses.len() * 4 + trailer)?;
+        let addresses = self.addresses.bytes();
+        let message = buffer.get_mut(..HEADER + addresses.len() + trailer)?;
         let (header, body) = message.split_first_chunk_mut::<HEADER>()?;
-        let (list, authentication) = body.split_at_mut_checked(self.addresses.len() * 4)?;
+        let (list, authentication) = body.split_at_mut_checked(addresses.len())?;
         *header = match self.version {
             Version::V2 => {
                 let auth_type = if self.auth.is_some() { AUTH_SIMPLE } else { AUTH_NONE };
@@ -222,7 +276,7 @@ impl<'a> Advert<'a> {
                 [0x31, self.vrid, self.priority.0, count, high & 0x0f, low, 0, 0]
             }
         };
-        list.copy_from_slice(self.addresses.as_flattened());
+        list.copy_from_slice(addresses);
         if self.version == Version::V2 {
             authentication.copy_from_slice(&self.auth.unwrap_or(SimpleAuth([0; AUTH_DATA])).0);
         }
@@ -251,8 +305,8 @@ fn simple_auth(auth_type: u8, data: &[u8]) -> Result<Option<SimpleAuth>, Discard
 fn verify(
     version: Version,
     message: &[u8],
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
+    source: IpAddr,
+    destination: IpAddr,
 ) -> Result<Checksum, Discard> {
     let plain = fold(sum(0, message)) == 0xffff;
     match version {
@@ -261,7 +315,7 @@ fn verify(
         Version::V3 => {
             if fold(sum(pseudo_header(source, destination, message.len()), message)) == 0xffff {
                 Ok(Checksum::Usual)
-            } else if plain {
+            } else if plain && source.is_ipv4() {
                 Ok(Checksum::WithoutPseudoHeader)
             } else {
                 Err(Discard::Checksum)
@@ -270,9 +324,14 @@ fn verify(
     }
 }
 
-/// The sum over RFC 5798's pseudo-header: both addresses, a zero byte with the protocol, the length.
-fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, length: usize) -> u32 {
-    let addresses = sum(sum(0, &source.octets()), &destination.octets());
+/// The sum over the pseudo-header of RFC 5798 (IPv4) and RFC 8200 §8.1 (IPv6): both addresses, the protocol, the
+/// length. The two are laid out differently, but these words are all that is not zero in either.
+fn pseudo_header(source: IpAddr, destination: IpAddr, length: usize) -> u32 {
+    let octets = |start, address| match address {
+        IpAddr::V4(address) => sum(start, &Ipv4Addr::octets(&address)),
+        IpAddr::V6(address) => sum(start, &Ipv6Addr::octets(&address)),
+    };
+    let addresses = octets(octets(0, source), destination);
     addresses + u32::from(PROTOCOL) + u32::try_from(length).unwrap_or(0)
 }
 

@@ -2,7 +2,14 @@
 
 use super::*;
 
-const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 11));
+const TO_ALL: IpAddr = IpAddr::V4(GROUP);
+const SOURCE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x11));
+const TO_ALL_V6: IpAddr = IpAddr::V6(GROUP_V6);
+const VIPS_V6: [[u8; 16]; 2] = [
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x88).octets(),
+    Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, 0x88).octets(),
+];
 const VIPS: [[u8; 4]; 2] = [[192, 168, 4, 88], [192, 168, 4, 89]];
 
 /// VRRPv2, vrid 51, priority 101, 1 s, one address, password "standfst".
@@ -20,7 +27,7 @@ fn v2() -> Advert<'static> {
         vrid: 51,
         priority: Priority(101),
         interval: AdvertInterval::from_seconds(1).unwrap(),
-        addresses: &VIPS[..1],
+        addresses: Addresses::V4(&VIPS[..1]),
         auth: Some(SimpleAuth::new("standfst")),
     }
 }
@@ -31,13 +38,13 @@ fn v3() -> Advert<'static> {
         vrid: 52,
         priority: Priority(200),
         interval: AdvertInterval::from_centiseconds(10).unwrap(),
-        addresses: &VIPS,
+        addresses: Addresses::V4(&VIPS),
         auth: None,
     }
 }
 
 fn parse(bytes: &[u8]) -> Result<(Advert<'_>, Checksum), Discard> {
-    Advert::parse(bytes, 255, SOURCE, GROUP)
+    Advert::parse(bytes, 255, SOURCE, TO_ALL)
 }
 
 /// Sets the checksum of a message that a test has changed, version 2's way.
@@ -51,7 +58,7 @@ fn resum(message: &mut [u8]) {
 fn emits_golden_bytes_and_nothing_more() {
     for (advert, golden) in [(v2(), V2.as_slice()), (v3(), V3.as_slice())] {
         let mut buffer = [0xa5; MAX_LENGTH];
-        let length = advert.emit(SOURCE, GROUP, &mut buffer).unwrap().len();
+        let length = advert.emit(SOURCE, TO_ALL, &mut buffer).unwrap().len();
         assert_eq!(buffer[..length], *golden, "{:02x?}", &buffer[..length]);
         assert!(buffer[length..].iter().all(|byte| *byte == 0xa5));
     }
@@ -70,15 +77,61 @@ fn accepts_version_3_without_a_pseudo_header() {
     assert_eq!(parse(&message), Ok((v3(), Checksum::WithoutPseudoHeader)));
 }
 
+/// VRRPv3 on IPv6, vrid 53, priority 150, 1 s, two addresses, multicast from fe80::11. The checksum is that of
+/// RFC 8200's pseudo-header and the message, computed elsewhere.
+#[test]
+fn ipv6_has_a_pseudo_header_and_no_version_2() {
+    let advert = Advert {
+        version: Version::V3,
+        vrid: 53,
+        priority: Priority(150),
+        interval: AdvertInterval::from_seconds(1).unwrap(),
+        addresses: Addresses::V6(&VIPS_V6),
+        auth: None,
+    };
+    let mut buffer = [0xa5; MAX_LENGTH];
+    let message = advert.emit(SOURCE_V6, TO_ALL_V6, &mut buffer).unwrap().to_vec();
+    assert_eq!(message[..8], [0x31, 0x35, 0x96, 0x02, 0x00, 0x64, 0x3d, 0x1c]);
+    assert_eq!(message[8..24], VIPS_V6[0]);
+    assert_eq!(message[24..], VIPS_V6[1]);
+    let parse = |bytes: &[u8], source| {
+        Advert::parse(bytes, 255, source, TO_ALL_V6).map(|(it, sum)| (it.addresses.len(), sum))
+    };
+    assert_eq!(parse(&message, SOURCE_V6), Ok((2, Checksum::Usual)));
+    assert_eq!(Advert::parse(&message, 255, SOURCE_V6, TO_ALL_V6).unwrap().0, advert);
+    assert_eq!(Advert::parse(&message, 254, SOURCE_V6, TO_ALL_V6).unwrap_err(), Discard::Ttl);
+    assert_eq!(parse(&message[..39], SOURCE_V6), Err(Discard::PacketLength));
+    let other = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x12));
+    assert_eq!(parse(&message, other), Err(Discard::Checksum));
+    let mut plain = message;
+    resum(&mut plain);
+    assert_eq!(parse(&plain, SOURCE_V6), Err(Discard::Checksum), "IPv6 has no form without a pseudo-header");
+    assert_eq!(parse(&V2, SOURCE_V6), Err(Discard::Version));
+    let most = vec![VIPS_V6[0]; 255];
+    let most = Advert { addresses: Addresses::V6(&most), ..advert };
+    assert_eq!(most.emit(SOURCE_V6, TO_ALL_V6, &mut buffer).unwrap().len(), MAX_LENGTH);
+}
+
+#[test]
+fn address_lists_are_sets() {
+    let turned = [VIPS[1], VIPS[0]];
+    assert!(Addresses::V4(&VIPS).same(Addresses::V4(&turned)));
+    assert!(!Addresses::V4(&VIPS).same(Addresses::V4(&VIPS[..1])));
+    assert!(!Addresses::V4(&VIPS).same(Addresses::V6(&VIPS_V6)));
+    assert!(Addresses::V6(&VIPS_V6).same(Addresses::V6(&VIPS_V6)));
+}
+
 #[test]
 fn emit_refuses_what_does_not_fit() {
-    assert!(v3().emit(SOURCE, GROUP, &mut [0; 15]).is_none());
+    assert!(v3().emit(SOURCE, TO_ALL, &mut [0; 15]).is_none());
     let many = [[10, 0, 0, 1]; 256];
-    assert!(Advert { addresses: &many, ..v3() }.emit(SOURCE, GROUP, &mut [0; 4096]).is_none());
-    let most = Advert { addresses: &many[..255], ..v2() };
+    assert!(
+        Advert { addresses: Addresses::V4(&many), ..v3() }.emit(SOURCE, TO_ALL, &mut [0; 4096]).is_none()
+    );
+    let most = Advert { addresses: Addresses::V4(&many[..255]), ..v2() };
     let mut buffer = [0; MAX_LENGTH];
-    let bytes = most.emit(SOURCE, GROUP, &mut buffer).unwrap();
-    assert_eq!(bytes.len(), MAX_LENGTH);
+    let bytes = most.emit(SOURCE, TO_ALL, &mut buffer).unwrap();
+    assert_eq!(bytes.len(), HEADER + 255 * 4 + AUTH_DATA);
     assert_eq!(parse(bytes), Ok((most, Checksum::Usual)));
 }
 
@@ -111,12 +164,15 @@ fn every_reason_to_discard() {
         assert_eq!(parse(&message), Err(reason), "{name}");
     }
     for golden in [V2.as_slice(), V3.as_slice()] {
-        assert_eq!(Advert::parse(golden, 254, SOURCE, GROUP), Err(Discard::Ttl));
+        assert_eq!(Advert::parse(golden, 254, SOURCE, TO_ALL), Err(Discard::Ttl));
         let mut damaged = golden.to_vec();
         damaged[2] ^= 1;
         assert_eq!(parse(&damaged), Err(Discard::Checksum));
     }
-    assert_eq!(Advert::parse(&V3, 255, Ipv4Addr::new(10, 77, 0, 12), GROUP), Err(Discard::Checksum));
+    assert_eq!(
+        Advert::parse(&V3, 255, IpAddr::V4(Ipv4Addr::new(10, 77, 0, 12)), TO_ALL),
+        Err(Discard::Checksum)
+    );
 }
 
 #[test]
@@ -148,7 +204,7 @@ fn ipv4_headers() {
     let mut packet = vec![0x45, 0xc0, 0, 36, 0, 1, 0, 0, 255, 112, 0, 0, 10, 77, 0, 11, 224, 0, 0, 18];
     packet.extend_from_slice(&V3);
     let parsed = Ipv4Packet::parse(&packet).unwrap();
-    assert_eq!((parsed.ttl, parsed.source, parsed.destination), (255, SOURCE, GROUP));
+    assert_eq!((parsed.ttl, parsed.source, parsed.destination), (255, Ipv4Addr::new(10, 77, 0, 11), GROUP));
     assert_eq!(parsed.payload, V3);
     packet.extend_from_slice(&[0; 10]);
     assert_eq!(Ipv4Packet::parse(&packet).unwrap().payload, V3, "padding of the frame is no payload");
@@ -196,10 +252,11 @@ fn survives_random_bytes() {
             resum(&mut message);
         }
         let _ = Ipv4Packet::parse(&message);
+        let _ = Advert::parse(&message, 255, SOURCE_V6, TO_ALL_V6);
         if let Ok((advert, _)) = parse(&message) {
             accepted += 1;
             let mut buffer = [0; MAX_LENGTH];
-            let again = advert.emit(SOURCE, GROUP, &mut buffer).unwrap();
+            let again = advert.emit(SOURCE, TO_ALL, &mut buffer).unwrap();
             assert_eq!(parse(again), Ok((advert, Checksum::Usual)));
         }
     }
