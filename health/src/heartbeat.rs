@@ -47,6 +47,7 @@ pub struct Slot {
     beat: AtomicU64,
     state: AtomicU32,
     sessions: AtomicU32,
+    thread: AtomicU32,
 }
 
 impl Slot {
@@ -62,6 +63,16 @@ impl Slot {
     /// Client sessions that this worker has now.
     pub fn set_sessions(&self, sessions: u32) {
         self.sessions.store(sessions, Ordering::Relaxed);
+    }
+
+    /// The kernel's number of the worker's thread (gettid), so that the angel can see what a silent one does.
+    pub fn set_thread(&self, thread: u32) {
+        self.thread.store(thread, Ordering::Relaxed);
+    }
+
+    /// 0 when the worker has not said.
+    pub fn thread(&self) -> u32 {
+        self.thread.load(Ordering::Relaxed)
     }
 
     /// Counts up; only its changing means something.

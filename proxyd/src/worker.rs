@@ -67,7 +67,8 @@ pub struct Worker {
     snapshot: RefCell<View>,
     sessions: RefCell<HashMap<u32, Rc<Record>>>,
     next_session: Cell<u32>,
-    draining: Cell<bool>,
+    /// One for each listener, until the worker drains.
+    acceptors: RefCell<Vec<AbortHandle>>,
 }
 
 /// Runs a worker until its command channel closes. Meant to be a thread's whole life.
@@ -90,11 +91,12 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         snapshot: RefCell::new(snapshot.into()),
         sessions: RefCell::default(),
         next_session: Cell::new(1),
-        draining: Cell::new(false),
+        acceptors: RefCell::default(),
         shared,
     });
     for listener in listeners {
-        tokio::task::spawn_local(accept(worker.clone(), TcpListener::from_std(listener)?));
+        let acceptor = tokio::task::spawn_local(accept(worker.clone(), TcpListener::from_std(listener)?));
+        worker.acceptors.borrow_mut().push(acceptor.abort_handle());
     }
     tokio::task::spawn_local(beat(worker.clone()));
     tokio::task::spawn_local(sweep(worker.clone()));
@@ -104,10 +106,10 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Takes clients until the worker drains; after that they wait in the listener's queue, which the angel holds, for the
-/// next proxy. Running out of descriptors is waited out the same way.
+/// Takes clients until the worker drains and aborts this; after that they wait in the listener's queue, which the angel
+/// holds, for the next proxy. Running out of descriptors is waited out the same way.
 async fn accept(worker: Rc<Worker>, listener: TcpListener) {
-    while !worker.draining.get() {
+    loop {
         match listener.accept().await {
             Ok((stream, peer)) => worker.clone().start_session(stream, peer),
             Err(error) => {
@@ -120,6 +122,7 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener) {
 
 async fn beat(worker: Rc<Worker>) {
     let slot = worker.shared.heartbeat.worker(worker.index);
+    slot.set_thread(u32::try_from(nix::unistd::gettid().as_raw()).unwrap_or(0));
     slot.set_state(State::Ready);
     let mut tick = tokio::time::interval(HEARTBEAT);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -311,7 +314,8 @@ impl Worker {
 
     /// Lets what runs finish: idle sessions outside a transaction end now, the others when they get there.
     async fn drain(self: Rc<Self>, done: tokio::sync::oneshot::Sender<()>) {
-        self.draining.set(true);
+        // Not by a flag: whoever waits in `accept` would take one client more, only to cut it off.
+        self.acceptors.take().iter().for_each(AbortHandle::abort);
         self.shared.heartbeat.worker(self.index).set_state(State::Draining);
         while !self.sessions.borrow().is_empty() {
             for record in self.sessions.borrow().values() {

@@ -8,7 +8,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use health::hang::Thread;
 use health::inherit;
 use health::restart::Ending;
 use nix::errno::Errno;
@@ -138,6 +140,12 @@ impl Proxy {
     }
 
     /// Stopped by a signal or a tracer: it will not run a handler, nor leave a core.
+    /// What one of its threads does now; `None` when the kernel does not tell.
+    pub(crate) fn thread(&self, thread: u32) -> Option<Thread> {
+        let read = |file| fs::read_to_string(format!("/proc/{}/task/{thread}/{file}", self.pid)).ok();
+        thread_of(&read("stat")?, &read("schedstat")?)
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
         matches!(state_of_stat(&stat), Some('T' | 't'))
@@ -189,6 +197,13 @@ fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
 }
 
 /// proc(5): the `Pid:` line of a pidfd; -1 once the process is gone.
+/// From proc(5): the state stands behind the name in parentheses; schedstat begins with the time on a processor in ns.
+fn thread_of(stat: &str, schedstat: &str) -> Option<Thread> {
+    let state = state_of_stat(stat)?;
+    let ran = schedstat.split(' ').next()?.parse().ok()?;
+    Some(Thread { wants_to_run: matches!(state, 'R' | 'D'), ran: Duration::from_nanos(ran) })
+}
+
 fn pid_of_fdinfo(info: &str) -> Option<Pid> {
     let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"))?;
     pid.trim().parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)
@@ -219,6 +234,10 @@ mod tests {
         assert_eq!(pid_of_fdinfo("pos:\t0\n"), None);
         assert_eq!(state_of_stat("12 (a) R (b) T 1 12"), Some('T'));
         assert_eq!(state_of_stat(""), None);
+        let runnable = Thread { wants_to_run: true, ran: Duration::from_nanos(4_200) };
+        assert_eq!(thread_of("12 (worker) 0) R 1 12", "4200 77 3"), Some(runnable));
+        assert!(!thread_of("12 (worker-0) S 1 12", "4200 77 3").unwrap().wants_to_run);
+        assert_eq!(thread_of("12 (worker-0) S 1 12", ""), None);
         assert!(runs(Path::new("/usr/bin/standfast-proxyd (deleted)"), OsStr::new("standfast-proxyd")));
         assert!(!runs(Path::new("/usr/bin/bash"), OsStr::new("standfast-proxyd")));
     }

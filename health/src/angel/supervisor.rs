@@ -203,7 +203,9 @@ impl Supervisor {
             return;
         }
         let beats = self.heartbeat.slots().iter().map(|slot| slot.beats());
-        if let Some(Hang { worker, since }) = life.hang.look(beats, now) {
+        let threads = &self.heartbeat;
+        let thread = |worker| life.proxy.thread(threads.get(worker)?.thread());
+        if let Some(Hang { worker, since }) = life.hang.look(beats, thread, now) {
             let silent = now.saturating_duration_since(since).as_millis();
             log::error(format_args!(
                 "event=proxy-hung pid={} worker={worker} silent_ms={silent}",
