@@ -28,10 +28,11 @@ CREATE USER tls@'%' IDENTIFIED BY 'tls-pw';
 CREATE USER hashed@'%' IDENTIFIED BY 'hashed-pw';
 CREATE USER late@'%' IDENTIFIED BY 'late-pw';
 CREATE USER native@'%' IDENTIFIED BY 'native-pw';
+CREATE USER nopw@'%' IDENTIFIED BY '';
 CREATE USER monitor@'%' IDENTIFIED BY 'monitor';
 GRANT REPLICATION CLIENT ON *.* TO monitor@'%';
-GRANT ALL ON test.* TO clear@'%', tls@'%', hashed@'%', late@'%', native@'%';
-GRANT ALL ON other.* TO clear@'%', tls@'%', hashed@'%', late@'%', native@'%';
+GRANT ALL ON test.* TO clear@'%', tls@'%', hashed@'%', late@'%', native@'%', nopw@'%';
+GRANT ALL ON other.* TO clear@'%', tls@'%', hashed@'%', late@'%', native@'%', nopw@'%';
 GRANT SELECT ON performance_schema.* TO clear@'%', tls@'%';
 ";
 
@@ -174,6 +175,7 @@ fn configuration(directory: &Path) -> Result<String> {
     let users = [
         ("clear", "clear-pw", 1),
         ("tls", "tls-pw", 2),
+        ("nopw", "", 1),
         // The native hash of `native-pw`: a server of 9.7 has no use for it, a login at the proxy has.
         ("native", "*FF48E68563F59169DF2C2F820BAC747E1DA6A5D2", 1),
     ];

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import io
 import sys
 import warnings
 
@@ -46,6 +47,12 @@ def prepared(connection):
             assert row[0] == (None if i % 2 else f"č{i}"), row
             assert row[1] == decimal.Decimal("1.25") and row[2] == now and bytes(row[3]) == bytes([i, 0, 255]), row
             assert cursor.fetchone() is None
+        # A parameter that is a stream travels in pieces ahead of the rest.
+        cursor.execute(insert, (100, "long", decimal.Decimal("0"), now, io.BytesIO(b"z" * 50000)))
+        cursor.execute("select length(b), b = repeat('z', 50000) from cp where id = %s", (100,))
+        assert cursor.fetchone() == (50000, 1)
+        cursor.execute("delete from cp where id = %s", (100,))
+        connection.commit()
     # Two of them open at a time, used in turns.
     with connection.cursor(prepared=True) as one, connection.cursor(prepared=True) as two:
         for i in range(5):
@@ -71,6 +78,9 @@ def session(connection):
     connection.cmd_change_user(username="tls", password="tls-pw", database="other")
     assert value(connection, "select current_user()") == "tls@%"
     assert value(connection, "select database()") == "other"
+    connection.rollback()
+    connection.cmd_change_user(username="hashed", password="hashed-pw", database="test")
+    assert value(connection, "select current_user()") == "hashed@%"
     connection.rollback()
     connection.cmd_change_user(username="clear", password="clear-pw", database="test")
     assert value(connection, "select current_user()") == "clear@%"

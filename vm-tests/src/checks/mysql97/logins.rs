@@ -25,6 +25,9 @@ pub(crate) fn run(runner: &mut Runner, bench: &Bench) {
         hashed_under_tls(bench)
     });
     runner.check("mysql97/login: a wrong password and an unknown user are 1045", || refused(bench));
+    runner.check("mysql97/login: an empty password", || empty(bench));
+    runner.check("mysql97/login: TLS 1.2, TLS 1.3, the proxy's own certificate as CA", || tls(bench));
+    runner.check("mysql97/login: a user with use_ssl=1 needs TLS", || tls_required(bench));
 }
 
 /// Cold, full, warm, fast, and cold again after FLUSH PRIVILEGES.
@@ -106,4 +109,36 @@ fn refused(bench: &Bench) -> Result<()> {
         bench.fails(&format!("mariadb {who} -e 'select 1'"), "1045")?;
     }
     Ok(())
+}
+
+fn empty(bench: &Bench) -> Result<()> {
+    for client in ["mysql97", "mysql97 --ssl-mode=DISABLED", "mariadb"] {
+        bench.prints(&format!("{client} -unopw -e 'select current_user() from dual'"), "nopw@%")?;
+        bench.fails(&format!("{client} -unopw -pwrong -e 'select 1'"), "1045")?;
+    }
+    Ok(())
+}
+
+fn tls(bench: &Bench) -> Result<()> {
+    for version in ["TLSv1.2", "TLSv1.3"] {
+        let client =
+            format!("mysql97 --tls-version={version} --ssl-mode=REQUIRED -uclear -pclear-pw --commands");
+        let status = bench.ok(&format!("{client} -e status"))?;
+        ensure!(status.contains("Cipher in use is "), "{status}");
+    }
+    let verified = "mysql97 --ssl-mode=VERIFY_CA --ssl-ca=../data/standfast-cert.pem -uclear -pclear-pw";
+    bench.prints(&format!("{verified} -e 'select 1'"), "1")?;
+    bench.prints("mariadb --ssl -uclear -pclear-pw -e 'select 1'", "1")
+}
+
+fn tls_required(bench: &Bench) -> Result<()> {
+    let set = |value: u8| {
+        let update = format!("UPDATE mysql_users SET use_ssl = {value} WHERE username = 'clear'");
+        bench.ok(&format!("admin \"{update}; LOAD MYSQL USERS TO RUNTIME\""))
+    };
+    set(1)?;
+    let refused = bench.fails("mysql97 --ssl-mode=DISABLED -uclear -pclear-pw -e 'select 1'", "ERROR");
+    let accepted = bench.prints("mysql97 -uclear -pclear-pw -e 'select 1'", "1");
+    set(0)?;
+    refused.and(accepted)
 }
