@@ -87,6 +87,15 @@ pub(crate) const TABLES: &[Table] = &[
         key: &[("rule_id", None)],
     },
     Table {
+        name: "mysql_query_rules_fast_routing",
+        columns: &[
+            c("username", Text), c("schemaname", Text), c("flagIN", ANY), c("destination_hostgroup", ANY),
+            c("comment", Text),
+        ],
+        required: &["username", "schemaname", "destination_hostgroup", "comment"],
+        key: &[("username", None), ("schemaname", None), ("flagIN", Some("0"))],
+    },
+    Table {
         name: "mysql_replication_hostgroups",
         columns: &[
             c("writer_hostgroup", ANY), c("reader_hostgroup", ANY), c("check_type", OneOf(CHECKS)),

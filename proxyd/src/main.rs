@@ -19,7 +19,6 @@ mod monitor;
 mod net;
 mod pool;
 mod reply;
-mod route;
 mod runtime;
 mod session;
 mod snapshot;
@@ -29,6 +28,7 @@ mod tls;
 mod variables;
 mod worker;
 
+use proxyd_route as route;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -122,7 +122,7 @@ impl Pool {
                     || member.server.connections() < member.max_connections)
         };
         let total: u64 = hostgroup.members.iter().filter(eligible).map(|m| u64::from(m.weight)).sum();
-        let mut ticket = self.next_random().checked_rem(total)?;
+        let mut ticket = self.random().checked_rem(total)?;
         hostgroup.members.iter().filter(eligible).find(|member| {
             let here = ticket < u64::from(member.weight);
             ticket = ticket.saturating_sub(u64::from(member.weight));
@@ -130,7 +130,8 @@ impl Pool {
         })
     }
 
-    fn next_random(&self) -> u64 {
+    /// The next of this worker's random numbers.
+    pub fn random(&self) -> u64 {
         let mut x = self.random.get();
         x ^= x << 13;
         x ^= x >> 7;

@@ -33,6 +33,7 @@ pub struct Variables {
     pub shun_on_failures: u32,
     pub shun_recovery_time: Duration,
     pub init_connect: String,
+    pub query_processor_iterations: u32,
     pub query_digests: bool,
     pub query_digests_track_hostname: bool,
     /// `query_digests_*`: how digests are made.
@@ -83,6 +84,7 @@ impl Default for Variables {
             shun_on_failures: 5,
             shun_recovery_time: Duration::from_secs(10),
             init_connect: String::new(),
+            query_processor_iterations: 0,
             query_digests: true,
             query_digests_track_hostname: false,
             digest_options: DigestOptions::default(),
@@ -141,6 +143,7 @@ impl Variables {
             shun_on_failures: count("shun_on_failures"),
             shun_recovery_time: secs("shun_recovery_time_sec"),
             init_connect: text("init_connect"),
+            query_processor_iterations: count("query_processor_iterations"),
             query_digests: flag("query_digests"),
             query_digests_track_hostname: flag("query_digests_track_hostname"),
             digest_options: DigestOptions {

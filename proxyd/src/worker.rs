@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use health::heartbeat::{Segment, State};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
+use tokio::task::{AbortHandle, LocalSet};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
@@ -20,6 +20,7 @@ use crate::counters::Counters;
 use crate::gate::Gate;
 use crate::net::{BufferPool, Stream};
 use crate::pool::Pool;
+use crate::route::Hits;
 use crate::session::record::{Interrupt, Record};
 use crate::session::{self, FullAuthCache};
 use crate::snapshot::{Snapshot, Status, View};
@@ -63,6 +64,8 @@ pub struct Worker {
     /// Room for the texts of statements in flight, for the process list; as many as ever were in flight at once.
     pub texts: RefCell<Vec<Vec<u8>>>,
     pub digester: RefCell<proxyd_sql::Digester>,
+    /// The rules that matched the statement that is being routed.
+    pub hits: RefCell<Hits>,
     pub shared: Arc<WorkerShared>,
     snapshot: RefCell<View>,
     sessions: RefCell<HashMap<u32, Rc<Record>>>,
@@ -88,6 +91,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         counters: Counters::new(shared.workers),
         texts: RefCell::default(),
         digester: RefCell::new(proxyd_sql::Digester::new(snapshot.variables.digest_options)),
+        hits: RefCell::default(),
         snapshot: RefCell::new(snapshot.into()),
         sessions: RefCell::default(),
         next_session: Cell::new(1),

@@ -90,7 +90,8 @@ impl Admin {
             });
         }
         let count = rules.len();
-        let compiled = RuleSet::compile(rules).map_err(|error| error.to_string())?;
+        let fast = store.fast_routing().map_err(in_table("mysql_query_rules_fast_routing"))?;
+        let compiled = RuleSet::compile(rules).map_err(|error| error.to_string())?.with_fast_routing(fast);
         store.copy_to_twins(Module::QueryRules)?;
         self.runtime.borrow_mut().load_rules(compiled);
         Ok((count, warnings))

@@ -9,7 +9,7 @@ use proxyd_wire::{Command, Status};
 use super::{Session, SessionEnd};
 use crate::digests::Ticket;
 use crate::reply::{self, Refusal};
-use crate::route::{DigestFacts, Hits, QueryFacts};
+use crate::route::{DigestFacts, QueryFacts};
 use crate::snapshot::HostgroupId;
 
 /// Where a statement goes and with which limits.
@@ -84,8 +84,10 @@ pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> 
         query: text,
         digest,
         flag_in: session.next_flag,
+        iterations: variables.query_processor_iterations,
+        random: session.worker.pool.random(),
     };
-    let mut hits = Hits::default();
+    let mut hits = session.worker.hits.borrow_mut();
     let decision = snapshot.rules.decide(&facts, &mut hits);
     hits.iter().for_each(|rule| session.worker.counters.rule_hit(rule));
     session.next_flag = decision.next_query_flag_in.unwrap_or(0);

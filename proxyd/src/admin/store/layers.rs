@@ -34,7 +34,7 @@ impl Module {
         match self {
             Module::Users => &["mysql_users"],
             Module::Servers => &["mysql_servers", "mysql_replication_hostgroups"],
-            Module::QueryRules => &["mysql_query_rules"],
+            Module::QueryRules => &["mysql_query_rules", "mysql_query_rules_fast_routing"],
             Module::MysqlVariables | Module::AdminVariables => &["global_variables"],
         }
     }

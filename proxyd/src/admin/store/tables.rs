@@ -168,6 +168,18 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         kind: Kind::Config,
+        name: "mysql_query_rules_fast_routing",
+        columns: &[
+            ("username", "VARCHAR NOT NULL"),
+            ("schemaname", "VARCHAR NOT NULL"),
+            ("flagIN", "INT NOT NULL DEFAULT 0"),
+            ("destination_hostgroup", "INT NOT NULL CHECK (destination_hostgroup >= 0)"),
+            ("comment", "VARCHAR NOT NULL"),
+        ],
+        keys: &["PRIMARY KEY (username, schemaname, flagIN)"],
+    },
+    Table {
+        kind: Kind::Config,
         name: "global_variables",
         columns: &[("variable_name", "VARCHAR NOT NULL PRIMARY KEY"), ("variable_value", "VARCHAR NOT NULL")],
         keys: &[],

@@ -255,3 +255,33 @@ fn what_the_daemon_fills_is_read_only_and_tables_stay_as_they_are() {
     assert_eq!(console.ok("TRUNCATE mysql_users"), Answer::Ok { affected: 1, warnings: 0 });
     console.ok("INSERT INTO mysql_query_rules (active, match_digest) VALUES (1, '^x'); DELETE FROM mysql_query_rules");
 }
+
+#[test]
+fn fast_routing_is_loaded_with_the_rules() {
+    let dir = DataDir::new();
+    let mut console = Console::boot(&dir.0, FirstBoot::default());
+    console.ok("INSERT INTO mysql_query_rules_fast_routing VALUES ('app', 'shop', 0, 30, ''), ('', 'shop', 7, 31, '')");
+    console.ok("LOAD MYSQL QUERY RULES TO RUNTIME; SAVE MYSQL QUERY RULES TO DISK");
+    assert_eq!(
+        console.rows(
+            "SELECT username, destination_hostgroup FROM runtime_mysql_query_rules_fast_routing ORDER BY 2"
+        ),
+        ["app,30", ",31"]
+    );
+    console.ok("INSERT INTO mysql_query_rules_fast_routing VALUES ('app', 'shop', -1, 30, '')");
+    let refusal = console.refused("LOAD MYSQL QUERY RULES TO RUNTIME");
+    assert!(refusal.contains("mysql_query_rules_fast_routing"), "{refusal}");
+    drop(console);
+    let mut console = Console::boot(&dir.0, FirstBoot::default());
+    assert_eq!(console.rows("SELECT COUNT(*) FROM runtime_mysql_query_rules_fast_routing"), ["2"]);
+}
+
+#[test]
+fn a_rule_with_bad_attributes_is_refused() {
+    let dir = DataDir::new();
+    let mut console = Console::boot(&dir.0, FirstBoot::default());
+    console
+        .ok("INSERT INTO mysql_query_rules (rule_id, active, attributes) VALUES (7, 1, '{\"flagOUTs\":3}')");
+    let refusal = console.refused("LOAD MYSQL QUERY RULES TO RUNTIME");
+    assert!(refusal.contains("query rule 7: attributes: flagOUTs"), "{refusal}");
+}

@@ -39,6 +39,8 @@ fn decide_with<'r>(
         query: query.as_bytes(),
         digest: Some(DigestFacts { text: &text, hash: proxyd_sql::digest(&text) }),
         flag_in: 0,
+        iterations: 0,
+        random: 0,
     };
     with(&mut facts);
     let mut hits = Hits::default();
@@ -332,4 +334,106 @@ fn digest_column() {
     }
     assert_eq!(Multiplex::from_column(3), None);
     assert_eq!(Multiplex::from_column(0), Some(Multiplex::Disable));
+}
+
+#[test]
+fn weighted_flags_are_drawn_by_weight() {
+    let rules = set(vec![
+        rule(1, |rule| {
+            rule.attributes = r#"{"flagOUTs":[{"id":7,"weight":3},{"id":8,"weight":1}]}"#.into();
+            rule.flag_out = Some(9);
+        }),
+        rule(2, |rule| rule.flag_in = 7),
+        rule(3, |rule| rule.flag_in = 8),
+        rule(4, |rule| rule.flag_in = 9),
+    ]);
+    let draw = |random| decide_with(&rules, "SELECT 1", |facts| facts.random = random).1;
+    let all: Vec<_> = (0..4_000_u64).map(|n| draw(n.wrapping_mul(0x2545_F491_4F6C_DD1D))).collect();
+    let sevens = all.iter().filter(|hits| **hits == [1, 2]).count();
+    assert!((2_850..3_150).contains(&sevens), "{sevens}");
+    assert_eq!(all.iter().filter(|hits| **hits == [1, 3]).count(), 4_000 - sevens);
+}
+
+#[test]
+fn bad_attributes_are_refused() {
+    for bad in
+        ["{", r#"{"flagOUTs":5}"#, r#"{"flagOUTs":[{"id":1}]}"#, r#"{"flagOUTs":[{"id":1,"weight":-1}]}"#]
+    {
+        let error = RuleSet::compile(vec![rule(7, |rule| rule.attributes = bad.into())]).unwrap_err();
+        assert!(error.to_string().starts_with("query rule 7: attributes: "), "{error}");
+    }
+    set(vec![rule(7, |rule| rule.attributes = r#"{"other":1}"#.into())]);
+}
+
+#[test]
+fn iterations_lead_back_to_the_first_rule() {
+    let rules = set(vec![
+        rule(1, |rule| rule.flag_in = 7),
+        rule(2, |rule| rule.flag_out = Some(7)),
+        rule(3, |rule| {
+            rule.flag_in = 7;
+            rule.flag_out = Some(0);
+        }),
+    ]);
+    let scan = |iterations| decide_with(&rules, "SELECT 1", |facts| facts.iterations = iterations).1;
+    assert_eq!(scan(0), [2, 3]);
+    assert_eq!(scan(1), [2, 1, 3]);
+    assert_eq!(scan(3), [2, 1, 3, 2, 1, 3], "and it ends");
+}
+
+#[test]
+fn fast_routing_comes_after_the_rules_and_not_behind_apply() {
+    let mut fast = FastRouting::default();
+    fast.add("app", "shop", 0, 100).unwrap();
+    fast.add("", "shop", 7, 107).unwrap();
+    let rules = set(vec![
+        rule(1, |rule| {
+            rule.match_pattern = Some("^UPDATE".into());
+            rule.destination_hostgroup = Some(1);
+            rule.apply = true;
+        }),
+        rule(2, |rule| {
+            rule.match_pattern = Some("FOR UPDATE$".into());
+            rule.flag_out = Some(7);
+        }),
+        rule(3, |rule| rule.destination_hostgroup = Some(3)),
+    ])
+    .with_fast_routing(fast);
+    assert_eq!(hostgroup(&rules, "SELECT 1"), Some(100));
+    assert_eq!(hostgroup(&rules, "SELECT 1 FOR UPDATE"), Some(107));
+    assert_eq!(hostgroup(&rules, "UPDATE t SET a=1"), Some(1));
+    let elsewhere = decide_with(&rules, "SELECT 1", |facts| facts.schemaname = "other");
+    assert_eq!(elsewhere.0.destination_hostgroup, Some(3));
+}
+
+/// The index leaves out only what does not match: each rule alone must agree with all of them together.
+#[test]
+fn the_index_changes_nothing() {
+    let expressions =
+        ["^select", "FROM t1", "t1$", "(t1|t2) ", "a.c", "x*", "t[0-9]+", "(?=t1)t", r"\?", "ID ?= ?"];
+    let queries = [
+        "SELECT a FROM t1",
+        "select * from T1 where Id = 5",
+        "INSERT INTO t2 VALUES (1)",
+        "abc",
+        "",
+        "t1 t1 t1 t2 ",
+    ];
+    let mut rules = Vec::new();
+    for (n, expression) in (0_i64..).zip(expressions) {
+        let make = |id, with: &dyn Fn(&mut QueryRule)| rule(id, |rule| with(rule));
+        rules.push(make(n * 10, &|rule| rule.match_digest = Some(expression.into())));
+        rules.push(make(n * 10 + 1, &|rule| rule.match_pattern = Some(expression.into())));
+        rules.push(make(n * 10 + 2, &|rule| {
+            rule.match_pattern = Some(expression.into());
+            rule.negate_match_pattern = n % 2 == 0;
+            rule.re_modifiers = "".into();
+            rule.schemaname = Some("shop".into());
+        }));
+    }
+    let all = set(rules.clone());
+    for query in queries {
+        let alone = rules.iter().filter(|rule| !decide(&set(vec![(*rule).clone()]), query).1.is_empty());
+        assert_eq!(decide(&all, query).1, alone.map(|rule| rule.rule_id).collect::<Vec<_>>(), "{query}");
+    }
 }

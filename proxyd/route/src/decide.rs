@@ -1,7 +1,7 @@
 //! The compiled rules, and the decision for one query.
 
-use std::collections::HashMap;
-
+use super::fast::FastRouting;
+use super::index::Index;
 use super::pattern::{Modifiers, Pattern};
 use super::rule::{Multiplex, QueryRule, RuleError};
 
@@ -9,10 +9,8 @@ use super::rule::{Multiplex, QueryRule, RuleError};
 #[derive(Debug, Default)]
 pub struct RuleSet {
     rules: Vec<Compiled>,
-    /// Rules for any user: places in `rules`, ascending.
-    for_all: Vec<u32>,
-    /// Rules for one user, so that those of other users cost nothing.
-    by_user: HashMap<Box<str>, Vec<u32>>,
+    index: Index,
+    fast: FastRouting,
     needs_digest: bool,
 }
 
@@ -21,6 +19,8 @@ struct Compiled {
     rule: QueryRule,
     match_digest: Option<Pattern>,
     match_pattern: Option<Pattern>,
+    /// Flags and weights to draw from.
+    flags_out: Vec<(u32, u32)>,
 }
 
 /// What a rule can ask about a query.
@@ -38,6 +38,10 @@ pub struct QueryFacts<'a> {
     pub digest: Option<DigestFacts<'a>>,
     /// The session's flag: 0, or what an earlier decision's `next_query_flag_in` said.
     pub flag_in: u32,
+    /// `mysql-query_processor_iterations`: how often a `flagOUT` begins the scan anew.
+    pub iterations: u32,
+    /// Any number; weighted flags are drawn with it.
+    pub random: u64,
 }
 
 /// The digest of the query as the client sent it; rewriting does not change it.
@@ -77,12 +81,13 @@ pub struct Decision<'r> {
     pub applied: bool,
 }
 
-/// The `rule_id`s that matched; the caller keeps one and counts them.
+/// The `rule_id`s that matched, and room to find them; the caller keeps one for all queries and counts them.
 #[derive(Debug, Clone, Default)]
 pub struct Hits {
     inline: [i64; 8],
     length: usize,
     more: Vec<i64>,
+    candidates: Vec<u32>,
 }
 
 impl Hits {
@@ -116,13 +121,20 @@ impl RuleSet {
         for (place, rule) in (0_u32..).zip(rules) {
             let compiled = Compiled::new(rule)?;
             set.needs_digest |= compiled.match_digest.is_some() || compiled.rule.digest.is_some();
-            match &compiled.rule.username {
-                Some(user) => set.by_user.entry(user.clone()).or_default().push(place),
-                None => set.for_all.push(place),
-            }
+            let linear = [&compiled.match_digest, &compiled.match_pattern];
+            let linear = linear.iter().all(|pattern| pattern.as_ref().is_none_or(Pattern::is_bytewise));
+            set.index.add(place, &compiled.rule, linear);
             set.rules.push(compiled);
         }
+        let whole = |reason| RuleError { rule_id: 0, reason };
+        set.index.finish().map_err(whole)?;
         Ok(set)
+    }
+
+    /// The same rules, with `mysql_query_rules_fast_routing` behind them.
+    #[must_use]
+    pub fn with_fast_routing(self, fast: FastRouting) -> RuleSet {
+        RuleSet { fast, ..self }
     }
 
     /// Whether [`QueryFacts::digest`] has to be there.
@@ -134,8 +146,13 @@ impl RuleSet {
     pub fn decide(&self, facts: &QueryFacts<'_>, hits: &mut Hits) -> Decision<'_> {
         hits.clear();
         let mut decision = Decision::default();
-        let mut flag = facts.flag_in;
-        for compiled in self.candidates(facts.username) {
+        let (mut flag, mut iterations, mut random) = (facts.flag_in, facts.iterations, facts.random);
+        let mut candidates = std::mem::take(&mut hits.candidates);
+        self.index.candidates(facts, facts.query, &mut candidates);
+        let mut next = 0;
+        while let Some(&place) = candidates.get(next) {
+            next += 1;
+            let Some(compiled) = self.rules.get(place as usize) else { continue };
             let rule = &compiled.rule;
             let query = decision.rewritten.as_deref().unwrap_or(facts.query);
             if rule.flag_in != flag || !compiled.matches(facts, query) {
@@ -143,28 +160,33 @@ impl RuleSet {
             }
             hits.push(rule.rule_id);
             if let (Some(pattern), Some(template)) = (&compiled.match_pattern, &rule.replace_pattern) {
-                decision.rewritten = Some(pattern.replace(query, template));
+                let rewritten = pattern.replace(query, template);
+                if self.index.depends_on_query() {
+                    self.index.candidates(facts, &rewritten, &mut candidates);
+                    next = candidates.partition_point(|&other| other <= place);
+                }
+                decision.rewritten = Some(rewritten);
             }
             decision.add(rule);
-            flag = rule.flag_out.unwrap_or(flag);
             if rule.apply {
                 decision.applied = true;
                 break;
             }
+            if let Some(out) = compiled.flag_out(&mut random) {
+                flag = out;
+                if iterations > 0 {
+                    iterations -= 1;
+                    next = 0;
+                }
+            }
+        }
+        hits.candidates = candidates;
+        if !decision.applied
+            && let Some(hostgroup) = self.fast.find(facts.username, facts.schemaname, flag)
+        {
+            decision.destination_hostgroup = Some(hostgroup);
         }
         decision
-    }
-
-    /// The rules for this user and those for all, in the order of `rule_id`.
-    fn candidates(&self, username: &str) -> impl Iterator<Item = &Compiled> {
-        let own = self.by_user.get(username).map(Vec::as_slice).unwrap_or_default();
-        let (mut own, mut all) = (own.iter().peekable(), self.for_all.iter().peekable());
-        let places = std::iter::from_fn(move || match (own.peek(), all.peek()) {
-            (Some(mine), Some(any)) if mine > any => all.next(),
-            (Some(_), _) => own.next(),
-            (None, _) => all.next(),
-        });
-        places.filter_map(|&place| self.rules.get(place as usize))
     }
 }
 
@@ -178,15 +200,34 @@ impl Compiled {
         };
         let match_digest = compile("match_digest", &rule.match_digest)?;
         let match_pattern = compile("match_pattern", &rule.match_pattern)?;
-        Ok(Compiled { rule, match_digest, match_pattern })
+        let flags_out = weighted_flags(&rule.attributes).map_err(refuse)?;
+        Ok(Compiled { rule, match_digest, match_pattern, flags_out })
     }
 
-    /// All tests but username and flagIN, the cheap ones first; `query` is the query as rewritten so far.
+    /// The flag that this rule leads to, drawn if there are several.
+    fn flag_out(&self, random: &mut u64) -> Option<u32> {
+        let total: u64 = self.flags_out.iter().map(|(_, weight)| u64::from(*weight)).sum();
+        if total == 0 {
+            return self.rule.flag_out;
+        }
+        // The next rule that draws gets other bits.
+        *random = random.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+        let mut ticket = *random % total;
+        let drawn = self.flags_out.iter().find(|(_, weight)| {
+            let here = ticket < u64::from(*weight);
+            ticket = ticket.saturating_sub(u64::from(*weight));
+            here
+        });
+        drawn.map(|(flag, _)| *flag)
+    }
+
+    /// All tests but flagIN, the cheap ones first; `query` is the query as rewritten so far.
     fn matches(&self, facts: &QueryFacts<'_>, query: &[u8]) -> bool {
         let rule = &self.rule;
         let same =
             |wanted: &Option<Box<str>>, have: &str| wanted.as_deref().is_none_or(|wanted| wanted == have);
-        same(&rule.schemaname, facts.schemaname)
+        same(&rule.username, facts.username)
+            && same(&rule.schemaname, facts.schemaname)
             && rule.client_addr.as_deref().is_none_or(|wanted| address_matches(wanted, facts.client_addr))
             && same(&rule.proxy_addr, facts.proxy_addr)
             && rule.proxy_port.is_none_or(|port| port == facts.proxy_port)
@@ -229,4 +270,18 @@ impl<'r> Decision<'r> {
 /// Exact, or the prefix before a trailing `%`.
 fn address_matches(wanted: &str, have: &str) -> bool {
     wanted.strip_suffix('%').map_or(wanted == have, |prefix| have.starts_with(prefix))
+}
+
+/// `attributes.flagOUTs`.
+fn weighted_flags(attributes: &str) -> Result<Vec<(u32, u32)>, String> {
+    if attributes.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(attributes).map_err(|error| format!("attributes: not JSON: {error}"))?;
+    let Some(list) = json.get("flagOUTs") else { return Ok(Vec::new()) };
+    let number = |entry: &serde_json::Value, name| u32::try_from(entry.get(name)?.as_u64()?).ok();
+    let read = |entry: &serde_json::Value| Some((number(entry, "id")?, number(entry, "weight")?));
+    let flags: Option<Vec<_>> = list.as_array().and_then(|list| list.iter().map(read).collect());
+    flags.ok_or_else(|| "attributes: flagOUTs is a list of {\"id\": flag, \"weight\": number}".into())
 }

@@ -10,6 +10,7 @@ const BACKTRACK_LIMIT: usize = 200_000;
 pub(super) struct Pattern {
     engine: Engine,
     global: bool,
+    bytewise: bool,
 }
 
 #[derive(Debug)]
@@ -50,6 +51,7 @@ impl Pattern {
                 .size_limit(SIZE_LIMIT)
                 .build()
         };
+        let mut bytewise = false;
         let engine = if needs_backtracking(expression) {
             let fancy = fancy_regex::RegexBuilder::new(expression)
                 .case_insensitive(modifiers.caseless)
@@ -59,10 +61,17 @@ impl Pattern {
                 .build();
             Engine::Backtracking(Box::new(fancy.map_err(|error| one_line(&error.to_string()))?))
         } else {
-            let regex = linear(false).or_else(|_| linear(true));
+            let bytes = linear(false);
+            bytewise = bytes.is_ok();
+            let regex = bytes.or_else(|_| linear(true));
             Engine::Linear(regex.map_err(|error| one_line(&error.to_string()))?)
         };
-        Ok(Pattern { engine, global: modifiers.global })
+        Ok(Pattern { engine, global: modifiers.global, bytewise })
+    }
+
+    /// Matched byte by byte, by the linear engine: only ASCII letters have two cases.
+    pub(super) fn is_bytewise(&self) -> bool {
+        self.bytewise
     }
 
     /// Whether it matches somewhere; `None` if it gave up.

@@ -42,7 +42,7 @@ pub struct QueryRule {
     pub gtid_from_hostgroup: Option<u32>,
     pub log: Option<bool>,
     pub apply: bool,
-    /// JSON; kept for the operator, not read.
+    /// JSON; `flagOUTs` is read: a list of `{"id": flag, "weight": n}`, one of which is drawn instead of `flagOUT`.
     pub attributes: Box<str>,
     pub comment: Option<Box<str>>,
 }
