@@ -20,6 +20,7 @@ lifecycle_tests() {
   check "kill -9 vrrpd: another vrrpd, the VIP stays" under_load kill_vrrpd
   check "a frozen angel: the watchdog ends it, the same proxyd, the VIP is back" freeze_angel
   check "a frozen vrrpd: the watchdog ends it, the VIP is back" freeze_vrrpd
+  check "standfast restart-proxy, ten times: no attempt lost" under_load restart_often
   check "upgrade under load: all new, nobody refused, the VIP stays" under_load upgrade
   check "upgrade with a configuration that is wrong: the old ones go on" upgrade_wrong
   check "systemctl stop standfast-vrrpd: the VIP leaves" stop_vrrpd
@@ -188,6 +189,16 @@ freeze_vrrpd() {
   guest kill -STOP "$vrrpd"
   until_true 10 replaced standfast-vrrpd "$vrrpd"
   until_true 10 has_vip
+}
+
+restart_often() {
+  local proxyd time
+  for time in 1 2 3 4 5 6 7 8 9 10; do
+    proxyd=$(proxyd_pid)
+    guest standfast restart-proxy >/dev/null
+    until_true 5 other_proxyd "$proxyd"
+    until_true 5 serving || { echo "restart $time"; return 1; }
+  done
 }
 
 upgrade() {
