@@ -145,8 +145,9 @@ impl Control {
         match event {
             WorkerEvent::ConnectFailed { server, code, text } => {
                 self.runtime.borrow_mut().connect_failed(&server, code, &text, Instant::now());
+                monitors.check_role_now(&server);
             }
-            WorkerEvent::ReadOnlyAnswer { server } => monitors.check_read_only_now(&server),
+            WorkerEvent::ReadOnlyAnswer { server } => monitors.check_role_now(&server),
             WorkerEvent::Kill { session, query_only, user } => {
                 let workers = self.workers.clone();
                 tokio::task::spawn_local(async move {

@@ -54,6 +54,9 @@ pub struct Variables {
     pub monitor_replication_lag_count: u32,
     pub monitor_replication_lag_use_percona_heartbeat: String,
     pub monitor_slave_lag_when_null: u32,
+    pub monitor_galera_healthcheck_interval: Duration,
+    pub monitor_galera_healthcheck_timeout: Duration,
+    pub monitor_galera_healthcheck_max_timeout_count: u32,
     pub monitor_history: Duration,
     pub monitor_writer_is_also_reader: bool,
 }
@@ -104,6 +107,9 @@ impl Default for Variables {
             monitor_replication_lag_count: 1,
             monitor_replication_lag_use_percona_heartbeat: String::new(),
             monitor_slave_lag_when_null: 60,
+            monitor_galera_healthcheck_interval: ms(5_000),
+            monitor_galera_healthcheck_timeout: ms(800),
+            monitor_galera_healthcheck_max_timeout_count: 3,
             monitor_history: ms(7_200_000),
             monitor_writer_is_also_reader: true,
         }
@@ -174,6 +180,11 @@ impl Variables {
                 "monitor_replication_lag_use_percona_heartbeat",
             ),
             monitor_slave_lag_when_null: count("monitor_slave_lag_when_null"),
+            monitor_galera_healthcheck_interval: ms("monitor_galera_healthcheck_interval"),
+            monitor_galera_healthcheck_timeout: ms("monitor_galera_healthcheck_timeout"),
+            monitor_galera_healthcheck_max_timeout_count: count(
+                "monitor_galera_healthcheck_max_timeout_count",
+            ),
             monitor_history: ms("monitor_history"),
             monitor_writer_is_also_reader: flag("monitor_writer_is_also_reader"),
         }

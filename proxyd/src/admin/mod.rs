@@ -21,4 +21,4 @@ mod tests;
 pub use server::serve;
 pub use service::Admin;
 pub use status::serve_status;
-pub use store::{Check, CheckLog};
+pub use store::{Check, CheckLog, GaleraSeen};

@@ -17,6 +17,9 @@ use crate::snapshot::{HostgroupId, Status};
 pub enum Fault {
     #[error("no answer in {} ms", .0.as_millis())]
     Timeout(Duration),
+    /// Nobody listens there, or the server is shutting down.
+    #[error("{0}")]
+    Refused(String),
     /// No connection, or a broken one.
     #[error("{0}")]
     Unreachable(String),
@@ -71,7 +74,9 @@ impl Judge {
                 findings
             }
             Err(Fault::Answered(_)) => self.alive().into_iter().collect(),
-            Err(fault @ (Fault::Timeout(_) | Fault::Unreachable(_))) => self.missed(fault, limits),
+            Err(fault @ (Fault::Timeout(_) | Fault::Refused(_) | Fault::Unreachable(_))) => {
+                self.missed(fault, limits)
+            }
         }
     }
 

@@ -21,14 +21,13 @@ use super::lag::heartbeat_query;
 use super::probe::{Credentials, Prober};
 use super::schedule::{Intervals, Kind, Schedule};
 use crate::admin::{Admin, Check, CheckLog};
-use crate::runtime::{Address, Lag, ServerChange, SharedRuntime};
+use crate::runtime::{Address, Lag, Runtime, ServerChange, SharedRuntime, Sight};
 use crate::snapshot::{HostgroupId, Server};
-use crate::variables::Variables;
 
 /// How soon a changed configuration is noticed.
 const RECONCILE: Duration = Duration::from_millis(250);
-/// A server that is shunned is pinged at least this often: recovery waits for nobody's traffic.
-const SHUNNED_PING: Duration = Duration::from_secs(1);
+/// A server that is shunned or did not answer is asked at least this often: recovery waits for nobody's traffic.
+const RECHECK: Duration = Duration::from_secs(1);
 
 /// Starts the monitors on the current `LocalSet`; they end with the handle.
 pub fn start(runtime: SharedRuntime, admin: Rc<Admin>) -> Handle {
@@ -63,8 +62,8 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Checks `read_only` of this server at once: a worker has reason to think that it changed.
-    pub fn check_read_only_now(&self, server: &Server) {
+    /// Checks what this server may do at once: a worker has reason to think that it changed.
+    pub fn check_role_now(&self, server: &Server) {
         let address = Address { hostname: server.hostname.clone(), port: server.port };
         if let Some(watch) = self.monitors.watches.borrow().get(&address) {
             watch.nudge.notify_one();
@@ -107,11 +106,14 @@ impl Drop for Watch {
 struct Plan {
     intervals: Intervals,
     pairs: Vec<(HostgroupId, &'static str)>,
+    /// The writer hostgroups of the Galera clusters that it is a node of.
+    galera: Vec<HostgroupId>,
     limits: Limits,
     credentials: Credentials,
     connect_timeout: Duration,
     ping_timeout: Duration,
     read_only_timeout: Duration,
+    galera_timeout: Duration,
     lag_timeout: Duration,
     lag_when_null: u32,
     /// The statement that reads a heartbeat table, if one is named; an error when its name is none.
@@ -182,7 +184,10 @@ impl Monitors {
                     let until = next.map_or(now + RECONCILE, |(_, due)| due.min(now + RECONCILE));
                     tokio::select! {
                         () = sleep_until(until.into()) => {}
-                        () = nudge.notified() => schedule.hurry(Kind::ReadOnly),
+                        () = nudge.notified() => {
+                            schedule.hurry(Kind::ReadOnly);
+                            schedule.hurry(Kind::Galera);
+                        }
                     }
                 }
             }
@@ -220,6 +225,7 @@ impl Monitors {
                     finding.into_iter().for_each(|finding| self.tell(finding));
                 }
             }
+            Kind::Galera => self.check_galera(address, plan, prober).await,
             Kind::Lag => {
                 let (outcome, when_null) = match &plan.heartbeat {
                     Ok(sql) => {
@@ -236,6 +242,26 @@ impl Monitors {
                 self.log(address, Check::Lag(seconds), begin, begin.clock.elapsed(), outcome.err());
             }
         }
+    }
+
+    async fn check_galera(&self, address: &Address, plan: &Plan, prober: &mut Prober) {
+        let begin = Begin::now();
+        let outcome = prober.galera(&plan.credentials, plan.galera_timeout).await;
+        let sight = match &outcome {
+            Ok(status) => Some(Sight::Answered(status.report())),
+            Err(Fault::Refused(text)) => Some(Sight::Refused(text.clone())),
+            Err(Fault::Timeout(_) | Fault::Unreachable(_)) => Some(Sight::Silent),
+            // The monitor's own trouble (a wrong password, too many connections), not the node's.
+            Err(Fault::Answered(_)) => None,
+        };
+        for &writer_hostgroup in &plan.galera {
+            if let Some(sight) = sight.clone() {
+                let address = address.clone();
+                self.tell(Finding::Change(ServerChange::Node { writer_hostgroup, address, sight }));
+            }
+        }
+        let seen = Check::Galera(outcome.as_ref().ok().map(|status| status.seen));
+        self.log(address, seen, begin, begin.clock.elapsed(), outcome.err());
     }
 
     fn tell(&self, finding: Finding) {
@@ -267,29 +293,32 @@ impl Monitors {
             })
             .filter_map(|pair| Some((pair.writer, read_only_query(&pair.check_type)?)))
             .collect();
-        Plan::new(runtime.variables(), pairs, runtime.limits_lag(address), shunned)
+        Plan::new(&runtime, address, pairs, shunned)
     }
 }
 
 impl Plan {
     fn new(
-        variables: &Variables,
+        runtime: &Runtime,
+        address: &Address,
         pairs: Vec<(HostgroupId, &'static str)>,
-        limits_lag: bool,
         shunned: bool,
     ) -> Plan {
-        let ping = match shunned {
-            true => variables.monitor_ping_interval.min(SHUNNED_PING),
-            false => variables.monitor_ping_interval,
-        };
+        let variables = runtime.variables();
+        let soon = |interval: Duration, now: bool| if now { interval.min(RECHECK) } else { interval };
+        let clusters = runtime.clusters_of(address);
+        let unsettled = clusters.iter().any(|(_, unsettled)| *unsettled);
+        let galera = soon(variables.monitor_galera_healthcheck_interval, unsettled);
         Plan {
             intervals: Intervals {
                 read_only: (!pairs.is_empty()).then_some(variables.monitor_read_only_interval),
-                lag: limits_lag.then_some(variables.monitor_replication_lag_interval),
-                ping: Some(ping),
+                galera: (!clusters.is_empty()).then_some(galera),
+                lag: runtime.limits_lag(address).then_some(variables.monitor_replication_lag_interval),
+                ping: Some(soon(variables.monitor_ping_interval, shunned)),
                 connect: Some(variables.monitor_connect_interval),
             },
             pairs,
+            galera: clusters.iter().map(|(cluster, _)| cluster.writer).collect(),
             limits: Limits {
                 ping_max_failures: variables.monitor_ping_max_failures,
                 read_only_max_timeout_count: variables.monitor_read_only_max_timeout_count,
@@ -301,6 +330,7 @@ impl Plan {
             connect_timeout: variables.monitor_connect_timeout,
             ping_timeout: variables.monitor_ping_timeout,
             read_only_timeout: variables.monitor_read_only_timeout,
+            galera_timeout: variables.monitor_galera_healthcheck_timeout,
             lag_timeout: variables.monitor_replication_lag_timeout,
             lag_when_null: variables.monitor_slave_lag_when_null,
             heartbeat: heartbeat_query(&variables.monitor_replication_lag_use_percona_heartbeat),

@@ -2,6 +2,7 @@
 //!
 //! All but the connect check share one connection that is kept; the connect check opens one of its own each time.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::decide::{Fault, read_only_value};
+use super::galera::{self, GaleraStatus};
 use super::lag::{self, Form};
 use crate::backend::{Account, Backend, ConnectError, FitError, Table, Traits};
 use crate::counters::ServerCounters;
@@ -103,6 +105,27 @@ impl Prober {
         timeout(limit, exchange).await.map_err(|_| Fault::Timeout(limit))?
     }
 
+    /// How a Galera node is. A kept connection that turns out to be broken says nothing yet: a new one does.
+    pub async fn galera(
+        &mut self,
+        credentials: &Credentials,
+        limit: Duration,
+    ) -> Result<GaleraStatus, Fault> {
+        let exchange = async {
+            match self.galera_status(credentials).await {
+                Err(Fault::Unreachable(_)) => self.galera_status(credentials).await,
+                other => other,
+            }
+        };
+        timeout(limit, exchange).await.map_err(|_| Fault::Timeout(limit))?
+    }
+
+    async fn galera_status(&mut self, credentials: &Credentials) -> Result<GaleraStatus, Fault> {
+        let status = self.ask(galera::STATUS, credentials).await?.map_err(fault_of_refusal)?;
+        let variables = self.ask(galera::VARIABLES, credentials).await?.map_err(fault_of_refusal)?;
+        GaleraStatus::read(&status, &variables).map_err(Fault::Answered)
+    }
+
     async fn replica_status(&mut self, credentials: &Credentials) -> Result<Table, Fault> {
         match self.ask(self.lag_form.sql(), credentials).await? {
             Ok(table) => Ok(table),
@@ -158,12 +181,18 @@ fn fault_of_connect(error: ConnectError) -> Fault {
     let text = error.to_string();
     match error {
         ConnectError::Timeout(limit) => Fault::Timeout(limit),
+        ConnectError::Io(error) if is_nobody(error.kind()) => Fault::Refused(text),
         ConnectError::Io(_) => Fault::Unreachable(text),
-        ConnectError::Refused(packet) if packet.code == ER_SERVER_SHUTDOWN => Fault::Unreachable(text),
+        ConnectError::Refused(packet) if packet.code == ER_SERVER_SHUTDOWN => Fault::Refused(text),
         ConnectError::Denied(_) | ConnectError::Refused(_) => Fault::Answered(text),
         ConnectError::Login(LoginError::Malformed(_) | LoginError::Greeting(_)) => Fault::Unreachable(text),
         ConnectError::Login(_) => Fault::Answered(text),
     }
+}
+
+/// The kernel of a host that lives says that there is no server; or, for a Unix socket, its file is not there.
+fn is_nobody(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
 }
 
 fn fault_of_exchange(error: FitError) -> Fault {
@@ -175,7 +204,7 @@ fn fault_of_exchange(error: FitError) -> Fault {
 
 fn fault_of_refusal(packet: ErrPacket) -> Fault {
     match packet.code {
-        ER_SERVER_SHUTDOWN => Fault::Unreachable(packet.to_string()),
+        ER_SERVER_SHUTDOWN => Fault::Refused(packet.to_string()),
         _ => Fault::Answered(packet.to_string()),
     }
 }

@@ -10,17 +10,22 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     ReadOnly,
+    Galera,
     Lag,
     Ping,
     Connect,
 }
 
-const KINDS: [Kind; 4] = [Kind::ReadOnly, Kind::Lag, Kind::Ping, Kind::Connect];
+/// The least time between two checks that were asked for.
+const SOON: Duration = Duration::from_millis(100);
+
+const KINDS: [Kind; 5] = [Kind::ReadOnly, Kind::Galera, Kind::Lag, Kind::Ping, Kind::Connect];
 
 /// How often; `None` for a check that is not wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intervals {
     pub read_only: Option<Duration>,
+    pub galera: Option<Duration>,
     pub lag: Option<Duration>,
     pub ping: Option<Duration>,
     pub connect: Option<Duration>,
@@ -30,6 +35,7 @@ impl Intervals {
     fn of(self, kind: Kind) -> Option<Duration> {
         match kind {
             Kind::ReadOnly => self.read_only,
+            Kind::Galera => self.galera,
             Kind::Lag => self.lag,
             Kind::Ping => self.ping,
             Kind::Connect => self.connect,
@@ -48,6 +54,14 @@ struct Last {
     began: Instant,
     /// How much of the interval to wait this time, in 1/256: 230 to 256.
     share: u32,
+    hurried: bool,
+}
+
+impl Last {
+    fn due(self, interval: Duration) -> Instant {
+        let wait = interval * self.share / 256;
+        self.began + if self.hurried { wait.min(SOON) } else { wait }
+    }
 }
 
 impl Schedule {
@@ -55,7 +69,7 @@ impl Schedule {
     pub fn next(&self, now: Instant, intervals: Intervals) -> Option<(Kind, Instant)> {
         let due = |kind| {
             let interval = intervals.of(kind)?;
-            Some((kind, self.last.get(&kind).map_or(now, |last| last.began + interval * last.share / 256)))
+            Some((kind, self.last.get(&kind).map_or(now, |last| last.due(interval))))
         };
         KINDS.into_iter().filter_map(due).min_by_key(|(_, at)| *at)
     }
@@ -63,11 +77,13 @@ impl Schedule {
     /// A check begins; `random` is any number.
     pub fn began(&mut self, kind: Kind, now: Instant, random: u64) {
         let share = 230 + u32::try_from(random % 27).unwrap_or(0);
-        self.last.insert(kind, Last { began: now, share });
+        self.last.insert(kind, Last { began: now, share, hurried: false });
     }
 
-    /// Makes a check due at once.
+    /// Makes a check due at once, or [`SOON`] after it last began: whoever asks may ask a thousand times a second.
     pub fn hurry(&mut self, kind: Kind) {
-        self.last.remove(&kind);
+        if let Some(last) = self.last.get_mut(&kind) {
+            last.hurried = true;
+        }
     }
 }

@@ -10,6 +10,7 @@ mod registry;
 mod servers;
 mod settings;
 mod shun;
+mod topology;
 mod users;
 
 #[cfg(test)]
@@ -20,4 +21,5 @@ pub use lag::Lag;
 pub use registry::{MemberState, Runtime, ServerChange, SharedRuntime};
 pub use servers::{Address, MAX_WEIGHT, ReplicationHostgroup, ServerRow, ServersConfig};
 pub use settings::{Settings, normalise};
+pub use topology::{AlsoReader, ClusterHostgroups, NodeReport, Part, Sight};
 pub use users::{UserRow, parse_credential};

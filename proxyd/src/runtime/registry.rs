@@ -12,6 +12,7 @@ use super::lag::{Lag, LagBook};
 use super::servers::{Address, ReadOnlyVerdicts, ReplicationHostgroup, ServerRow, ServersConfig, membership};
 use super::settings::Settings;
 use super::shun::ShunBook;
+use super::topology::{ClusterHostgroups, Sight, Topology};
 use super::users::UserRow;
 use crate::control::{WorkerCommand, WorkerHandle};
 use crate::route::RuleSet;
@@ -29,6 +30,8 @@ pub enum ServerChange {
     Status { address: Address, status: Status, reason: String },
     /// The answer to the `check_type` of this writer hostgroup's pair. An unanswered check is no answer: send nothing.
     ReadOnly { writer_hostgroup: HostgroupId, address: Address, read_only: bool },
+    /// What a check of a cluster's node found, for the cluster of this writer hostgroup.
+    Node { writer_hostgroup: HostgroupId, address: Address, sight: Sight },
     /// The answer to a check of replication lag. An unanswered check is no answer: send nothing.
     Lag { address: Address, lag: Lag },
     /// The round trip of the last ping.
@@ -43,7 +46,7 @@ pub struct MemberState {
     pub status: Status,
     /// Why it is not ONLINE; empty otherwise.
     pub reason: String,
-    /// No longer configured; stays OFFLINE_HARD until its connections are closed.
+    /// No longer a place of this server; stays OFFLINE_HARD (or OFFLINE_SOFT, where the server still serves) until its connections are closed.
     pub removed: bool,
 }
 
@@ -61,6 +64,7 @@ pub struct Runtime {
     latency: HashMap<Address, u64>,
     shuns: ShunBook,
     lags: LagBook,
+    topology: Topology,
     members: Vec<MemberState>,
     generation: u64,
     slot: Arc<ArcSwap<Snapshot>>,
@@ -82,6 +86,7 @@ impl Runtime {
             latency: HashMap::new(),
             shuns: ShunBook::default(),
             lags: LagBook::default(),
+            topology: Topology::default(),
             members: Vec::new(),
             generation: 0,
             slot,
@@ -98,6 +103,9 @@ impl Runtime {
         self.monitor_status.retain(|address, _| known.contains(address));
         self.latency.retain(|address, _| known.contains(address));
         self.lags.retain(|address| known.contains(address));
+        let clusters: BTreeSet<HostgroupId> =
+            self.config.galera.iter().map(|cluster| cluster.writer).collect();
+        self.topology.retain(|writer, address| clusters.contains(&writer) && known.contains(address));
         self.refresh_members();
         self.publish();
     }
@@ -140,11 +148,39 @@ impl Runtime {
                 self.read_only.insert((writer_hostgroup, address), read_only) != Some(read_only)
             }
             ServerChange::Lag { address, lag } => self.apply_lag(&address, lag),
+            ServerChange::Node { writer_hostgroup, address, sight } => {
+                return self.apply_sight(writer_hostgroup, address, sight);
+            }
         };
         if changed {
             self.refresh_members();
             self.publish();
         }
+    }
+
+    /// Every check is a piece of a decision about all nodes, so the places are worked out anew each time.
+    fn apply_sight(&mut self, writer: HostgroupId, address: Address, sight: Sight) {
+        let Some(cluster) = self.config.galera.iter().find(|cluster| cluster.writer == writer) else {
+            return;
+        };
+        self.topology.observe(cluster, address, sight);
+        let places = |members: &[MemberState]| -> Vec<_> {
+            members.iter().map(|m| (m.row.hostgroup_id, m.row.address.clone(), m.status)).collect()
+        };
+        let before = places(&self.members);
+        self.refresh_members();
+        if places(&self.members) != before {
+            self.publish();
+        }
+    }
+
+    /// The clusters that this server is a node of, and whether its last check had no answer.
+    pub fn clusters_of(&self, address: &Address) -> Vec<(&ClusterHostgroups, bool)> {
+        let is_node = |cluster: &&ClusterHostgroups| {
+            self.config.servers.iter().any(|row| row.address == *address && cluster.has(row.hostgroup_id))
+        };
+        let with_state = |cluster| (cluster, self.topology.is_unsettled(cluster, address));
+        self.config.galera.iter().filter(is_node).map(with_state).collect()
     }
 
     /// Counts for every place that the server has as a reader; true when one of them changed.
@@ -227,7 +263,14 @@ impl Runtime {
 
     /// Works the members out anew: configured rows where `read_only` puts them, then removed ones that still drain.
     fn refresh_members(&mut self) {
-        let rows = membership(&self.config, &self.read_only, self.variables.monitor_writer_is_also_reader);
+        let mut rows =
+            membership(&self.config, &self.read_only, self.variables.monitor_writer_is_also_reader);
+        let missed = self.variables.monitor_galera_healthcheck_max_timeout_count;
+        for cluster in &self.config.galera {
+            let is_shunned = |address: &Address| self.monitor_status.contains_key(address);
+            self.topology.arrange(&mut rows, cluster, missed, is_shunned);
+        }
+        rows.sort_by(|a, b| (a.hostgroup_id, &a.address).cmp(&(b.hostgroup_id, &b.address)));
         let place = |row: &ServerRow| (row.hostgroup_id, row.address.clone());
         let mut before: HashMap<_, _> =
             std::mem::take(&mut self.members).into_iter().map(|old| (place(&old.row), old)).collect();
@@ -240,8 +283,11 @@ impl Runtime {
             members.push(MemberState { row, server, status, reason, removed: false });
         }
         for mut old in before.into_values().filter(|old| old.server.connections() > 0) {
-            old.status = Status::OfflineHard;
-            old.reason = "removed from the configuration".into();
+            (old.status, old.reason) = if self.topology.leaves_softly(&self.config.galera, &old.row) {
+                (Status::OfflineSoft, "it has another place in its cluster".into())
+            } else {
+                (Status::OfflineHard, "it has no place here any more".into())
+            };
             old.removed = true;
             members.push(old);
         }
@@ -259,6 +305,9 @@ impl Runtime {
         if let Some(reason) =
             self.lags.reason(row).filter(|_| !self.config.is_writer_hostgroup(row.hostgroup_id))
         {
+            return (Status::Shunned, reason.to_owned());
+        }
+        if let Some(reason) = self.topology.behind(&self.config.galera, row) {
             return (Status::Shunned, reason.to_owned());
         }
         match self.shuns.reason(&ServerKey::from(server)) {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::topology::ClusterHostgroups;
 use crate::snapshot::{HostgroupId, Status};
 
 /// The most that a weight counts for at runtime; a larger configured one is accepted and clamped.
@@ -64,12 +65,15 @@ pub struct ReplicationHostgroup {
 pub struct ServersConfig {
     pub servers: Vec<ServerRow>,
     pub replication: Vec<ReplicationHostgroup>,
+    /// The active rows of `mysql_galera_hostgroups`.
+    pub galera: Vec<ClusterHostgroups>,
 }
 
 impl ServersConfig {
-    /// The writers of a pair: lag is no reason to take one away.
+    /// The writers of a pair or a cluster: lag is no reason to take one away.
     pub fn is_writer_hostgroup(&self, hostgroup: HostgroupId) -> bool {
         self.replication.iter().any(|pair| pair.writer == hostgroup)
+            || self.galera.iter().any(|cluster| cluster.writer == hostgroup)
     }
 }
 

@@ -50,7 +50,11 @@ fn expect(rows: &[(u32, &str)]) -> Vec<(u32, String)> {
 
 #[test]
 fn read_only_moves_writers_and_readers() {
-    let config = ServersConfig { servers: vec![row(10, "a"), row(20, "b")], replication: vec![pair(10, 20)] };
+    let config = ServersConfig {
+        servers: vec![row(10, "a"), row(20, "b")],
+        replication: vec![pair(10, 20)],
+        ..ServersConfig::default()
+    };
     assert_eq!(places(&config, &[], true), expect(&[(10, "a"), (20, "b")]), "no verdict: as configured");
     assert_eq!(
         places(&config, &[("a", true), ("b", false)], true),
@@ -68,7 +72,11 @@ fn read_only_moves_writers_and_readers() {
 #[test]
 fn a_load_keeps_identities_and_what_the_monitors_saw() {
     let mut runtime = runtime();
-    let config = ServersConfig { servers: vec![row(10, "a"), row(20, "b")], replication: vec![pair(10, 20)] };
+    let config = ServersConfig {
+        servers: vec![row(10, "a"), row(20, "b")],
+        replication: vec![pair(10, 20)],
+        ..ServersConfig::default()
+    };
     runtime.load_servers(config.clone());
     runtime.apply(ServerChange::ReadOnly { writer_hostgroup: 10, address: address("a"), read_only: true });
     runtime.apply(ServerChange::ReadOnly { writer_hostgroup: 10, address: address("b"), read_only: false });
@@ -84,7 +92,7 @@ fn a_load_keeps_identities_and_what_the_monitors_saw() {
 #[test]
 fn the_same_finding_twice_publishes_once() {
     let mut runtime = runtime();
-    runtime.load_servers(ServersConfig { servers: vec![row(10, "a")], replication: vec![] });
+    runtime.load_servers(ServersConfig { servers: vec![row(10, "a")], ..ServersConfig::default() });
     let down = ServerChange::Status { address: address("a"), status: Status::Shunned, reason: "ping".into() };
     runtime.apply(down.clone());
     let generation = runtime.snapshot().generation;
@@ -104,7 +112,7 @@ fn the_same_finding_twice_publishes_once() {
 #[test]
 fn five_connect_errors_in_a_second_shun_for_nine() {
     let mut runtime = runtime();
-    runtime.load_servers(ServersConfig { servers: vec![row(10, "a")], replication: vec![] });
+    runtime.load_servers(ServersConfig { servers: vec![row(10, "a")], ..ServersConfig::default() });
     let server = runtime.members()[0].server.clone();
     let start = Instant::now();
     for n in 0..4 {
@@ -125,7 +133,7 @@ fn five_connect_errors_in_a_second_shun_for_nine() {
 #[test]
 fn slow_connect_errors_do_not_shun() {
     let mut runtime = runtime();
-    runtime.load_servers(ServersConfig { servers: vec![row(10, "a")], replication: vec![] });
+    runtime.load_servers(ServersConfig { servers: vec![row(10, "a")], ..ServersConfig::default() });
     let server = runtime.members()[0].server.clone();
     let start = Instant::now();
     for n in 0..20 {
@@ -137,7 +145,10 @@ fn slow_connect_errors_do_not_shun() {
 #[test]
 fn a_removed_server_is_offline_hard_until_its_connections_are_closed() {
     let mut runtime = runtime();
-    runtime.load_servers(ServersConfig { servers: vec![row(10, "a"), row(10, "b")], replication: vec![] });
+    runtime.load_servers(ServersConfig {
+        servers: vec![row(10, "a"), row(10, "b")],
+        ..ServersConfig::default()
+    });
     let held = runtime.members()[0].server.reserve(10).expect("a place");
     runtime.load_servers(ServersConfig::default());
     let left: Vec<_> =
@@ -152,7 +163,7 @@ fn a_removed_server_is_offline_hard_until_its_connections_are_closed() {
 #[test]
 fn a_removed_server_that_comes_back_is_the_same_server() {
     let mut runtime = runtime();
-    let config = ServersConfig { servers: vec![row(10, "a")], replication: vec![] };
+    let config = ServersConfig { servers: vec![row(10, "a")], ..ServersConfig::default() };
     runtime.load_servers(config.clone());
     let held = runtime.members()[0].server.reserve(10).expect("a place");
     runtime.load_servers(ServersConfig::default());
@@ -167,7 +178,7 @@ fn weights_are_clamped_for_routing_only() {
     let mut runtime = runtime();
     let mut heavy = row(500, "a");
     heavy.weight = 1_000_000_000;
-    runtime.load_servers(ServersConfig { servers: vec![heavy], replication: vec![] });
+    runtime.load_servers(ServersConfig { servers: vec![heavy], ..ServersConfig::default() });
     assert_eq!(runtime.snapshot().hostgroups[&500].members[0].weight, 10_000_000);
     assert_eq!(runtime.members()[0].row.weight, 1_000_000_000);
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::types::Value;
+use rusqlite::{params, params_from_iter};
 
 use super::open::Store;
 use crate::runtime::Address;
@@ -16,6 +17,20 @@ pub enum Check {
     ReadOnly(Option<bool>),
     /// In seconds; `None` without an answer, and for a server that replicates from nobody.
     Lag(Option<u32>),
+    Galera(Option<GaleraSeen>),
+}
+
+/// What a Galera node said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GaleraSeen {
+    pub primary_partition: bool,
+    pub read_only: bool,
+    pub local_recv_queue: u64,
+    /// 1 joining, 2 donor or desynced, 3 joined, 4 synced.
+    pub local_state: u32,
+    pub desync: bool,
+    pub reject_queries: bool,
+    pub sst_donor_rejects_queries: bool,
 }
 
 /// One finished check.
@@ -38,18 +53,19 @@ impl Store {
             Check::Ping => ("mysql_server_ping_log", "ping_success_time_us", "ping_error"),
             Check::ReadOnly(_) => ("mysql_server_read_only_log", "success_time_us", "error"),
             Check::Lag(_) => ("mysql_server_replication_lag_log", "success_time_us", "error"),
+            Check::Galera(_) => ("mysql_server_galera_log", "success_time_us", "error"),
         };
         let took = if log.error.is_none() { sql_micros(log.took) } else { 0 };
         let started = i64::try_from(log.started_us).unwrap_or(i64::MAX);
         let (host, port) = (&*log.address.hostname, log.address.port);
-        let answer = match log.check {
-            Check::Connect | Check::Ping => None,
-            Check::ReadOnly(answer) => Some(answer.map(u32::from)),
-            Check::Lag(seconds) => Some(seconds),
-        };
-        if let Some(answer) = answer {
-            let sql = format!("INSERT OR REPLACE INTO monitor.{table} VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
-            self.db.prepare_cached(&sql)?.execute(params![host, port, started, took, answer, log.error])?;
+        if let Some(mut cells) = answer(log.check) {
+            let mut row: Vec<Value> =
+                vec![host.to_owned().into(), i64::from(port).into(), started.into(), took.into()];
+            row.append(&mut cells);
+            row.push(log.error.clone().into());
+            let places = vec!["?"; row.len()].join(", ");
+            let sql = format!("INSERT OR REPLACE INTO monitor.{table} VALUES ({places})");
+            self.db.prepare_cached(&sql)?.execute(params_from_iter(row))?;
         } else {
             let sql = format!(
                 "INSERT OR REPLACE INTO monitor.{table} (hostname, port, time_start_us, {time_column}, {error_column}) \
@@ -67,4 +83,27 @@ impl Store {
 
 fn sql_micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The columns between the time and the error, of checks whose tables have some.
+fn answer(check: Check) -> Option<Vec<Value>> {
+    match check {
+        Check::Connect | Check::Ping => None,
+        Check::ReadOnly(answer) => Some(vec![answer.map(i64::from).into()]),
+        Check::Lag(seconds) => Some(vec![seconds.map(i64::from).into()]),
+        Check::Galera(None) => Some(vec![Value::Null; 7]),
+        Check::Galera(Some(seen)) => Some(vec![
+            yes_or_no(seen.primary_partition),
+            yes_or_no(seen.read_only),
+            i64::try_from(seen.local_recv_queue).unwrap_or(i64::MAX).into(),
+            i64::from(seen.local_state).into(),
+            yes_or_no(seen.desync),
+            yes_or_no(seen.reject_queries),
+            yes_or_no(seen.sst_donor_rejects_queries),
+        ]),
+    }
+}
+
+fn yes_or_no(value: bool) -> Value {
+    if value { "YES" } else { "NO" }.to_owned().into()
 }

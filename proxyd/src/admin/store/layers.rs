@@ -33,7 +33,7 @@ impl Module {
     pub fn tables(self) -> &'static [&'static str] {
         match self {
             Module::Users => &["mysql_users"],
-            Module::Servers => &["mysql_servers", "mysql_replication_hostgroups"],
+            Module::Servers => &["mysql_servers", "mysql_replication_hostgroups", "mysql_galera_hostgroups"],
             Module::QueryRules => &["mysql_query_rules", "mysql_query_rules_fast_routing"],
             Module::MysqlVariables | Module::AdminVariables => &["global_variables"],
         }

@@ -7,13 +7,13 @@ use super::layers::copy_error;
 use super::open::Store;
 use super::tables::{Kind, find};
 use crate::runtime::{
-    Address, MAX_WEIGHT, MemberState, ReplicationHostgroup, ServerRow, ServersConfig, Settings, UserRow,
-    parse_credential,
+    Address, AlsoReader, ClusterHostgroups, MAX_WEIGHT, MemberState, ReplicationHostgroup, ServerRow,
+    ServersConfig, Settings, UserRow, parse_credential,
 };
 use crate::snapshot::Status;
 
 impl Store {
-    /// `mysql_servers` and `mysql_replication_hostgroups`, with warnings about what will not be taken literally.
+    /// `mysql_servers` and the hostgroup tables, with warnings about what will not be taken literally.
     pub fn servers(&self) -> Result<(ServersConfig, Vec<String>), String> {
         let sql = "SELECT hostgroup_id, hostname, port, gtid_port, UPPER(status), weight, compression, max_connections, \
                    max_replication_lag, use_ssl, max_latency_ms, comment FROM main.mysql_servers \
@@ -24,8 +24,32 @@ impl Store {
         let replication = self.read(sql, |row| {
             Ok(ReplicationHostgroup { writer: row.get(0)?, reader: row.get(1)?, check_type: row.get(2)? })
         })?;
+        let galera = self.clusters("mysql_galera_hostgroups")?;
         let warnings = servers.iter().filter(|row| row.weight > MAX_WEIGHT).map(clamp_warning).collect();
-        Ok((ServersConfig { servers, replication }, warnings))
+        Ok((ServersConfig { servers, replication, galera }, warnings))
+    }
+
+    /// The active rows of a table of cluster hostgroups.
+    fn clusters(&self, table: &str) -> Result<Vec<ClusterHostgroups>, String> {
+        let sql = format!(
+            "SELECT writer_hostgroup, backup_writer_hostgroup, reader_hostgroup, offline_hostgroup, max_writers, \
+             writer_is_also_reader, max_transactions_behind FROM main.{table} WHERE active = 1 ORDER BY writer_hostgroup"
+        );
+        self.read(&sql, |row| {
+            Ok(ClusterHostgroups {
+                writer: row.get(0)?,
+                backup_writer: row.get(1)?,
+                reader: row.get(2)?,
+                offline: row.get(3)?,
+                max_writers: usize::try_from(row.get::<_, i64>(4)?).unwrap_or(usize::MAX),
+                also_reader: match row.get(5)? {
+                    0 => AlsoReader::No,
+                    1 => AlsoReader::Yes,
+                    _ => AlsoReader::Backups,
+                },
+                max_transactions_behind: u64::try_from(row.get::<_, i64>(6)?).unwrap_or(0),
+            })
+        })
     }
 
     /// The active users that clients may log in as.

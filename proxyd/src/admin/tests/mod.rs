@@ -2,6 +2,7 @@
 
 mod article;
 mod digests;
+mod galera;
 mod grammar;
 mod layers;
 mod server;

@@ -130,7 +130,11 @@ impl Scene {
         }
         runtime.load_settings(settings);
         let pair = ReplicationHostgroup { writer: WRITERS, reader: READERS, check_type: "read_only".into() };
-        runtime.load_servers(ServersConfig { servers: vec![row(&address)], replication: vec![pair] });
+        runtime.load_servers(ServersConfig {
+            servers: vec![row(&address)],
+            replication: vec![pair],
+            ..ServersConfig::default()
+        });
         let runtime = Rc::new(RefCell::new(runtime));
         let logs = Rc::new(RefCell::new(Vec::new()));
         let sink = logs.clone();
@@ -189,7 +193,7 @@ fn a_server_goes_where_read_only_says_at_once_when_a_worker_asks() {
         let scene = Scene::set(&[("mysql-monitor_read_only_interval", "600000")]).await;
         scene.until(&ONLINE_WRITER).await;
         scene.database.read_only.set(true);
-        scene.monitors.check_read_only_now(&Server::new(WRITERS, "127.0.0.1", scene.address.port));
+        scene.monitors.check_role_now(&Server::new(WRITERS, "127.0.0.1", scene.address.port));
         scene.until(&[(READERS, Status::Online)]).await;
         assert!(scene.logged(|log| log.check == Check::ReadOnly(Some(true)) && log.error.is_none()) == 1);
     });

@@ -1,4 +1,5 @@
 mod decide;
 mod engine;
+mod galera;
 mod lag;
 mod schedule;

@@ -1,0 +1,96 @@
+//! The published Galera example, statement by statement.
+
+use std::time::Duration;
+
+use super::super::store::{Check, CheckLog, GaleraSeen};
+use super::{Console, DataDir};
+use crate::runtime::{Address, NodeReport, Part, ServerChange, Sight};
+
+const HOSTGROUPS: &str = "INSERT INTO mysql_galera_hostgroups (writer_hostgroup, backup_writer_hostgroup, reader_hostgroup, \
+    offline_hostgroup, active, max_writers, writer_is_also_reader, max_transactions_behind) \
+    VALUES (2, 4, 3, 1, 1, 1, 0, 100);";
+const SERVERS: &str = "INSERT INTO mysql_servers (hostgroup_id, hostname, port, weight) \
+    VALUES (2,'172.16.1.112',3306,100), (2,'172.16.1.113',3306,10), (3,'172.16.1.114',3306,100);";
+
+fn address() -> Address {
+    Address { hostname: "172.16.1.112".into(), port: 3306 }
+}
+
+fn booted(dir: &DataDir) -> Console {
+    let mut console = Console::boot(&dir.0, configs::FirstBoot::default());
+    console.ok(HOSTGROUPS);
+    console.ok(SERVERS);
+    console.ok("LOAD MYSQL SERVERS TO RUNTIME; SAVE MYSQL SERVERS TO DISK");
+    console
+}
+
+#[test]
+fn the_example_runs_as_printed() {
+    let dir = DataDir::new();
+    let mut console = booted(&dir);
+    assert_eq!(console.rows("SELECT * FROM mysql_galera_hostgroups"), ["2,4,3,1,1,1,0,100,-"]);
+    assert_eq!(console.rows("SELECT * FROM runtime_mysql_galera_hostgroups"), ["2,4,3,1,1,1,0,100,-"]);
+    assert_eq!(console.rows("SELECT writer_hostgroup FROM disk.mysql_galera_hostgroups"), ["2"]);
+    let places =
+        "SELECT hostgroup, srv_host, status FROM stats.stats_mysql_connection_pool ORDER BY srv_host";
+    assert_eq!(
+        console.rows(places),
+        ["2,172.16.1.112,ONLINE", "4,172.16.1.113,ONLINE", "3,172.16.1.114,ONLINE"]
+    );
+    console.refused("INSERT INTO mysql_galera_hostgroups VALUES (5, 5, 6, 7, 1, 1, 0, 0, NULL)");
+    console.refused("INSERT INTO mysql_galera_hostgroups VALUES (5, 6, 7, 8, 1, 1, 3, 0, NULL)");
+}
+
+#[test]
+fn a_desynced_writer_goes_offline_and_an_inactive_row_leaves_servers_as_configured() {
+    let dir = DataDir::new();
+    let mut console = booted(&dir);
+    let part = Part::Unfit("wsrep_desync is ON".into());
+    let sight = Sight::Answered(NodeReport { part, behind: 0, members: 3 });
+    let change = ServerChange::Node { writer_hostgroup: 2, address: address(), sight };
+    console.runtime.borrow_mut().apply(change);
+    let places = "SELECT hostgroup_id, hostname FROM runtime_mysql_servers ORDER BY hostname";
+    assert_eq!(console.rows(places), ["1,172.16.1.112", "2,172.16.1.113", "3,172.16.1.114"]);
+    console.ok("UPDATE mysql_galera_hostgroups SET active = 0; LOAD MYSQL SERVERS TO RUNTIME");
+    assert_eq!(console.rows(places), ["2,172.16.1.112", "2,172.16.1.113", "3,172.16.1.114"]);
+    assert!(console.rows("SELECT * FROM runtime_mysql_galera_hostgroups").is_empty());
+    console.ok("SAVE MYSQL SERVERS TO MEMORY");
+    assert_eq!(console.rows("SELECT active FROM mysql_galera_hostgroups"), ["0"]);
+}
+
+#[test]
+fn the_log_has_the_printed_columns() {
+    let dir = DataDir::new();
+    let mut console = booted(&dir);
+    let seen = GaleraSeen {
+        primary_partition: true,
+        read_only: false,
+        local_recv_queue: 0,
+        local_state: 4,
+        desync: false,
+        reject_queries: false,
+        sst_donor_rejects_queries: false,
+    };
+    let log = |check, started_us, error: Option<&str>| CheckLog {
+        address: address(),
+        check,
+        started_us,
+        took: Duration::from_micros(1234),
+        error: error.map(str::to_owned),
+    };
+    console.admin.record_check(&log(Check::Galera(Some(seen)), 1_529_510_693_289_001, None));
+    console.admin.record_check(&log(Check::Galera(None), 1_529_510_693_289_002, Some("no answer in 800 ms")));
+    assert_eq!(
+        console.rows(
+            "SELECT hostname, port, time_start_us, success_time_us, primary_partition, read_only, \
+             wsrep_local_recv_queue, wsrep_local_state, wsrep_desync, wsrep_reject_queries, \
+             wsrep_sst_donor_rejects_queries, error FROM mysql_server_galera_log ORDER BY time_start_us"
+        ),
+        [
+            "172.16.1.112,3306,1529510693289001,1234,YES,NO,0,4,NO,NO,NO,-",
+            "172.16.1.112,3306,1529510693289002,0,-,-,-,-,-,-,-,no answer in 800 ms"
+        ]
+    );
+    let all = console.rows("SELECT * FROM mysql_server_galera_log ORDER BY time_start_us DESC LIMIT 3");
+    assert_eq!(all[1].split(',').count(), 12, "{all:?}");
+}
