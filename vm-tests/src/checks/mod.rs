@@ -1,10 +1,12 @@
 //! `standfast-lab test`: what must hold on real kernels with real servers and real clients.
 //!
-//! Each group builds its own lab. `load` runs for a minute with both cores busy, and only when it is asked for by name.
+//! Each group builds its own lab. `load` runs for a minute with both cores busy, `interop` for two minutes beside keepalived:
+//! only when they are asked for by name.
 
 mod article;
 mod bad_input;
 mod chains;
+mod interop;
 mod load;
 mod mysql97;
 mod own_lab;
@@ -21,7 +23,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, mysql97, load), or part of a check's name. Without it: all but `load`.
+    /// A group (lab, article, chains, permutations, bad-input, mysql97, interop, load), or part of a check's name. Without it: all but `load` and `interop`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -29,13 +31,14 @@ pub(crate) struct Options {
 
 type Group = fn(&mut Runner) -> Result<()>;
 
-const GROUPS: [(&str, Group); 7] = [
+const GROUPS: [(&str, Group); 8] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
     ("permutations", permutations::run),
     ("bad-input", bad_input::run),
     ("mysql97", mysql97::run),
+    ("interop", interop::run),
     ("load", load::run),
 ];
 
@@ -47,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut runner = Runner::new(&options.places, filter.clone())?;
     for (name, group) in GROUPS {
         let wanted = match &filter {
-            None => name != "load",
+            None => !matches!(name, "load" | "interop"),
             Some(filter) => filter.split('/').next() == Some(name),
         };
         if !wanted {

@@ -58,11 +58,14 @@ impl Runner {
         Cluster::start(Plan { template, binaries: self.binaries.clone(), backend, hosts })
     }
 
+    /// Whether the filter wants this check.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.filter.as_ref().is_none_or(|filter| !filter.contains('/') || name.contains(filter.as_str()))
+    }
+
     /// Runs one check, if the filter wants it.
     pub(crate) fn check(&mut self, name: &str, body: impl FnOnce() -> Result<()>) {
-        let wanted =
-            self.filter.as_ref().is_none_or(|filter| !filter.contains('/') || name.contains(filter.as_str()));
-        if !wanted {
+        if !self.wants(name) {
             return;
         }
         let start = Instant::now();
