@@ -1,11 +1,11 @@
 //! When a proxy that ended is started again, and whether that is still a restart or already a crash loop. Pure.
 //!
-//! | how it ended | ready ≥ 1 s before | crashes in the window, this one included | start again | crash loop |
+//! | how it ended | ready before | crashes in the window, this one included | start again | crash loop |
 //! |---|---|---|---|---|
 //! | asked for (`restart-proxy`) | any | not counted | at once | no |
-//! | exit 0 | yes | not counted | at once | no |
-//! | anything else | yes | below the limit | at once | no |
-//! | anything else | no | below the limit | after [`FIRST_PAUSE`] | no |
+//! | exit 0 | for a second or more | not counted | at once | no |
+//! | anything else | for any time | below the limit | at once | no |
+//! | anything else | never | below the limit | after [`FIRST_PAUSE`] | no |
 //! | anything else | any | the limit or more | after a back-off, 250 ms doubling up to `max_backoff` | yes |
 //!
 //! "Anything else" is an exit code, a signal, a hang, no readiness in time, a program that cannot be run - and exit 0 of
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// A proxy that was ready for so long had started well.
 pub const PROVEN: Duration = Duration::from_secs(1);
-/// The pause after a proxy that ended before that: long enough not to spin, short enough for the grace.
+/// The pause after a proxy that never became ready: long enough not to spin, short enough for the grace.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 
@@ -112,7 +112,7 @@ impl RestartPolicy {
             self.backoff = (self.backoff * 2).min(self.limits.max_backoff);
             return Decision { start_at, crash_loop: true };
         }
-        let pause = if proven { Duration::ZERO } else { FIRST_PAUSE };
+        let pause = if ready_for.is_some() { Duration::ZERO } else { FIRST_PAUSE };
         Decision { start_at: now + pause, crash_loop: false }
     }
 
@@ -157,7 +157,7 @@ mod tests {
     fn the_first_crash() {
         for ending in [Ending::Code(1), Ending::Signal(9), Ending::Hung, Ending::Unknown] {
             run(&[(5000, ending, Some(1000), (0, false))]);
-            run(&[(5000, ending, Some(999), (100, false))]);
+            run(&[(5000, ending, Some(1), (0, false))]);
             run(&[(5000, ending, None, (100, false))]);
         }
         run(&[(5000, Ending::NotReady, None, (100, false))]);
