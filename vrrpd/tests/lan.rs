@@ -3,7 +3,9 @@
 //! Needs root and `ip`; without root it says so and passes. The big lab is in `vm-tests`.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -188,6 +190,26 @@ fn config(run_dir: &Path, wire: Wire, hosts: usize) -> String {
     text
 }
 
+/// Runs something inside a network namespace.
+fn inside<T: Send + 'static>(namespace: &str, what: impl FnOnce() -> T + Send + 'static) -> T {
+    let file = fs::File::open(format!("/run/netns/{namespace}")).unwrap();
+    let thread = thread::spawn(move || {
+        // SAFETY: setns(2) with an open descriptor changes the namespace of this thread alone.
+        assert_eq!(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
+        what()
+    });
+    thread.join().unwrap()
+}
+
+/// A connection to the VIP: the end on the host, and the end of the client, which does not wait for ever.
+fn connection(host: &str, client: &str) -> (TcpStream, TcpStream) {
+    let vip = SocketAddr::new(VIP_V6.parse().unwrap(), 7000);
+    let listener = inside(host, move || TcpListener::bind(vip).unwrap());
+    let client = inside(client, move || TcpStream::connect_timeout(&vip, Duration::from_secs(5)).unwrap());
+    client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    (listener.accept().unwrap().0, client)
+}
+
 fn feed(mut stream: UnixStream, verdict: &Verdict) {
     loop {
         let word = *verdict.lock().unwrap();
@@ -327,8 +349,16 @@ fn ipv6_by_unicast_and_by_multicast() {
         lan.wait_for_state(2, "BACKUP");
         thread::sleep(Duration::from_millis(1_000));
         assert_eq!(lan.holders(), [1], "{wire:?}");
+        let (served, mut client) = connection(&lan.namespace(1), &hub);
         lan.say(1, "draining");
         lan.wait_for(&[2]);
+        let ended = client.read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(
+            ended,
+            Err(ErrorKind::ConnectionReset),
+            "a client learns at once that its server has moved"
+        );
+        drop(served);
         thread::sleep(Duration::from_millis(300));
         let second = neighbour();
         assert!(second.contains("lladdr") && second != first, "told by nobody but the new master: {second}");

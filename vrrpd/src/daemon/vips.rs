@@ -17,6 +17,8 @@ pub(crate) struct Vips {
     interface: Option<String>,
     host: IpAddr,
     unicast: bool,
+    /// The VIPs of all routers of this host: none of them is an address to send from.
+    virtual_addresses: Vec<IpAddr>,
 }
 
 /// An address on an interface.
@@ -30,12 +32,14 @@ pub(crate) struct Placed {
 
 impl Vips {
     pub(crate) fn new(router: &configs::Router, appliance: &Appliance) -> Vips {
+        let vips_of_all = appliance.routers.iter().flat_map(|router| &router.vips);
         let list = router.vips.iter().map(|vip| (vip.address, vip.prefix, vip.interface.clone()));
         Vips {
             list: list.collect(),
             interface: router.interface.clone(),
             host: appliance.host.address,
             unicast: router.transport != Transport::Multicast,
+            virtual_addresses: vips_of_all.map(|vip| vip.address).collect(),
         }
     }
 
@@ -62,7 +66,7 @@ impl Vips {
         let source = if home.has(self.host) && fits(&self.host) {
             Some(self.host)
         } else {
-            own.into_iter().find(|it| fits(it) && !self.contains(*it))
+            own.into_iter().find(|it| fits(it) && !self.virtual_addresses.contains(it))
         };
         Some((home, source?))
     }
@@ -115,5 +119,80 @@ pub(crate) fn setup(router: &configs::Router, appliance: &Appliance) -> Setup {
         failback: router.failback,
         address: appliance.host.address,
         grace: appliance.angel.grace,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use configs::{File, Identity};
+
+    use super::*;
+
+    const FILE: &str = r#"
+[[hosts]]
+name = "a"
+address = "10.0.0.1"
+[[hosts]]
+name = "b"
+address = "10.0.0.2"
+[vrrp]
+transport = "multicast"
+[[vip]]
+address = ["fe80::88", "fd00::88/64"]
+[[vip]]
+address = "fe80::89"
+[[vip]]
+address = "10.0.0.88/24"
+"#;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn eth0(addresses: &[(&str, u8)]) -> Interface {
+        let addresses = addresses.iter().map(|(address, prefix)| (ip(address), *prefix)).collect();
+        Interface { index: 2, name: "eth0".into(), mac: Some([2; 6]), running: true, addresses }
+    }
+
+    #[test]
+    fn where_vips_belong_and_adverts_come_from() {
+        let file = File::parse("f.toml", FILE).unwrap();
+        let appliance = file.appliance(Identity { name: Some("a"), local: &[] }).unwrap();
+        let routers: Vec<Vips> =
+            appliance.routers.iter().map(|router| Vips::new(router, &appliance)).collect();
+        let source = |router: usize, on: &Interface| {
+            routers[router].home(std::slice::from_ref(on)).map(|(_, source)| source)
+        };
+
+        let mut eth0 =
+            eth0(&[("fe80::89", 128), ("fe80::88", 128), ("fd00::1", 64), ("10.0.0.1", 24), ("fe80::1", 64)]);
+        for router in [0, 1] {
+            assert_eq!(
+                source(router, &eth0),
+                Some(ip("fe80::1")),
+                "neither its own VIP nor another router's"
+            );
+        }
+        assert_eq!(source(2, &eth0), Some(ip("10.0.0.1")));
+        assert_eq!(routers[0].wanted(std::slice::from_ref(&eth0)).unwrap().len(), 2);
+        assert_eq!(routers[0].present(std::slice::from_ref(&eth0)).len(), 1);
+        eth0.addresses.truncate(4);
+        assert_eq!(source(0, &eth0), None, "no link-local address yet");
+        eth0.addresses.truncate(3);
+        assert_eq!(source(2, &eth0), None, "this host's address is how it knows its interface");
+        eth0.running = false;
+        assert_eq!(routers[0].wanted(std::slice::from_ref(&eth0)), None);
+    }
+
+    #[test]
+    fn what_is_present_goes_by_its_own_prefix_and_an_owner_keeps_its_address() {
+        let file = File::parse("f.toml", FILE).unwrap();
+        let mut appliance = file.appliance(Identity { name: Some("a"), local: &[] }).unwrap();
+        appliance.host.address = ip("10.0.0.88");
+        let eth0 = [eth0(&[("10.0.0.88", 24), ("fe80::89", 64)])];
+        let [_, second, owner] = [0, 1, 2].map(|router| Vips::new(&appliance.routers[router], &appliance));
+        assert!(owner.is_own(ip("10.0.0.88")) && owner.present(&eth0).is_empty());
+        let present: Vec<_> = second.present(&eth0).iter().map(|it| (it.address, it.prefix)).collect();
+        assert_eq!(present, [(ip("fe80::89"), 64)]);
     }
 }
