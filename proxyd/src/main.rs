@@ -56,7 +56,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_log();
+    let _log = start_log();
     let appliance = match configs::load(&arguments.config, arguments.host.as_deref()) {
         Ok(appliance) => appliance,
         Err(problems) => {
@@ -74,13 +74,18 @@ fn main() -> ExitCode {
 }
 
 /// Lines for the journal: it adds the time itself. `RUST_LOG` chooses the level, info without it.
-fn start_log() {
+///
+/// A thread of its own writes them, and a reader that does not keep up (a full disk, a stuck journal) costs lines, never
+/// a worker's time. The guard writes what is left when it is dropped.
+fn start_log() -> tracing_appender::non_blocking::WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")))
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_ansi(false)
         .without_time()
         .with_target(false)
         .init();
+    guard
 }

@@ -76,7 +76,8 @@ pub fn run(appliance: &Appliance, config: &Path, host: Option<&str>) -> io::Resu
         let setup = Setup { index, listeners, commands, shared: shared.clone() };
         std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             if let Err(error) = worker::run(setup) {
-                tracing::error!(worker = index, %error, "a worker cannot run");
+                // Not through the log: its thread would be cut off by the abort.
+                eprintln!("worker {index} cannot run: {error}");
                 std::process::abort();
             }
         })?;
