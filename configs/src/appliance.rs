@@ -144,7 +144,7 @@ impl Paths {
 /// Rows for the admin tables, by ProxySQL's table and column names, and variables without their prefix.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FirstBoot {
-    /// `mysql_servers`, `mysql_users`, `mysql_query_rules`, `mysql_replication_hostgroups`, `mysql_galera_hostgroups`.
+    /// Those of the admin tables that a file may fill, `mysql_servers` and so on, by name.
     pub tables: BTreeMap<String, Vec<BTreeMap<String, Value>>>,
     pub mysql_variables: BTreeMap<String, String>,
     pub admin_variables: BTreeMap<String, String>,

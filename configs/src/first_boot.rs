@@ -1,5 +1,4 @@
-//! `[[mysql_servers]]`, `[[mysql_users]]`, `[[mysql_query_rules]]`, `[[mysql_replication_hostgroups]]`, `[[mysql_galera_hostgroups]]`,
-//! `[mysql_variables]`, `[admin_variables]`: what the admin tables hold before anybody has saved anything.
+//! `[[mysql_servers]]` and the other tables of `tables.rs`, `[mysql_variables]`, `[admin_variables]`: what the admin tables hold before anybody has saved anything.
 //!
 //! Cells may hold secrets: a problem tells a number's value, never a text's.
 

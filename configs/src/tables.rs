@@ -34,6 +34,7 @@ const fn c(name: &'static str, kind: Kind) -> Column {
 }
 
 const STATUS: &[&str] = &["ONLINE", "SHUNNED", "OFFLINE_SOFT", "OFFLINE_HARD"];
+const FIREWALL: &[&str] = &["OFF", "DETECTING", "PROTECTING"];
 const CHECKS: &[&str] = &[
     "read_only",
     "innodb_read_only",
@@ -94,6 +95,39 @@ pub(crate) const TABLES: &[Table] = &[
         ],
         required: &["username", "schemaname", "destination_hostgroup", "comment"],
         key: &[("username", None), ("schemaname", None), ("flagIN", Some("0"))],
+    },
+    Table {
+        name: "mysql_hostgroup_attributes",
+        columns: &[
+            c("hostgroup_id", ANY), c("max_num_online_servers", Kind::Integer(0, 1_000_000)),
+            c("autocommit", Kind::Integer(-1, 1)), c("free_connections_pct", Kind::Integer(0, 100)),
+            c("init_connect", Text), c("multiplex", FLAG), c("connection_warming", FLAG),
+            c("throttle_connections_per_sec", Kind::Integer(1, 1_000_000)), c("ignore_session_variables", Text),
+            c("hostgroup_settings", Text), c("servers_defaults", Text), c("comment", Text),
+        ],
+        required: &["hostgroup_id"],
+        key: &[("hostgroup_id", None)],
+    },
+    Table {
+        name: "mysql_firewall_whitelist_users",
+        columns: &[
+            c("active", FLAG), c("username", Text), c("client_address", Text), c("mode", OneOf(FIREWALL)),
+            c("comment", Text),
+        ],
+        required: &["username", "client_address", "comment"],
+        key: &[("username", None), ("client_address", None)],
+    },
+    Table {
+        name: "mysql_firewall_whitelist_rules",
+        columns: &[
+            c("active", FLAG), c("username", Text), c("client_address", Text), c("schemaname", Text),
+            c("flagIN", ANY), c("digest", Text), c("comment", Text),
+        ],
+        required: &["username", "client_address", "schemaname", "digest", "comment"],
+        key: &[
+            ("username", None), ("client_address", None), ("schemaname", None), ("flagIN", Some("0")),
+            ("digest", None),
+        ],
     },
     Table {
         name: "mysql_replication_hostgroups",

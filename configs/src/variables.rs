@@ -69,7 +69,7 @@ pub(crate) const MYSQL: &[&str] = &[
     "query_digests_max_digest_length", "query_digests_max_query_length", "query_digests_no_digits",
     "query_digests_normalize_digest_text", "query_digests_replace_null", "query_digests_track_hostname",
     "query_processor_iterations", "query_processor_regex", "query_retries_on_failure",
-    "query_rules_fast_routing_algorithm", "reset_connection_algorithm", "server_version", "servers_stats",
+    "query_rules_fast_routing_algorithm", "reset_connection_algorithm", "server_capabilities", "server_version", "servers_stats",
     "session_idle_ms", "session_idle_show_processlist", "sessions_sort", "set_parser_algorithm",
     "set_query_lock_on_hostgroup", "show_processlist_extended", "shun_on_failures", "shun_recovery_time_sec",
     "ssl_p2s_ca", "ssl_p2s_capath", "ssl_p2s_cert", "ssl_p2s_cipher", "ssl_p2s_crl", "ssl_p2s_crlpath",

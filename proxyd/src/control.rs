@@ -8,13 +8,14 @@ use tokio::sync::{mpsc, oneshot};
 use crate::digests::DigestRow;
 use crate::errors::{ErrorKey, ErrorStats};
 use crate::snapshot::Server;
-use crate::stats::{ProcessRow, WorkerStats};
+use crate::stats::{FreeRow, ProcessRow, WorkerStats};
 
 /// Asked of a worker by the control thread, or by a sibling (`ReleaseIdle`).
 #[derive(Debug)]
 pub enum WorkerCommand {
     Stats(oneshot::Sender<WorkerStats>),
     Processlist(oneshot::Sender<Vec<ProcessRow>>),
+    FreeConnections(oneshot::Sender<Vec<FreeRow>>),
     /// What ran, by digest; with `reset`, counted from zero afterwards.
     Digests {
         reset: bool,
@@ -37,6 +38,8 @@ pub enum WorkerCommand {
     ReleaseIdle(Arc<Server>),
     /// A new snapshot was published: close pooled connections it no longer wants.
     SnapshotChanged,
+    /// `PROXYSQL PAUSE` (true): leave new clients in the listeners' queues until `RESUME` (false).
+    Pause(bool),
     /// Finish what runs, refuse new sessions, then report.
     Drain(oneshot::Sender<()>),
 }

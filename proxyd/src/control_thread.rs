@@ -209,9 +209,12 @@ async fn kill_at_server(
     thread_id: u32,
     query_only: bool,
 ) -> Option<()> {
-    let secret = match &runtime.borrow().snapshot().users.get(user)?.credential {
-        Credential::Clear(password) => Secret::Password(password.to_string()),
-        Credential::Native(_) | Credential::Sha2(_) => return None,
+    let snapshot = runtime.borrow().snapshot();
+    let row = snapshot.users.get(user)?;
+    let secret = match (&row.credential, row.backend_secret()) {
+        (_, Some(secret)) => secret,
+        (Credential::Clear(password), None) => Secret::Password(password.to_string()),
+        (Credential::Native(_) | Credential::Sha2(_), None) => return None,
     };
     let buffers = BufferPool::default();
     let account = Account { user, secret: &secret, traits: Traits::default(), collation: 45, tls: None };

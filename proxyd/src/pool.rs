@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 
 use crate::backend::{Backend, Traits};
 use crate::session::settings::Settings;
-use crate::snapshot::{Hostgroup, Member, Server, Snapshot, Status};
+use crate::snapshot::{Hostgroup, HostgroupAttributes, HostgroupId, Member, Server, Snapshot, Status};
+use crate::stats::{FreeRow, ServerKey};
 
 /// What a session needs of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -30,12 +31,36 @@ pub struct Pool {
     /// Somebody gave a connection back, or a server changed: whoever waits may look again.
     pub changed: Notify,
     random: Cell<u64>,
+    /// Connections opened in the second that began then, by hostgroup.
+    opened: RefCell<HashMap<HostgroupId, (Instant, u32)>>,
 }
 
 #[derive(Debug)]
 struct Idle {
     backend: Backend,
     since: Instant,
+}
+
+impl Idle {
+    fn row(&self, now: Instant) -> FreeRow {
+        let backend = &self.backend;
+        let millis =
+            |since| u64::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(u64::MAX);
+        FreeRow {
+            fd: backend.connection.fd(),
+            server: ServerKey::clone(&backend.place.server),
+            user: backend.user().to_owned(),
+            schema: backend.settings.schema.to_string(),
+            time_zone: backend.settings.variable("time_zone").map(str::to_owned),
+            sql_mode: backend.settings.variable("sql_mode").map(str::to_owned),
+            autocommit: backend.settings.autocommit,
+            idle_ms: millis(self.since),
+            age_ms: millis(backend.opened),
+            bytes_sent: backend.connection.bytes_out,
+            bytes_recv: backend.connection.bytes_in,
+            thread_id: backend.thread_id,
+        }
+    }
 }
 
 impl Pool {
@@ -60,7 +85,9 @@ impl Pool {
     /// Keeps a clean connection for the next session, unless the server has enough idle ones or is not wanted.
     pub fn give(&self, backend: Backend, snapshot: &Snapshot, workers: usize, now: Instant) {
         let keep = member_of(snapshot, backend.server()).is_some_and(|member| {
-            let limit = idle_limit(member.max_connections, snapshot.variables.free_connections_pct, workers);
+            let pct = attributes_of(snapshot, backend.server()).and_then(|its| its.free_connections_pct);
+            let pct = pct.unwrap_or(snapshot.variables.free_connections_pct);
+            let limit = idle_limit(member.max_connections, pct, workers);
             let age = snapshot.variables.connection_max_age;
             member.status == Status::Online
                 && self.idle_count(backend.server()) < limit
@@ -73,6 +100,11 @@ impl Pool {
             drop(backend);
         }
         self.changed.notify_waiters();
+    }
+
+    /// Every idle connection.
+    pub fn free(&self, now: Instant) -> Vec<FreeRow> {
+        self.shelves.borrow().values().flatten().map(|idle| idle.row(now)).collect()
     }
 
     pub fn idle_count(&self, server: &Arc<Server>) -> usize {
@@ -121,6 +153,9 @@ impl Pool {
                 && (self.idle_count(&member.server) > 0
                     || member.server.connections() < member.max_connections)
         };
+        if hostgroup.has_too_many_online() {
+            return None;
+        }
         let total: u64 = hostgroup.members.iter().filter(eligible).map(|m| u64::from(m.weight)).sum();
         let mut ticket = self.random().checked_rem(total)?;
         hostgroup.members.iter().filter(eligible).find(|member| {
@@ -128,6 +163,17 @@ impl Pool {
             ticket = ticket.saturating_sub(u64::from(member.weight));
             here
         })
+    }
+
+    /// Takes the right to open one connection to a hostgroup that may have `per_second` of them from this worker.
+    pub fn may_open(&self, hostgroup: HostgroupId, per_second: u32, now: Instant) -> bool {
+        let mut opened = self.opened.borrow_mut();
+        let (since, count) = opened.entry(hostgroup).or_insert((now, 0));
+        if now.saturating_duration_since(*since) >= Duration::from_secs(1) {
+            (*since, *count) = (now, 0);
+        }
+        *count = count.saturating_add(1);
+        *count <= per_second
     }
 
     /// The next of this worker's random numbers.
@@ -145,6 +191,10 @@ impl Pool {
 pub fn member_of<'s>(snapshot: &'s Snapshot, server: &Arc<Server>) -> Option<&'s Member> {
     let hostgroup = snapshot.hostgroups.get(&server.hostgroup)?;
     hostgroup.members.iter().find(|member| Arc::ptr_eq(&member.server, server))
+}
+
+fn attributes_of<'s>(snapshot: &'s Snapshot, server: &Server) -> Option<&'s HostgroupAttributes> {
+    snapshot.hostgroups.get(&server.hostgroup).map(|hostgroup| &hostgroup.attributes)
 }
 
 /// `mysql-free_connections_pct` of `max_connections`, shared by the workers, and never less than one each.
@@ -170,7 +220,8 @@ mod tests {
 
     #[test]
     fn chance_follows_weight_and_leaves_out_who_is_not_eligible() {
-        let hostgroup = Hostgroup {
+        let mut hostgroup = Hostgroup {
+            attributes: HostgroupAttributes::default(),
             members: vec![
                 member(1, Status::Online, 300),
                 member(2, Status::Online, 100),
@@ -187,6 +238,19 @@ mod tests {
         assert_eq!(counts[&1] + counts[&2], 4_000);
         let avoid = [hostgroup.members[0].server.clone()];
         assert_eq!(pool.choose(&hostgroup, &avoid).unwrap().server.port, 2);
+        hostgroup.attributes.max_num_online_servers = 3;
+        assert!(pool.choose(&hostgroup, &[]).is_some());
+        hostgroup.attributes.max_num_online_servers = 2;
+        assert!(pool.choose(&hostgroup, &[]).is_none(), "more ONLINE servers than there may be");
+    }
+
+    #[test]
+    fn connects_are_throttled_by_the_second() {
+        let (pool, start) = (Pool::new(7), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        let allowed = |ms| (0..10).filter(|_| pool.may_open(5, 3, at(ms))).count();
+        assert_eq!([allowed(0), allowed(900), allowed(1_000), allowed(2_500)], [3, 0, 3, 3]);
+        assert!(pool.may_open(6, 1, at(2_500)));
     }
 
     #[test]
@@ -196,7 +260,7 @@ mod tests {
         let full = member(1, Status::Online, 1);
         let held: Vec<_> = (0..10).map(|_| full.server.reserve(10).unwrap()).collect();
         assert!(full.server.reserve(10).is_none());
-        let hostgroup = Hostgroup { members: vec![full] };
+        let hostgroup = Hostgroup { members: vec![full], ..Hostgroup::default() };
         assert!(pool.choose(&hostgroup, &[]).is_none());
         drop(held);
         assert!(pool.choose(&hostgroup, &[]).is_some());

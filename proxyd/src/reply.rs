@@ -7,7 +7,7 @@ use proxyd_wire::response::{ColumnDefinition, put_text_row};
 use proxyd_wire::{Capabilities, EofPacket, ErrPacket, OkPacket, Status, frame};
 
 use crate::backend::ConnectError;
-use crate::snapshot::{HostgroupId, Server, Snapshot};
+use crate::snapshot::{Hostgroup, HostgroupId, Server, Snapshot};
 
 /// An error to a client: code, SQLSTATE, text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +115,10 @@ impl Refusal {
         if members.is_empty() {
             text.push_str(" (the hostgroup has no server)");
         }
+        let crowded = snapshot.hostgroups.get(&hostgroup).is_some_and(Hostgroup::has_too_many_online);
+        if crowded {
+            text.push_str(" (more servers are ONLINE than max_num_online_servers)");
+        }
         for (index, member) in members.iter().enumerate() {
             let Server { hostname, port, .. } = &*member.server;
             let separator = if index == 0 { " (" } else { "; " };
@@ -194,7 +198,7 @@ pub fn frames_of(payload: &[u8], mut sequence: u8) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{Hostgroup, Member, Status as ServerStatus};
+    use crate::snapshot::{Member, Status as ServerStatus};
     use std::sync::Arc;
 
     #[test]
@@ -212,7 +216,7 @@ mod tests {
             member(2, ServerStatus::Online, ""),
         ];
         let mut snapshot = Snapshot::default();
-        snapshot.hostgroups.insert(500, Hostgroup { members });
+        snapshot.hostgroups.insert(500, Hostgroup { members, ..Hostgroup::default() });
         let refusal = Refusal::no_server(&snapshot, 500, Duration::from_millis(10_001));
         assert_eq!(refusal.code(), 9001);
         assert_eq!(

@@ -10,7 +10,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::route::RuleSet;
+use proxyd_wire::auth::Secret;
+
+use crate::route::{Firewall, RuleSet};
 use crate::variables::Variables;
 
 pub type HostgroupId = u32;
@@ -24,6 +26,7 @@ pub struct Snapshot {
     pub users: Arc<HashMap<Box<str>, User>>,
     /// Shared: a change of a server's status does not copy them.
     pub rules: Arc<RuleSet>,
+    pub firewall: Arc<Firewall>,
     pub variables: Variables,
 }
 
@@ -52,6 +55,38 @@ impl Deref for View {
 #[derive(Debug, Default, Clone)]
 pub struct Hostgroup {
     pub members: Vec<Member>,
+    pub attributes: HostgroupAttributes,
+}
+
+/// The columns of `mysql_hostgroup_attributes` that act. `None`: the variable of that name holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostgroupAttributes {
+    /// With more ONLINE servers than this the hostgroup serves nobody.
+    pub max_num_online_servers: u32,
+    pub free_connections_pct: Option<u32>,
+    pub init_connect: Option<Box<str>>,
+    pub multiplex: bool,
+    pub throttle_connections_per_sec: Option<u32>,
+}
+
+impl Default for HostgroupAttributes {
+    fn default() -> HostgroupAttributes {
+        HostgroupAttributes {
+            max_num_online_servers: 1_000_000,
+            free_connections_pct: None,
+            init_connect: None,
+            multiplex: true,
+            throttle_connections_per_sec: None,
+        }
+    }
+}
+
+impl Hostgroup {
+    /// The number of ONLINE servers is beyond what this hostgroup may have.
+    pub fn has_too_many_online(&self) -> bool {
+        let online = self.members.iter().filter(|member| member.status == Status::Online).count();
+        online > self.attributes.max_num_online_servers as usize
+    }
 }
 
 /// One server as a member of one hostgroup, with what the configuration and the monitors say of it now.
@@ -144,12 +179,25 @@ impl Drop for Reservation {
 #[derive(Debug, Clone)]
 pub struct User {
     pub credential: Credential,
+    /// Of the row for backends, where that is another row (`frontend=0`).
+    pub backend_credential: Option<Credential>,
     pub default_hostgroup: HostgroupId,
     /// Empty: `mysql-default_schema`.
     pub default_schema: Box<str>,
     pub transaction_persistent: bool,
     pub use_ssl: bool,
     pub max_connections: u32,
+}
+
+impl User {
+    /// What logs in at backends, if the user has a row of its own for that.
+    pub fn backend_secret(&self) -> Option<Secret> {
+        match self.backend_credential.as_ref()? {
+            Credential::Clear(password) => Some(Secret::Password(password.to_string())),
+            // A hash logs in nowhere.
+            Credential::Native(_) | Credential::Sha2(_) => None,
+        }
+    }
 }
 
 /// What is stored for a user: enough to check a client, and enough to log in at a backend when it is clear text.

@@ -114,6 +114,24 @@ pub struct ProcessRow {
     pub pin_reason: &'static str,
 }
 
+/// A row of `stats_mysql_free_connections`: an idle backend connection.
+#[derive(Debug, Clone)]
+pub struct FreeRow {
+    pub fd: Option<i32>,
+    pub server: ServerKey,
+    pub user: String,
+    pub schema: String,
+    pub time_zone: Option<String>,
+    pub sql_mode: Option<String>,
+    pub autocommit: bool,
+    pub idle_ms: u64,
+    pub age_ms: u64,
+    pub bytes_sent: u64,
+    pub bytes_recv: u64,
+    /// The server's number of this connection.
+    pub thread_id: u32,
+}
+
 impl WorkerStats {
     /// Adds another worker's counters to these.
     pub fn merge(&mut self, other: &WorkerStats) {

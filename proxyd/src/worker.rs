@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use health::heartbeat::{Segment, State};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, LocalSet};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -72,6 +72,9 @@ pub struct Worker {
     next_session: Cell<u32>,
     /// One for each listener, until the worker drains.
     acceptors: RefCell<Vec<AbortHandle>>,
+    /// New clients are left in the listeners' queues.
+    paused: Cell<bool>,
+    pause_changed: Notify,
 }
 
 /// Runs a worker until its command channel closes. Meant to be a thread's whole life.
@@ -96,6 +99,8 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         sessions: RefCell::default(),
         next_session: Cell::new(1),
         acceptors: RefCell::default(),
+        paused: Cell::new(false),
+        pause_changed: Notify::new(),
         shared,
     });
     for listener in listeners {
@@ -114,7 +119,11 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
 /// holds, for the next proxy. Running out of descriptors is waited out the same way.
 async fn accept(worker: Rc<Worker>, listener: TcpListener) {
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept(), if !worker.paused.get() => accepted,
+            () = worker.pause_changed.notified() => continue,
+        };
+        match accepted {
             Ok((stream, peer)) => worker.clone().start_session(stream, peer),
             Err(error) => {
                 tracing::warn!(worker = worker.index, %error, "cannot accept a client; trying again");
@@ -231,6 +240,7 @@ impl Worker {
     fn obey(self: &Rc<Self>, command: WorkerCommand) {
         match command {
             WorkerCommand::Stats(reply) => drop(reply.send(self.collect())),
+            WorkerCommand::FreeConnections(reply) => drop(reply.send(self.pool.free(Instant::now()))),
             WorkerCommand::Digests { reset, reply } => {
                 drop(reply.send(self.counters.digests.borrow_mut().report(reset)));
             }
@@ -246,6 +256,10 @@ impl Worker {
             WorkerCommand::Kill { session, query_only, owner, reply } => {
                 let allowed = owner.is_none_or(|owner| self.user_of(session) == Some(owner));
                 let _ = reply.send(allowed && self.kill(session, query_only));
+            }
+            WorkerCommand::Pause(on) => {
+                self.paused.set(on);
+                self.pause_changed.notify_waiters();
             }
             WorkerCommand::ReleaseIdle(server) => drop(self.pool.close_one(&server)),
             WorkerCommand::SnapshotChanged => {

@@ -79,6 +79,8 @@ pub struct Decision<'r> {
     pub rewritten: Option<Vec<u8>>,
     /// A rule with `apply` ended the scan.
     pub applied: bool,
+    /// The flag at the end of the scan.
+    pub flag: u32,
 }
 
 /// The `rule_id`s that matched, and room to find them; the caller keeps one for all queries and counts them.
@@ -181,6 +183,7 @@ impl RuleSet {
             }
         }
         hits.candidates = candidates;
+        decision.flag = flag;
         if !decision.applied
             && let Some(hostgroup) = self.fast.find(facts.username, facts.schemaname, flag)
         {

@@ -14,6 +14,7 @@
 
 mod decide;
 mod fast;
+mod firewall;
 mod index;
 mod needs;
 mod pattern;
@@ -23,4 +24,5 @@ mod tests;
 
 pub use decide::{Decision, DigestFacts, Hits, QueryFacts, RuleSet};
 pub use fast::FastRouting;
+pub use firewall::{Firewall, Mode, Permission, Suspect, Verdict};
 pub use rule::{Multiplex, QueryRule, RuleError};

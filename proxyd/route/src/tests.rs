@@ -245,6 +245,7 @@ fn outputs_add_up_and_later_ones_win() {
         log: Some(true),
         rewritten: None,
         applied: false,
+        flag: 0,
     };
     assert_eq!(decide(&rules, "SELECT 1").0, expected);
 }

@@ -50,30 +50,66 @@ impl Admin {
 
     /// `LOAD … TO RUNTIME`.
     pub(super) fn load_to_runtime(&self, module: Module, on_bad: OnBadRow) -> Result<Moved, String> {
+        let moved = self.load_rows(module, on_bad)?;
+        // The load is in force, whatever becomes of its entry among the checksums.
+        if let Err(reason) = self.note_load(module) {
+            tracing::warn!(module = module.words(), reason, "no checksum of this load");
+        }
+        Ok(moved)
+    }
+
+    fn load_rows(&self, module: Module, on_bad: OnBadRow) -> Result<Moved, String> {
         match module {
             Module::Servers => self.load_servers(),
             Module::Users => self.load_users(),
             Module::QueryRules => self.load_rules(on_bad),
             Module::MysqlVariables | Module::AdminVariables => self.load_variables(module, on_bad),
+            Module::Firewall => self.load_firewall(),
+            Module::Scheduler
+            | Module::RestApi
+            | Module::ProxysqlServers
+            | Module::Ldap
+            | Module::Debug
+            | Module::Coredump => {
+                let mut store = self.store.borrow_mut();
+                let warnings = store.rows_without_effect(module)?;
+                Ok((store.copy_to_twins(module)?, warnings))
+            }
         }
+    }
+
+    fn load_firewall(&self) -> Result<Moved, String> {
+        let mut store = self.store.borrow_mut();
+        let firewall = store.firewall()?;
+        let warnings = store.rows_without_effect(Module::Firewall)?;
+        let count = store.copy_to_twins(Module::Firewall)?;
+        self.runtime.borrow_mut().load_firewall(firewall);
+        Ok((count, warnings))
     }
 
     fn load_servers(&self) -> Result<Moved, String> {
         let mut store = self.store.borrow_mut();
-        let (config, warnings) = store.servers().map_err(in_table("mysql_servers"))?;
+        let (config, mut warnings) = store.servers().map_err(in_table("mysql_servers"))?;
+        let (attributes, without_effect) =
+            store.hostgroup_attributes().map_err(in_table("mysql_hostgroup_attributes"))?;
+        warnings.extend(without_effect);
+        warnings.extend(store.rows_without_effect(Module::Servers)?);
         let count = config.servers.len();
         store.copy_to_twins(Module::Servers)?;
-        self.runtime.borrow_mut().load_servers(config);
+        let mut runtime = self.runtime.borrow_mut();
+        runtime.set_hostgroup_attributes(attributes);
+        runtime.load_servers(config);
         Ok((count, warnings))
     }
 
     fn load_users(&self) -> Result<Moved, String> {
         let mut store = self.store.borrow_mut();
         let users = store.users().map_err(in_table("mysql_users"))?;
+        let warnings = store.user_columns_without_effect()?;
         let count = users.len();
         store.copy_to_twins(Module::Users)?;
         self.runtime.borrow_mut().load_users(users);
-        Ok((count, Vec::new()))
+        Ok((count, warnings))
     }
 
     fn load_rules(&self, on_bad: OnBadRow) -> Result<Moved, String> {
@@ -136,7 +172,7 @@ pub(super) fn merge_config(
     let variables = match module {
         Module::MysqlVariables => &config.mysql_variables,
         Module::AdminVariables => &config.admin_variables,
-        Module::Users | Module::Servers | Module::QueryRules => {
+        _ => {
             let mut merged = 0;
             for name in module.tables() {
                 for row in config.tables.get(*name).into_iter().flatten() {

@@ -4,6 +4,8 @@
 //! control thread; nothing here is on the way of a client's query.
 
 mod boot;
+mod commands;
+mod config_text;
 mod credentials;
 mod facts;
 mod lexer;

@@ -3,13 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
+use super::commands::{one_cell, with_warning};
 use super::credentials::{Login, find_login};
 use super::facts;
 use super::lexer::split;
 use super::statement::{Refusal, Statement, parse};
 use super::store::{CheckLog, ResultSet, Rights, SqlOutcome, StatsInput, Store, TableRef};
 use crate::runtime::{
-    SharedRuntime, collect_digests, collect_errors, collect_processlist, collect_stats, kill, normalise,
+    SharedRuntime, collect_digests, collect_errors, collect_free_connections, collect_processlist,
+    collect_stats, kill, normalise,
 };
 use crate::stats::{ServerKey, ServerStats};
 
@@ -27,6 +29,8 @@ pub struct Admin {
     /// What reading `stats_mysql_connection_pool_reset` counted away.
     baseline: RefCell<HashMap<ServerKey, ServerStats>>,
     next_session: Cell<u32>,
+    /// `PROXYSQL PAUSE` is in force.
+    paused: Cell<bool>,
 }
 
 /// What the admin interface remembers of one connection.
@@ -109,6 +113,7 @@ impl Admin {
             read_config,
             baseline: RefCell::default(),
             next_session: Cell::new(1),
+            paused: Cell::new(false),
         }
     }
 
@@ -138,7 +143,7 @@ impl Admin {
     pub async fn execute(&self, session: &mut Session, sql: &str) -> Result<Answer, AdminError> {
         let statement = parse(sql, &session.schema)?;
         if statement == Statement::ShowWarnings {
-            return Ok(warnings_table(&session.warnings));
+            return self.show_warnings(session);
         }
         session.warnings.clear();
         match statement {
@@ -151,14 +156,23 @@ impl Admin {
             | Statement::Move(..)
             | Statement::ReadOnly(_)
             | Statement::ResetDigests
+            | Statement::Pause(_)
+            | Statement::ShowConfig
+            | Statement::SaveConfig(_)
+            | Statement::Checksum { .. }
                 if session.stats_only =>
             {
-                Err(AdminError::failed("this login may not change anything"))
+                Err(AdminError::failed("this login reads stats and monitor and may not change anything"))
             }
             Statement::ResetDigests => {
                 let workers = self.runtime.borrow().workers().to_vec();
                 Ok(done(collect_digests(&workers, true).await.len()))
             }
+            Statement::Pause(on) => Ok(self.pause(session, on)),
+            Statement::Checksum { disk, table, filter } => self.checksum(disk, table, filter),
+            Statement::ShowConfig => Ok(one_cell("Data", self.config_text()?)),
+            Statement::SaveConfig(path) => self.save_config(&path),
+            Statement::NoEffect(text) => Ok(with_warning(session, text)),
             Statement::ReadOnly(on) => self.set_read_only(on),
             Statement::Kill { session: id, query_only } => self.kill(id, query_only).await,
             Statement::Set(list) => self.set_variables(&list),
@@ -169,6 +183,10 @@ impl Admin {
                 Ok(Answer::Ok { affected: moved as u64, warnings: count })
             }
         }
+    }
+
+    pub(super) fn set_paused(&self, on: bool) {
+        self.paused.set(on);
     }
 
     /// Adds a row to the monitors' log tables.
@@ -210,6 +228,10 @@ impl Admin {
             true => collect_processlist(&workers).await,
             false => Vec::new(),
         };
+        let free = match wanted.contains(&"stats_mysql_free_connections") {
+            true => collect_free_connections(&workers).await,
+            false => Vec::new(),
+        };
         let counters = collect_stats(&workers).await;
         let reads_reset = |table: &str| wanted.iter().any(|name| name.strip_suffix("_reset") == Some(table));
         let reads = |table: &str| wanted.contains(&table) || reads_reset(table);
@@ -228,6 +250,8 @@ impl Admin {
                 runtime: &runtime,
                 workers: &counters,
                 processes: &processes,
+                free: &free,
+                paused: self.paused.get(),
                 digests: &digests,
                 errors: &errors,
                 baseline: &baseline,
@@ -289,14 +313,6 @@ impl Admin {
     }
 }
 
-fn done(affected: usize) -> Answer {
+pub(super) fn done(affected: usize) -> Answer {
     Answer::Ok { affected: affected as u64, warnings: 0 }
-}
-
-fn warnings_table(warnings: &[String]) -> Answer {
-    let row = |text: &String| vec![Some("Warning".to_owned()), Some("1105".to_owned()), Some(text.clone())];
-    Answer::Rows(ResultSet {
-        columns: ["Level", "Code", "Message"].map(str::to_owned).to_vec(),
-        rows: warnings.iter().map(row).collect(),
-    })
 }

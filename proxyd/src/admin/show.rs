@@ -16,6 +16,7 @@ pub fn parse(rest: &[Token], sql: &str, schema: &str) -> Result<Statement, Refus
         ["VARIABLES", ..] => variables("", after(1), sql),
         ["MYSQL", "VARIABLES", ..] => variables("mysql-", after(2), sql),
         ["ADMIN", "VARIABLES", ..] => variables("admin-", after(2), sql),
+        ["LDAP", "VARIABLES", ..] => variables("ldap-", after(2), sql),
         ["MYSQL" | "GLOBAL" | "SESSION", "STATUS", ..] => status(after(2)),
         ["STATUS", ..] => status(after(1)),
         ["FULL", "PROCESSLIST"] => Ok(processlist("info")),

@@ -26,6 +26,21 @@ pub enum Statement {
     ReadOnly(bool),
     /// `TRUNCATE stats.stats_mysql_query_digest`.
     ResetDigests,
+    /// `PROXYSQL PAUSE` and `PROXYSQL RESUME`.
+    Pause(bool),
+    /// `CHECKSUM …`
+    Checksum {
+        disk: bool,
+        table: &'static str,
+        /// The rows that count.
+        filter: &'static str,
+    },
+    /// `SELECT CONFIG FILE`
+    ShowConfig,
+    /// `SAVE CONFIG TO FILE …` and `SELECT CONFIG INTO OUTFILE …`
+    SaveConfig(String),
+    /// Understood, answered with this warning, and nothing else.
+    NoEffect(&'static str),
     FlushLogs,
     Sql(String),
 }
@@ -57,6 +72,10 @@ fn not_offered<T>(text: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::NotOffered(text.into()))
 }
 
+fn no_effect(text: &'static str) -> Result<Statement, Refusal> {
+    Ok(Statement::NoEffect(text))
+}
+
 /// Reads one statement (see [`super::lexer::split`]); `schema` is what `USE` chose.
 pub fn parse(sql: &str, schema: &str) -> Result<Statement, Refusal> {
     let tokens = tokens(sql);
@@ -64,7 +83,9 @@ pub fn parse(sql: &str, schema: &str) -> Result<Statement, Refusal> {
     let rest = tokens.get(1..).unwrap_or_default();
     match first.to_ascii_uppercase().as_str() {
         "LOAD" => parse_load(rest),
-        "SAVE" => parse_save(rest),
+        "SAVE" => parse_save(rest, sql),
+        "CHECKSUM" => parse_checksum(rest),
+        "PULL" | "SIGNAL" | "LOGENTRY" => Ok(Statement::NoEffect("this statement has no effect here")),
         "SET" => parse_set(rest),
         "SHOW" => show::parse(rest, sql, schema),
         "SELECT" => parse_select(rest, sql),
@@ -92,7 +113,14 @@ fn parse_load(rest: &[Token]) -> Result<Statement, Refusal> {
     }
 }
 
-fn parse_save(rest: &[Token]) -> Result<Statement, Refusal> {
+fn parse_save(rest: &[Token], sql: &str) -> Result<Statement, Refusal> {
+    match words(rest).as_slice() {
+        ["CONFIG", "TO", "FILE", ..] => return file_after("FILE", sql),
+        ["MYSQL", "DIGEST", "TO", "DISK"] => {
+            return not_offered("digests are kept in memory only: read stats_mysql_query_digest");
+        }
+        _ => {}
+    }
     let (module, direction) = parse_module("SAVE", rest)?;
     match words(direction).as_slice() {
         ["TO", "DISK"] | ["FROM", "MEMORY" | "MEM"] => Ok(Statement::Move(module, Move::MemoryToDisk)),
@@ -111,6 +139,13 @@ fn parse_module<'a>(verb: &str, rest: &'a [Token]) -> Result<(Module, &'a [Token
         ["MYSQL", "QUERY", "RULES", ..] => (Module::QueryRules, 3),
         ["MYSQL", "VARIABLES", ..] => (Module::MysqlVariables, 2),
         ["ADMIN", "VARIABLES", ..] => (Module::AdminVariables, 2),
+        ["MYSQL", "FIREWALL", ..] => (Module::Firewall, 2),
+        ["SCHEDULER", ..] => (Module::Scheduler, 1),
+        ["RESTAPI", ..] => (Module::RestApi, 1),
+        ["PROXYSQL", "SERVERS", ..] => (Module::ProxysqlServers, 2),
+        ["LDAP", "VARIABLES", ..] => (Module::Ldap, 2),
+        ["DEBUG", ..] => (Module::Debug, 1),
+        ["COREDUMP", ..] => (Module::Coredump, 1),
         _ => {
             let known = Module::ALL.map(Module::words).join(", ");
             return syntax(format!("{verb} works on {known}"));
@@ -124,51 +159,81 @@ pub fn words(tokens: &[Token]) -> Vec<&'static str> {
     const KEYWORDS: &[&str] = &[
         "ADMIN",
         "ALL",
+        "ATTRIBUTES",
+        "AURORA",
+        "CACHE",
         "CHARACTER",
         "CHARSET",
+        "CLIENT",
+        "CLUSTER_NODE_UUID",
         "COLLATION",
         "COLUMNS",
+        "COMPRESSEDCOREDUMP",
         "CONFIG",
+        "CONFIGDB",
         "CONNECTION",
+        "COREDUMP",
         "CREATE",
         "DATABASES",
+        "DEBUG",
+        "DIGEST",
         "DISK",
         "ENGINES",
         "ERRORS",
         "FIELDS",
+        "FILE",
+        "FIREWALL",
         "FLUSH",
         "FROM",
         "FULL",
+        "GALERA",
+        "GCOV",
         "GLOBAL",
+        "GROUP",
+        "HOSTGROUP",
+        "HOSTGROUPS",
+        "HOSTS",
         "IN",
         "INDEX",
+        "INTO",
         "KILL",
+        "LDAP",
         "LIKE",
         "LOGS",
         "MEM",
         "MEMORY",
+        "MEMPROFILE",
         "MYSQL",
+        "OUTFILE",
+        "PARAMS",
         "PAUSE",
         "PROCESSLIST",
+        "PROXYSQL",
         "QUERY",
         "READONLY",
         "READWRITE",
+        "RELOAD",
+        "REPLICATION",
+        "RESTAPI",
         "RESTART",
         "RESUME",
         "RULES",
         "RUN",
         "RUNTIME",
+        "SCHEDULER",
         "SCHEMAS",
         "SERVERS",
         "SESSION",
         "SET",
         "SHUTDOWN",
         "SLOW",
+        "SSL",
         "START",
         "STATUS",
         "STOP",
         "TABLE",
         "TABLES",
+        "TLS",
         "TO",
         "USERS",
         "VARIABLES",
@@ -213,8 +278,55 @@ pub fn text_of(token: &Token) -> String {
     }
 }
 
+/// `CHECKSUM [DISK|MEM|MEMORY] MYSQL …`: one table each, as configuration management compares them.
+fn parse_checksum(rest: &[Token]) -> Result<Statement, Refusal> {
+    let keywords = words(rest);
+    let (disk, what) = match keywords.as_slice() {
+        ["DISK", what @ ..] => (true, what),
+        ["MEM" | "MEMORY", what @ ..] => (false, what),
+        what => (false, what),
+    };
+    let (table, filter) = match what {
+        ["MYSQL", "SERVERS"] => ("mysql_servers", "1"),
+        ["MYSQL", "USERS"] => ("mysql_users", "1"),
+        ["MYSQL", "QUERY", "RULES"] => ("mysql_query_rules", "1"),
+        ["MYSQL", "VARIABLES"] => ("global_variables", "variable_name LIKE 'mysql-%'"),
+        ["ADMIN", "VARIABLES"] => ("global_variables", "variable_name LIKE 'admin-%'"),
+        ["MYSQL", "REPLICATION", "HOSTGROUPS"] => ("mysql_replication_hostgroups", "1"),
+        ["MYSQL", "GROUP", "REPLICATION", "HOSTGROUPS"] => ("mysql_group_replication_hostgroups", "1"),
+        ["MYSQL", "GALERA", "HOSTGROUPS"] => ("mysql_galera_hostgroups", "1"),
+        ["MYSQL", "AURORA", "HOSTGROUPS"] => ("mysql_aws_aurora_hostgroups", "1"),
+        ["MYSQL", "HOSTGROUP", "ATTRIBUTES"] => ("mysql_hostgroup_attributes", "1"),
+        ["MYSQL", "SERVERS", "SSL", "PARAMS"] => ("mysql_servers_ssl_params", "1"),
+        _ => {
+            return syntax(
+                "CHECKSUM [DISK|MEMORY] MYSQL takes SERVERS, USERS, QUERY RULES, VARIABLES or a kind of HOSTGROUPS",
+            );
+        }
+    };
+    if keywords.len() != rest.len() {
+        return syntax("nothing may follow the table of a CHECKSUM");
+    }
+    Ok(Statement::Checksum { disk, table, filter })
+}
+
+/// The path that stands behind a keyword at the end of a statement, quoted or not.
+fn file_after(keyword: &str, sql: &str) -> Result<Statement, Refusal> {
+    let at = sql.to_ascii_uppercase().find(keyword).map_or(sql.len(), |at| at + keyword.len());
+    let path = sql.get(at..).unwrap_or_default().trim().trim_matches(['\'', '"']);
+    match path.starts_with('/') {
+        true => Ok(Statement::SaveConfig(path.to_owned())),
+        false => syntax("the file is named by its whole path, from / on"),
+    }
+}
+
 /// A select list of nothing but `@@variables` is answered here, everything else is SQL.
 fn parse_select(rest: &[Token], sql: &str) -> Result<Statement, Refusal> {
+    match words(rest).as_slice() {
+        ["CONFIG", "FILE"] => return Ok(Statement::ShowConfig),
+        ["CONFIG", "INTO", "OUTFILE", ..] => return file_after("OUTFILE", sql),
+        _ => {}
+    }
     if rest.first() != Some(&Token::Variable) {
         return Ok(Statement::Sql(sql.to_owned()));
     }
@@ -301,14 +413,24 @@ fn parse_proxysql(rest: &[Token]) -> Result<Statement, Refusal> {
         ["READONLY"] => Ok(Statement::ReadOnly(true)),
         ["READWRITE"] => Ok(Statement::ReadOnly(false)),
         ["FLUSH", "LOGS"] => Ok(Statement::FlushLogs),
-        ["PAUSE" | "STOP"] => {
-            not_offered("use `standfast drain`: it moves the VIP away and lets sessions finish")
+        ["PAUSE"] => Ok(Statement::Pause(true)),
+        ["RESUME"] => Ok(Statement::Pause(false)),
+        ["STOP"] => not_offered("use `standfast drain`: it moves the VIP away and lets sessions finish"),
+        ["START"] => not_offered("use `standfast undrain`"),
+        ["FLUSH", "QUERY", "CACHE"] => no_effect("there is no query cache"),
+        ["FLUSH", "MYSQL", "CLIENT", "HOSTS"] => no_effect("client hosts are not counted"),
+        ["FLUSH", "CONFIGDB"] => no_effect("the database is open and stays open"),
+        ["RELOAD", "TLS"] => {
+            not_offered("use `standfast restart-proxy`: a starting proxy reads the certificates")
         }
-        ["RESUME" | "START"] => not_offered("use `standfast undrain`"),
+        ["COREDUMP" | "COMPRESSEDCOREDUMP" | "MEMPROFILE" | "GCOV", ..] => {
+            no_effect("there is nothing to dump or to profile here")
+        }
+        ["CLUSTER_NODE_UUID", ..] => no_effect("configurations are not exchanged with other nodes"),
         ["RESTART"] => not_offered("use `standfast restart-proxy`: the listeners stay open meanwhile"),
         ["SHUTDOWN" | "KILL", ..] => not_offered(
             "the angel would start the proxy again; stop the service instead: systemctl stop standfast",
         ),
-        _ => syntax("PROXYSQL knows READONLY, READWRITE and FLUSH LOGS here"),
+        _ => syntax("PROXYSQL knows READONLY, READWRITE, PAUSE, RESUME and FLUSH LOGS here"),
     }
 }

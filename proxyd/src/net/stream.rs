@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -88,6 +89,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// The descriptor, where it is a TCP connection's: for an operator who looks at the process from outside.
+    pub fn fd(&self) -> Option<RawFd> {
+        self.stream.tcp().map(AsRawFd::as_raw_fd)
+    }
+
     pub fn new(stream: Stream) -> Connection {
         if let Some(tcp) = stream.tcp() {
             // Nagle's algorithm would hold small answers back; a stream that refuses the option still works.

@@ -235,6 +235,7 @@ pub const CATALOGUE: &[Entry] = &[
     e("mysql-query_retries_on_failure", "1", number(0, 1000)),
     e("mysql-query_rules_fast_routing_algorithm", "1", number(1, 2)),
     e("mysql-reset_connection_algorithm", "2", number(1, 2)),
+    e("mysql-server_capabilities", "569899", number(0, 4_294_967_295)),
     e("mysql-server_version", "8.0.11", TEXT),
     e("mysql-servers_stats", "true", FLAG),
     e("mysql-session_idle_ms", "1", number(1, 3_600_000)),

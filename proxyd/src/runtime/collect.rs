@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::control::{WorkerCommand, WorkerHandle};
 use crate::digests::{self, DigestRow};
 use crate::errors::{self, ErrorKey, ErrorStats};
-use crate::stats::{ProcessRow, WorkerStats};
+use crate::stats::{FreeRow, ProcessRow, WorkerStats};
 
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -25,6 +25,11 @@ pub async fn collect_stats(workers: &[WorkerHandle]) -> WorkerStats {
 /// All sessions of all workers that answer.
 pub async fn collect_processlist(workers: &[WorkerHandle]) -> Vec<ProcessRow> {
     ask_all(workers, WorkerCommand::Processlist).await.into_iter().flatten().collect()
+}
+
+/// The idle backend connections of all workers that answer.
+pub async fn collect_free_connections(workers: &[WorkerHandle]) -> Vec<FreeRow> {
+    ask_all(workers, WorkerCommand::FreeConnections).await.into_iter().flatten().collect()
 }
 
 /// What ran, by digest, over all workers; with `reset`, they count from zero afterwards.

@@ -16,7 +16,9 @@ mod users;
 #[cfg(test)]
 mod tests;
 
-pub use collect::{collect_digests, collect_errors, collect_processlist, collect_stats, kill};
+pub use collect::{
+    collect_digests, collect_errors, collect_free_connections, collect_processlist, collect_stats, kill,
+};
 pub use lag::Lag;
 pub use registry::{MemberState, Runtime, ServerChange, SharedRuntime};
 pub use servers::{Address, MAX_WEIGHT, ReplicationHostgroup, ServerRow, ServersConfig};

@@ -15,8 +15,8 @@ use super::shun::ShunBook;
 use super::topology::{ClusterHostgroups, Sight, Topology};
 use super::users::UserRow;
 use crate::control::{WorkerCommand, WorkerHandle};
-use crate::route::RuleSet;
-use crate::snapshot::{Hostgroup, HostgroupId, Member, Server, Snapshot, Status, User};
+use crate::route::{Firewall, RuleSet};
+use crate::snapshot::{Hostgroup, HostgroupAttributes, HostgroupId, Member, Server, Snapshot, Status, User};
 use crate::stats::ServerKey;
 use crate::variables::Variables;
 
@@ -57,6 +57,8 @@ pub struct Runtime {
     config: ServersConfig,
     users: Arc<HashMap<Box<str>, User>>,
     rules: Arc<RuleSet>,
+    firewall: Arc<Firewall>,
+    attributes: HashMap<HostgroupId, HostgroupAttributes>,
     settings: Settings,
     variables: Variables,
     read_only: ReadOnlyVerdicts,
@@ -79,6 +81,8 @@ impl Runtime {
             config: ServersConfig::default(),
             users: Arc::default(),
             rules: Arc::default(),
+            firewall: Arc::default(),
+            attributes: HashMap::new(),
             settings: Settings::default(),
             variables: Variables::default(),
             read_only: HashMap::new(),
@@ -107,6 +111,17 @@ impl Runtime {
             self.config.galera.iter().map(|cluster| cluster.writer).collect();
         self.topology.retain(|writer, address| clusters.contains(&writer) && known.contains(address));
         self.refresh_members();
+        self.publish();
+    }
+
+    /// The part of `LOAD MYSQL SERVERS TO RUNTIME` that is about hostgroups; published by [`Runtime::load_servers`].
+    pub fn set_hostgroup_attributes(&mut self, attributes: HashMap<HostgroupId, HostgroupAttributes>) {
+        self.attributes = attributes;
+    }
+
+    /// `LOAD MYSQL FIREWALL TO RUNTIME`.
+    pub fn load_firewall(&mut self, firewall: Firewall) {
+        self.firewall = Arc::new(firewall);
         self.publish();
     }
 
@@ -330,11 +345,15 @@ impl Runtime {
                 reason: state.reason.as_str().into(),
             });
         }
+        for (id, hostgroup) in &mut hostgroups {
+            hostgroup.attributes = self.attributes.get(id).cloned().unwrap_or_default();
+        }
         self.slot.store(Arc::new(Snapshot {
             generation: self.generation,
             hostgroups,
             users: self.users.clone(),
             rules: self.rules.clone(),
+            firewall: self.firewall.clone(),
             variables: self.variables.clone(),
         }));
         for worker in &self.workers {

@@ -7,6 +7,7 @@ use crate::snapshot::{Credential, HostgroupId, User};
 pub struct UserRow {
     pub username: Box<str>,
     pub credential: Credential,
+    pub backend_credential: Option<Credential>,
     pub use_ssl: bool,
     pub default_hostgroup: HostgroupId,
     pub default_schema: Box<str>,
@@ -18,6 +19,7 @@ impl From<UserRow> for User {
     fn from(row: UserRow) -> User {
         User {
             credential: row.credential,
+            backend_credential: row.backend_credential,
             default_hostgroup: row.default_hostgroup,
             default_schema: row.default_schema,
             transaction_persistent: row.transaction_persistent,

@@ -16,7 +16,7 @@ use crate::control::WorkerEvent;
 use crate::counters::InUse;
 use crate::pool::Want;
 use crate::reply::Refusal;
-use crate::snapshot::{HostgroupId, Server};
+use crate::snapshot::{HostgroupId, Member, Reservation, Server, Snapshot};
 
 /// A backend connection that a session holds, and why.
 #[derive(Debug)]
@@ -182,12 +182,8 @@ impl Session {
                     self.count_checkout(true, waited);
                     return Ok(backend);
                 }
-                let reservation = member.server.reserve(member.max_connections).or_else(|| {
-                    // The idle connections that are in the way belong to other users.
-                    self.worker.pool.close_one(&member.server);
-                    member.server.reserve(member.max_connections)
-                });
-                if let Some(reservation) = reservation {
+                let room = self.make_room(member, &snapshot);
+                if let Room::Taken(reservation) = room {
                     let server = member.server.clone();
                     match self.open(reservation, member.use_ssl, deadline).await {
                         Ok(backend) => {
@@ -200,7 +196,7 @@ impl Session {
                         Err(error) => self.note_connect_failure(&server, &error),
                     }
                     avoid.push(server);
-                } else {
+                } else if matches!(room, Room::Full) {
                     self.worker.ask_siblings_for_room(&member.server);
                 }
             } else if let Some(full) = servers.and_then(|hg| hg.members.iter().find(|m| m.is_full())) {
@@ -229,9 +225,28 @@ impl Session {
         }
     }
 
+    /// The right to one more connection to this server, if it and the hostgroup's limits have it.
+    fn make_room(&self, member: &Member, snapshot: &Snapshot) -> Room {
+        let reservation = member.server.reserve(member.max_connections).or_else(|| {
+            // The idle connections that are in the way belong to other users.
+            self.worker.pool.close_one(&member.server);
+            member.server.reserve(member.max_connections)
+        });
+        let Some(reservation) = reservation else { return Room::Full };
+        let hostgroup = member.server.hostgroup;
+        let own =
+            snapshot.hostgroups.get(&hostgroup).and_then(|its| its.attributes.throttle_connections_per_sec);
+        let per_second = own.unwrap_or(snapshot.variables.throttle_connections_per_sec_to_hostgroup);
+        let share = per_second.div_ceil(u32::try_from(self.worker.workers).unwrap_or(1).max(1));
+        match self.worker.pool.may_open(hostgroup, share, Instant::now()) {
+            true => Room::Taken(reservation),
+            false => Room::Throttled,
+        }
+    }
+
     async fn open(
         &self,
-        reservation: crate::snapshot::Reservation,
+        reservation: Reservation,
         use_ssl: bool,
         deadline: Instant,
     ) -> Result<Backend, ConnectError> {
@@ -246,10 +261,14 @@ impl Session {
             tls: use_ssl.then_some(&self.worker.shared.connector),
         };
         let counters = self.worker.counters.server(reservation.server());
+        let hostgroup = reservation.server().hostgroup;
+        let attributes = snapshot.hostgroups.get(&hostgroup).map(|hostgroup| &hostgroup.attributes);
+        let init_connect = attributes.and_then(|its| its.init_connect.as_deref());
+        let init_connect = init_connect.unwrap_or(&snapshot.variables.init_connect);
         let opened = async {
             let mut backend = Backend::open(reservation, account, counters, &self.worker.buffers).await?;
-            if !snapshot.variables.init_connect.is_empty() {
-                backend.query(&snapshot.variables.init_connect, &self.worker.buffers).await?;
+            if !init_connect.is_empty() {
+                backend.query(init_connect, &self.worker.buffers).await?;
             }
             Ok(backend)
         };
@@ -282,7 +301,7 @@ impl Session {
             let mut at = 0;
             while let Some(held) = self.attached.get_mut(at) {
                 held.pins.expire(now);
-                if held.pins.is_free() {
+                if held.pins.is_free() && multiplexes(&snapshot, held.hostgroup()) {
                     let held = self.attached.swap_remove(at);
                     self.worker.pool.give(held.backend, &snapshot, self.worker.workers, now);
                 } else {
@@ -291,7 +310,9 @@ impl Session {
             }
         }
         let tied = self.attached.iter().max_by_key(|held| held.pins.is_hard());
-        self.record.pin_reason.set(tied.map_or("", |held| held.pins.reason()));
+        self.record.pin_reason.set(
+            tied.map_or("", |held| if held.pins.is_free() { "multiplexing-off" } else { held.pins.reason() }),
+        );
         self.record.in_transaction.set(self.attached.iter().any(|held| held.pins.transaction));
         *self.record.backend.borrow_mut() = tied.map(|held| held.backend.place.clone());
     }
@@ -363,6 +384,19 @@ impl Session {
         server.bytes_sent += sent;
         server.bytes_recv += received;
     }
+}
+
+/// Whether there is a place for one more connection.
+enum Room {
+    Taken(Reservation),
+    /// The hostgroup has had its connections of this second.
+    Throttled,
+    Full,
+}
+
+/// `mysql_hostgroup_attributes.multiplex`.
+fn multiplexes(snapshot: &Snapshot, hostgroup: HostgroupId) -> bool {
+    snapshot.hostgroups.get(&hostgroup).is_none_or(|hostgroup| hostgroup.attributes.multiplex)
 }
 
 /// Why no connection was had.

@@ -9,8 +9,8 @@ use proxyd_wire::{Command, Status};
 use super::{Session, SessionEnd};
 use crate::digests::Ticket;
 use crate::reply::{self, Refusal};
-use crate::route::{DigestFacts, QueryFacts};
-use crate::snapshot::HostgroupId;
+use crate::route::{DigestFacts, QueryFacts, Suspect, Verdict};
+use crate::snapshot::{HostgroupId, Snapshot};
 
 /// Where a statement goes and with which limits.
 pub struct Route {
@@ -71,7 +71,9 @@ pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> 
     let snapshot = session.snapshot();
     let variables = &snapshot.variables;
     let mut digester = session.worker.digester.borrow_mut();
-    let digest = (variables.query_digests || snapshot.rules.needs_digest()).then(|| {
+    let wanted =
+        variables.query_digests || variables.firewall_whitelist_enabled || snapshot.rules.needs_digest();
+    let digest = wanted.then(|| {
         digester.digest(text);
         DigestFacts { text: digester.text(), hash: digester.hash() }
     });
@@ -91,6 +93,9 @@ pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> 
     let decision = snapshot.rules.decide(&facts, &mut hits);
     hits.iter().for_each(|rule| session.worker.counters.rule_hit(rule));
     session.next_flag = decision.next_query_flag_in.unwrap_or(0);
+    if variables.firewall_whitelist_enabled && !passes_firewall(&snapshot, &facts, decision.flag) {
+        return Err(Answer::Error(Refusal::by_rule(&variables.firewall_whitelist_errormsg)));
+    }
     if let Some(message) = decision.error_msg {
         return Err(Answer::Error(Refusal::by_rule(message)));
     }
@@ -108,6 +113,28 @@ pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> 
         rewritten: decision.rewritten,
         digest: None,
     })
+}
+
+/// Whether the firewall lets a statement through; what it only detects, it says in the log.
+fn passes_firewall(snapshot: &Snapshot, facts: &QueryFacts<'_>, flag: u32) -> bool {
+    let suspect = Suspect {
+        username: facts.username,
+        client_address: facts.client_addr,
+        schemaname: facts.schemaname,
+        flag,
+        digest: facts.digest.map(|digest| digest.hash),
+    };
+    let verdict = snapshot.firewall.judge(&suspect);
+    if verdict == Verdict::Detected {
+        let digest = facts.digest.map_or("", |digest| digest.text);
+        tracing::warn!(
+            user = facts.username,
+            client = facts.client_addr,
+            digest,
+            "not on the firewall's whitelist"
+        );
+    }
+    verdict != Verdict::Blocked
 }
 
 /// The schema that a command selects, once a backend has accepted it: COM_INIT_DB or `USE`.

@@ -258,6 +258,7 @@ async fn drive(
                 if let snapshot::Credential::Sha2(stored) = &account.credential {
                     worker.shared.full_auth.learn(login.user(), stored, &secret);
                 }
+                let secret = account.backend_secret().unwrap_or(secret);
                 return Ok(Proven { account, secret });
             }
             Step::Refuse(error) => {

@@ -21,6 +21,13 @@ pub struct Settings {
     user_variables: Vec<Variable>,
 }
 
+impl Settings {
+    /// The literal that was set for a session variable, by its name in lower case.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.iter().find(|variable| *variable.name == *name).map(|variable| &*variable.value)
+    }
+}
+
 /// A name in lower case and its value as SQL text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Variable {

@@ -3,7 +3,7 @@
 use rusqlite::Transaction;
 
 use super::open::Store;
-use super::tables::{Table, find};
+use super::tables::{Table, find, has_effect};
 
 /// What one `LOAD` or `SAVE` moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,11 +13,30 @@ pub enum Module {
     QueryRules,
     MysqlVariables,
     AdminVariables,
+    Firewall,
+    Scheduler,
+    RestApi,
+    ProxysqlServers,
+    Ldap,
+    Debug,
+    Coredump,
 }
 
 impl Module {
-    pub const ALL: [Module; 5] =
-        [Module::AdminVariables, Module::MysqlVariables, Module::Servers, Module::Users, Module::QueryRules];
+    pub const ALL: [Module; 12] = [
+        Module::AdminVariables,
+        Module::MysqlVariables,
+        Module::Servers,
+        Module::Users,
+        Module::QueryRules,
+        Module::Firewall,
+        Module::Scheduler,
+        Module::RestApi,
+        Module::ProxysqlServers,
+        Module::Ldap,
+        Module::Debug,
+        Module::Coredump,
+    ];
 
     /// The words between LOAD or SAVE and TO or FROM.
     pub fn words(self) -> &'static str {
@@ -27,15 +46,41 @@ impl Module {
             Module::QueryRules => "MYSQL QUERY RULES",
             Module::MysqlVariables => "MYSQL VARIABLES",
             Module::AdminVariables => "ADMIN VARIABLES",
+            Module::Firewall => "MYSQL FIREWALL",
+            Module::Scheduler => "SCHEDULER",
+            Module::RestApi => "RESTAPI",
+            Module::ProxysqlServers => "PROXYSQL SERVERS",
+            Module::Ldap => "LDAP VARIABLES",
+            Module::Debug => "DEBUG",
+            Module::Coredump => "COREDUMP",
         }
     }
 
     pub fn tables(self) -> &'static [&'static str] {
         match self {
             Module::Users => &["mysql_users"],
-            Module::Servers => &["mysql_servers", "mysql_replication_hostgroups", "mysql_galera_hostgroups"],
+            Module::Servers => &[
+                "mysql_servers",
+                "mysql_replication_hostgroups",
+                "mysql_group_replication_hostgroups",
+                "mysql_galera_hostgroups",
+                "mysql_aws_aurora_hostgroups",
+                "mysql_hostgroup_attributes",
+                "mysql_servers_ssl_params",
+            ],
             Module::QueryRules => &["mysql_query_rules", "mysql_query_rules_fast_routing"],
             Module::MysqlVariables | Module::AdminVariables => &["global_variables"],
+            Module::Firewall => &[
+                "mysql_firewall_whitelist_users",
+                "mysql_firewall_whitelist_rules",
+                "mysql_firewall_whitelist_sqli_fingerprints",
+            ],
+            Module::Scheduler => &["scheduler"],
+            Module::RestApi => &["restapi_routes"],
+            Module::ProxysqlServers => &["proxysql_servers"],
+            Module::Ldap => &["mysql_ldap_mapping"],
+            Module::Debug => &["debug_levels", "debug_filters"],
+            Module::Coredump => &["coredump_filters"],
         }
     }
 
@@ -44,7 +89,21 @@ impl Module {
         match self {
             Module::MysqlVariables => Some("mysql-"),
             Module::AdminVariables => Some("admin-"),
-            Module::Users | Module::Servers | Module::QueryRules => None,
+            _ => None,
+        }
+    }
+
+    /// Its name in `runtime_checksums_values`, if it has one there.
+    pub fn checksum_name(self) -> Option<&'static str> {
+        match self {
+            Module::Users => Some("mysql_users"),
+            Module::Servers => Some("mysql_servers"),
+            Module::QueryRules => Some("mysql_query_rules"),
+            Module::MysqlVariables => Some("mysql_variables"),
+            Module::AdminVariables => Some("admin_variables"),
+            Module::ProxysqlServers => Some("proxysql_servers"),
+            Module::Ldap => Some("ldap_variables"),
+            Module::Firewall | Module::Scheduler | Module::RestApi | Module::Debug | Module::Coredump => None,
         }
     }
 
@@ -53,7 +112,7 @@ impl Module {
         match self {
             Module::MysqlVariables => "variable_name LIKE 'mysql-%'",
             Module::AdminVariables => "variable_name LIKE 'admin-%'",
-            Module::Users | Module::Servers | Module::QueryRules => "1",
+            _ => "1",
         }
     }
 }
@@ -80,6 +139,19 @@ impl Store {
     pub fn load_from_disk(&mut self, module: Module) -> Result<usize, String> {
         self.need_disk()?;
         self.in_transaction(|transaction| replace(transaction, module, "disk", "main"))
+    }
+
+    /// What a load of this module does not do: rows in tables that nobody reads.
+    pub fn rows_without_effect(&self, module: Module) -> Result<Vec<String>, String> {
+        let mut warnings = Vec::new();
+        for table in module.tables().iter().filter(|table| !has_effect(table)) {
+            let sql = format!("SELECT COUNT(*) FROM main.{table}");
+            let count: i64 = self.db.query_row(&sql, [], |row| row.get(0)).map_err(copy_error)?;
+            if count > 0 {
+                warnings.push(format!("{table}: its rows are kept and have no effect ({count} of them)"));
+            }
+        }
+        Ok(warnings)
     }
 
     /// Makes the twins of the users' or rules' tables what was just loaded: the active rows.

@@ -2,9 +2,13 @@
 //!
 //! It holds rows and moves them between layers. It does not know what they mean at runtime and asks nobody anything.
 
+mod attributes;
 mod check_log;
+mod checksum;
+mod config;
 mod layers;
 mod open;
+mod passive;
 mod query;
 mod rows;
 mod rules;

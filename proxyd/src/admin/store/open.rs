@@ -159,6 +159,9 @@ fn create_memory_tables(db: &Connection) -> rusqlite::Result<()> {
         db.execute(&table.ddl("main", table.name), [])?;
         db.execute(&table.ddl("main", &format!("runtime_{}", table.name)), [])?;
     }
+    for table in of_kind(Kind::Runtime) {
+        db.execute(&table.ddl("main", table.name), [])?;
+    }
     for table in of_kind(Kind::Stats) {
         db.execute(&table.ddl("stats", table.name), [])?;
     }

@@ -55,8 +55,10 @@ impl Store {
     /// The active users that clients may log in as.
     pub fn users(&self) -> Result<Vec<UserRow>, String> {
         let sql = "SELECT username, COALESCE(password, ''), use_ssl, default_hostgroup, COALESCE(default_schema, ''), \
-                   transaction_persistent, max_connections FROM main.mysql_users \
-                   WHERE active = 1 AND frontend = 1 ORDER BY username";
+                   transaction_persistent, max_connections, \
+                   (SELECT password FROM main.mysql_users AS own WHERE own.username = client.username \
+                    AND own.backend = 1 AND own.frontend = 0 AND own.active = 1) \
+                   FROM main.mysql_users AS client WHERE active = 1 AND frontend = 1 ORDER BY username";
         self.read(sql, |row| {
             Ok(UserRow {
                 username: row.get::<_, String>(0)?.into(),
@@ -66,6 +68,7 @@ impl Store {
                 default_schema: row.get::<_, String>(4)?.into(),
                 transaction_persistent: row.get(5)?,
                 max_connections: row.get(6)?,
+                backend_credential: row.get::<_, Option<String>>(7)?.map(|text| parse_credential(&text)),
             })
         })
     }

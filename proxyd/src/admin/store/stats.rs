@@ -9,7 +9,7 @@ use crate::digests::DigestRow;
 use crate::errors::{ErrorKey, ErrorStats};
 use crate::runtime::{MemberState, Runtime};
 use crate::snapshot::Status;
-use crate::stats::{GlobalStats, ProcessRow, ServerKey, ServerStats, WorkerStats};
+use crate::stats::{FreeRow, GlobalStats, ProcessRow, ServerKey, ServerStats, WorkerStats};
 
 /// What the tables are filled from.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct StatsInput<'a> {
     pub runtime: &'a Runtime,
     pub workers: &'a WorkerStats,
     pub processes: &'a [ProcessRow],
+    pub free: &'a [FreeRow],
+    pub paused: bool,
     pub digests: &'a [DigestRow],
     pub errors: &'a HashMap<ErrorKey, ErrorStats>,
     /// What `stats_mysql_connection_pool_reset` counted away.
@@ -29,6 +31,7 @@ impl Store {
         let fill: fn(&Transaction<'_>, &str, &StatsInput<'_>) -> rusqlite::Result<()> = match table {
             "stats_mysql_connection_pool" | "stats_mysql_connection_pool_reset" => fill_pool,
             "stats_mysql_processlist" => fill_processlist,
+            "stats_mysql_free_connections" => fill_free,
             "stats_mysql_commands_counters" => fill_commands,
             "stats_mysql_global" => fill_global,
             "stats_mysql_query_rules" => fill_rules,
@@ -101,6 +104,34 @@ fn fill_processlist(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'
     Ok(())
 }
 
+/// What is not known of a connection is NULL, except for the descriptor: -1.
+fn fill_free(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare(
+        "INSERT INTO stats.stats_mysql_free_connections \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?;
+    for row in input.free {
+        let statistics = serde_json::json!({
+            "age_ms": row.age_ms, "bytes_sent": row.bytes_sent, "bytes_recv": row.bytes_recv,
+        });
+        insert.execute(params![
+            row.fd.unwrap_or(-1),
+            row.server.hostgroup,
+            &*row.server.hostname,
+            row.server.port,
+            row.user,
+            row.schema,
+            row.time_zone,
+            row.sql_mode,
+            if row.autocommit { "1" } else { "0" },
+            sql(row.idle_ms),
+            statistics.to_string(),
+            serde_json::json!({ "thread_id": row.thread_id }).to_string(),
+        ])?;
+    }
+    Ok(())
+}
+
 fn fill_commands(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
     let places = vec!["?"; 15].join(", ");
     let mut insert =
@@ -121,6 +152,7 @@ fn fill_global(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -
     let runtime = input.runtime;
     insert.execute(params!["ProxySQL_Uptime", runtime.started().elapsed().as_secs().to_string()])?;
     insert.execute(params!["MySQL_Thread_Workers", runtime.workers().len().to_string()])?;
+    insert.execute(params!["mysql_listener_paused", if input.paused { "true" } else { "false" }])?;
     insert.execute(params!["Servers_table_version", runtime.snapshot().generation.to_string()])?;
     for (name, value) in global_counters(&input.workers.global) {
         insert.execute(params![name, value.to_string()])?;

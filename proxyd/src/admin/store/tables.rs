@@ -1,10 +1,14 @@
 //! Every admin table: schema, columns, keys. Data only; the names and columns are ProxySQL's.
 
+use super::passive;
+
 /// Which attached database a table lives in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// In `main`, with a copy in `disk` and a read-only twin `runtime_<name>`.
     Config,
+    /// In `main` only, read-only.
+    Runtime,
     /// In `stats`, filled when it is read.
     Stats,
     /// In `monitor`, written by the monitors.
@@ -42,19 +46,34 @@ impl Table {
 }
 
 pub fn find(name: &str) -> Option<&'static Table> {
-    TABLES.iter().find(|table| table.name == name)
+    all().find(|table| table.name == name)
 }
 
 pub fn of_kind(kind: Kind) -> impl Iterator<Item = &'static Table> {
-    TABLES.iter().filter(move |table| table.kind == kind)
+    all().filter(move |table| table.kind == kind)
+}
+
+pub fn all() -> impl Iterator<Item = &'static Table> {
+    TABLES.iter().chain(passive::TABLES)
+}
+
+/// False for a table that is kept and read by nobody.
+pub fn has_effect(name: &str) -> bool {
+    !passive::TABLES.iter().any(|table| table.name == name)
 }
 
 const INT: &str = "INT NOT NULL DEFAULT 0";
-const TEXT: &str = "VARCHAR NOT NULL DEFAULT ''";
-const NULLABLE_TEXT: &str = "VARCHAR";
+pub(super) const TEXT: &str = "VARCHAR NOT NULL DEFAULT ''";
+pub(super) const NULLABLE_TEXT: &str = "VARCHAR";
 const NULLABLE_INT: &str = "INT";
 const BIGINT: &str = "INTEGER NOT NULL DEFAULT 0";
-const PORT: &str = "INT NOT NULL DEFAULT 3306 CHECK (port >= 0 AND port <= 65535)";
+pub(super) const PORT: &str = "INT NOT NULL DEFAULT 3306 CHECK (port >= 0 AND port <= 65535)";
+
+const JSON: &str = "VARCHAR NOT NULL DEFAULT '' CHECK (ignore_session_variables = '' OR JSON_VALID(ignore_session_variables))";
+const JSON_OF_SETTINGS: &str =
+    "VARCHAR NOT NULL DEFAULT '' CHECK (hostgroup_settings = '' OR JSON_VALID(hostgroup_settings))";
+const JSON_OF_DEFAULTS: &str =
+    "VARCHAR NOT NULL DEFAULT '' CHECK (servers_defaults = '' OR JSON_VALID(servers_defaults))";
 
 pub const TABLES: &[Table] = &[
     Table {
@@ -209,8 +228,73 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         kind: Kind::Config,
+        name: "mysql_hostgroup_attributes",
+        columns: &[
+            ("hostgroup_id", "INT NOT NULL PRIMARY KEY CHECK (hostgroup_id >= 0)"),
+            (
+                "max_num_online_servers",
+                "INT NOT NULL DEFAULT 1000000 CHECK (max_num_online_servers >= 0 AND max_num_online_servers <= 1000000)",
+            ),
+            ("autocommit", "INT NOT NULL DEFAULT -1 CHECK (autocommit IN (-1,0,1))"),
+            (
+                "free_connections_pct",
+                "INT NOT NULL DEFAULT 10 CHECK (free_connections_pct >= 0 AND free_connections_pct <= 100)",
+            ),
+            ("init_connect", TEXT),
+            ("multiplex", "INT NOT NULL DEFAULT 1 CHECK (multiplex IN (0,1))"),
+            ("connection_warming", "INT NOT NULL DEFAULT 0 CHECK (connection_warming IN (0,1))"),
+            (
+                "throttle_connections_per_sec",
+                "INT NOT NULL DEFAULT 1000000 CHECK (throttle_connections_per_sec >= 1 AND throttle_connections_per_sec <= 1000000)",
+            ),
+            ("ignore_session_variables", JSON),
+            ("hostgroup_settings", JSON_OF_SETTINGS),
+            ("servers_defaults", JSON_OF_DEFAULTS),
+            ("comment", TEXT),
+        ],
+        keys: &[],
+    },
+    Table {
+        kind: Kind::Config,
+        name: "mysql_firewall_whitelist_users",
+        columns: &[
+            ("active", "INT NOT NULL DEFAULT 1 CHECK (active IN (0,1))"),
+            ("username", "VARCHAR NOT NULL"),
+            ("client_address", "VARCHAR NOT NULL"),
+            ("mode", "VARCHAR NOT NULL DEFAULT 'OFF' CHECK (mode IN ('OFF','DETECTING','PROTECTING'))"),
+            ("comment", "VARCHAR NOT NULL"),
+        ],
+        keys: &["PRIMARY KEY (username, client_address)"],
+    },
+    Table {
+        kind: Kind::Config,
+        name: "mysql_firewall_whitelist_rules",
+        columns: &[
+            ("active", "INT NOT NULL DEFAULT 1 CHECK (active IN (0,1))"),
+            ("username", "VARCHAR NOT NULL"),
+            ("client_address", "VARCHAR NOT NULL"),
+            ("schemaname", "VARCHAR NOT NULL"),
+            ("flagIN", INT),
+            ("digest", "VARCHAR NOT NULL"),
+            ("comment", "VARCHAR NOT NULL"),
+        ],
+        keys: &["PRIMARY KEY (username, client_address, schemaname, flagIN, digest)"],
+    },
+    Table {
+        kind: Kind::Config,
         name: "global_variables",
         columns: &[("variable_name", "VARCHAR NOT NULL PRIMARY KEY"), ("variable_value", "VARCHAR NOT NULL")],
+        keys: &[],
+    },
+    Table {
+        kind: Kind::Runtime,
+        name: "runtime_checksums_values",
+        columns: &[
+            ("name", "VARCHAR NOT NULL PRIMARY KEY"),
+            ("version", "INT NOT NULL"),
+            ("epoch", "INT NOT NULL"),
+            ("checksum", "VARCHAR NOT NULL"),
+        ],
         keys: &[],
     },
     Table { kind: Kind::Stats, name: "stats_mysql_connection_pool", columns: POOL, keys: &[] },
@@ -264,6 +348,26 @@ pub const TABLES: &[Table] = &[
         kind: Kind::Stats,
         name: "stats_mysql_global",
         columns: &[("Variable_Name", "VARCHAR NOT NULL PRIMARY KEY"), ("Variable_Value", "VARCHAR NOT NULL")],
+        keys: &[],
+    },
+    Table {
+        kind: Kind::Stats,
+        name: "stats_mysql_free_connections",
+        columns: &[
+            ("fd", "INT NOT NULL"),
+            ("hostgroup", "INT NOT NULL"),
+            ("srv_host", "VARCHAR NOT NULL"),
+            ("srv_port", "INT NOT NULL"),
+            ("user", "VARCHAR NOT NULL"),
+            ("schema", NULLABLE_TEXT),
+            ("init_connect", NULLABLE_TEXT),
+            ("time_zone", NULLABLE_TEXT),
+            ("sql_mode", NULLABLE_TEXT),
+            ("autocommit", NULLABLE_TEXT),
+            ("idle_ms", NULLABLE_INT),
+            ("statistics", NULLABLE_TEXT),
+            ("mysql_info", NULLABLE_TEXT),
+        ],
         keys: &[],
     },
     Table {

@@ -9,7 +9,7 @@ use crate::control::WorkerCommand;
 use crate::counters::Counters;
 use crate::digests::{Finished, Shape};
 use crate::errors::ErrorKey;
-use crate::stats::ServerKey;
+use crate::stats::{FreeRow, ServerKey};
 
 /// A worker that only counts: one statement of `micros` microseconds, and one error.
 fn worker(index: usize, micros: u64) -> WorkerHandle {
@@ -38,11 +38,38 @@ fn worker(index: usize, micros: u64) -> WorkerHandle {
                 WorkerCommand::Errors { reset, reply } => {
                     drop(reply.send(counters.errors.borrow_mut().report(reset)));
                 }
+                WorkerCommand::FreeConnections(reply) => drop(reply.send(vec![free_row(index)])),
                 _ => {}
             }
         }
     });
     WorkerHandle { index, commands }
+}
+
+fn free_row(index: usize) -> FreeRow {
+    FreeRow {
+        fd: (index == 0).then_some(17),
+        server: ServerKey { hostgroup: 10, hostname: "db1".into(), port: 3306 },
+        user: "app".into(),
+        schema: "shop".into(),
+        time_zone: Some("'SYSTEM'".into()),
+        sql_mode: None,
+        autocommit: true,
+        idle_ms: 5,
+        age_ms: 50,
+        bytes_sent: 1,
+        bytes_recv: 2,
+        thread_id: 3,
+    }
+}
+
+#[test]
+fn idle_connections_are_listed() {
+    let dir = DataDir::new();
+    let mut console = console(&dir);
+    let rows = console.rows("SELECT * FROM stats_mysql_free_connections ORDER BY fd DESC");
+    let rest = r#"10,db1,3306,app,shop,-,'SYSTEM',-,1,5,{"age_ms":50,"bytes_recv":2,"bytes_sent":1},{"thread_id":3}"#;
+    assert_eq!(rows, [format!("17,{rest}"), format!("-1,{rest}")]);
 }
 
 fn console(dir: &DataDir) -> Console {
@@ -67,11 +94,12 @@ fn truncate_is_a_reset_too() {
         first.ok("TRUNCATE TABLE stats.stats_mysql_query_digest"),
         Answer::Ok { affected: 1, warnings: 0 }
     );
-    assert!(first.rows("SELECT * FROM stats_mysql_query_digest").is_empty());
+    assert_eq!(first.rows("SELECT COUNT(*) FROM stats_mysql_query_digest"), ["0"]);
     let mut second = console(&dir);
     second.session.stats_only = true;
     assert!(second.refused("TRUNCATE stats_mysql_query_digest_reset").contains("may not change"));
     assert_eq!(second.rows("SELECT count_star FROM stats_mysql_query_digest"), ["2"]);
+    assert_eq!(second.rows("SELECT COUNT(*) FROM stats_mysql_query_digest"), ["1"], "no column, no schema");
 }
 
 #[test]

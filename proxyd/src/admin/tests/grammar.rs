@@ -21,6 +21,13 @@ fn every_load_and_save() {
         ("MYSQL QUERY RULES", QueryRules),
         ("MYSQL VARIABLES", MysqlVariables),
         ("ADMIN VARIABLES", AdminVariables),
+        ("MYSQL FIREWALL", Firewall),
+        ("SCHEDULER", Scheduler),
+        ("RESTAPI", RestApi),
+        ("PROXYSQL SERVERS", ProxysqlServers),
+        ("LDAP VARIABLES", Ldap),
+        ("DEBUG", Debug),
+        ("COREDUMP", Coredump),
     ] {
         for (form, direction) in [
             ("LOAD % TO RUNTIME", MemoryToRuntime),
@@ -97,8 +104,7 @@ fn commands_of_the_daemon() {
         parsed("truncate disk.mysql_users"),
         Statement::Sql("DELETE FROM \"disk\".\"mysql_users\"".into())
     );
-    for refused in
-        ["PROXYSQL PAUSE", "PROXYSQL SHUTDOWN SLOW", "PROXYSQL KILL", "PRAGMA x", "ATTACH 'f' AS x"]
+    for refused in ["PROXYSQL STOP", "PROXYSQL SHUTDOWN SLOW", "PROXYSQL KILL", "PRAGMA x", "ATTACH 'f' AS x"]
     {
         assert!(matches!(parse(refused, ""), Err(Refusal::NotOffered(_))), "{refused}");
     }

@@ -1,11 +1,14 @@
 //! The admin interface without sockets: statements in, answers out.
 
 mod article;
+mod commands;
 mod digests;
 mod galera;
 mod grammar;
 mod layers;
 mod server;
+mod surface;
+mod tables;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,0 +1,101 @@
+//! Rows of `mysql_hostgroup_attributes` and of the firewall's tables as the runtime takes them, and what of a row is kept
+//! without an effect.
+
+use std::collections::HashMap;
+
+use super::layers::copy_error;
+use super::open::Store;
+use crate::route::{Firewall, Mode, Permission, QueryRule};
+use crate::snapshot::{HostgroupAttributes, HostgroupId};
+
+impl Store {
+    /// The attributes of each hostgroup that has some, with warnings about those that nobody reads.
+    pub fn hostgroup_attributes(
+        &self,
+    ) -> Result<(HashMap<HostgroupId, HostgroupAttributes>, Vec<String>), String> {
+        let sql = "SELECT hostgroup_id, max_num_online_servers, free_connections_pct, init_connect, multiplex, \
+                   throttle_connections_per_sec FROM main.mysql_hostgroup_attributes";
+        let rows = self.read(sql, |row| {
+            let init_connect: String = row.get(3)?;
+            let attributes = HostgroupAttributes {
+                max_num_online_servers: row.get(1)?,
+                free_connections_pct: Some(row.get(2)?),
+                init_connect: (!init_connect.is_empty()).then(|| init_connect.into()),
+                multiplex: row.get(4)?,
+                throttle_connections_per_sec: Some(row.get(5)?),
+            };
+            Ok((row.get(0)?, attributes))
+        })?;
+        let mut warnings = Vec::new();
+        for (column, default) in [
+            ("autocommit", "-1"),
+            ("connection_warming", "0"),
+            ("ignore_session_variables", "''"),
+            ("hostgroup_settings", "''"),
+            ("servers_defaults", "''"),
+        ] {
+            self.warn_of("mysql_hostgroup_attributes", column, default, &mut warnings)?;
+        }
+        Ok((rows.into_iter().collect(), warnings))
+    }
+
+    /// Columns of `mysql_users` that are set and read by nobody.
+    pub fn user_columns_without_effect(&self) -> Result<Vec<String>, String> {
+        let mut warnings = Vec::new();
+        for (column, default) in [("schema_locked", "0"), ("fast_forward", "0"), ("attributes", "''")] {
+            self.warn_of("mysql_users", column, default, &mut warnings)?;
+        }
+        Ok(warnings)
+    }
+
+    /// The active rows of the firewall's tables.
+    pub fn firewall(&self) -> Result<Firewall, String> {
+        let mut firewall = Firewall::default();
+        let sql =
+            "SELECT username, client_address, mode FROM main.mysql_firewall_whitelist_users WHERE active = 1";
+        let text = |row: &rusqlite::Row<'_>, index| row.get::<_, String>(index);
+        for (user, address, word) in
+            self.read(sql, |row| Ok((text(row, 0)?, text(row, 1)?, text(row, 2)?)))?
+        {
+            let mode = Mode::from_column(&word)
+                .ok_or_else(|| format!("mysql_firewall_whitelist_users: there is no mode '{word}'"))?;
+            firewall.add_user(&user, &address, mode);
+        }
+        let sql = "SELECT username, client_address, schemaname, flagIN, digest \
+                   FROM main.mysql_firewall_whitelist_rules WHERE active = 1";
+        let rules = self.read(sql, |row| {
+            let digest: String = row.get(4)?;
+            let permission = Permission {
+                username: text(row, 0)?.into(),
+                client_address: text(row, 1)?.into(),
+                schemaname: text(row, 2)?.into(),
+                flag_in: row.get(3)?,
+                digest: QueryRule::parse_digest(&digest).unwrap_or(0),
+            };
+            Ok((permission, digest))
+        })?;
+        for (permission, digest) in rules {
+            if QueryRule::parse_digest(&digest).is_none() {
+                return Err(format!("mysql_firewall_whitelist_rules: '{digest}' is no digest"));
+            }
+            firewall.allow(permission);
+        }
+        Ok(firewall)
+    }
+
+    /// A warning if some row has another value than the default in a column that nobody reads.
+    fn warn_of(
+        &self,
+        table: &str,
+        column: &str,
+        default: &str,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), String> {
+        let sql = format!("SELECT COUNT(*) FROM main.{table} WHERE {column} <> {default}");
+        let count: i64 = self.db.query_row(&sql, [], |row| row.get(0)).map_err(copy_error)?;
+        if count > 0 {
+            warnings.push(format!("{table}: {column} is kept and has no effect (set in {count} rows)"));
+        }
+        Ok(())
+    }
+}

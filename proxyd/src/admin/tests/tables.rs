@@ -1,0 +1,105 @@
+//! The tables beside servers, users and rules.
+
+use super::*;
+use crate::route::{Suspect, Verdict};
+
+#[test]
+fn hostgroup_attributes_reach_the_workers() {
+    let dir = DataDir::new();
+    let mut console = Console::boot(&dir.0, small_config());
+    console.ok("INSERT INTO mysql_hostgroup_attributes (hostgroup_id, max_num_online_servers, free_connections_pct, init_connect, multiplex, throttle_connections_per_sec) VALUES (10, 2, 50, 'SET a=1', 0, 7)");
+    assert_eq!(console.ok("LOAD MYSQL SERVERS TO RUNTIME"), Answer::Ok { affected: 1, warnings: 0 });
+    let snapshot = console.snapshot();
+    let attributes = &snapshot.hostgroups[&10].attributes;
+    assert_eq!((attributes.max_num_online_servers, attributes.free_connections_pct), (2, Some(50)));
+    assert_eq!((attributes.init_connect.as_deref(), attributes.multiplex), (Some("SET a=1"), false));
+    assert_eq!(attributes.throttle_connections_per_sec, Some(7));
+    console.ok("UPDATE mysql_hostgroup_attributes SET autocommit = 1, servers_defaults = '{}'");
+    assert_eq!(console.ok("LOAD MYSQL SERVERS TO RUNTIME"), Answer::Ok { affected: 1, warnings: 2 });
+    assert_eq!(
+        console.rows("SHOW WARNINGS")[0],
+        "Warning,1105,mysql_hostgroup_attributes: autocommit is kept and has no effect (set in 1 rows)"
+    );
+    console.refused("UPDATE mysql_hostgroup_attributes SET servers_defaults = '{'");
+    console.ok("DELETE FROM mysql_hostgroup_attributes; LOAD MYSQL SERVERS TO RUNTIME");
+    assert!(console.snapshot().hostgroups[&10].attributes.multiplex);
+}
+
+#[test]
+fn the_firewall_is_loaded() {
+    let dir = DataDir::new();
+    let mut console = Console::boot(&dir.0, small_config());
+    console.ok("INSERT INTO mysql_firewall_whitelist_users VALUES (1, 'app', '', 'PROTECTING', ''), (0, 'app', '10.0.0.1', 'OFF', '')");
+    console.ok("INSERT INTO mysql_firewall_whitelist_rules VALUES (1, 'app', '', 'shop', 0, '0x1E09', '')");
+    console.ok("LOAD MYSQL FIREWALL TO RUNTIME; SAVE MYSQL FIREWALL TO DISK");
+    let judge = |console: &Console, digest| {
+        let suspect =
+            Suspect { username: "app", client_address: "10.0.0.1", schemaname: "shop", flag: 0, digest };
+        console.snapshot().firewall.judge(&suspect)
+    };
+    assert_eq!(judge(&console, Some(0x1E09)), Verdict::Allowed);
+    assert_eq!(judge(&console, Some(1)), Verdict::Blocked, "the row that allows all is not active");
+    assert_eq!(console.rows("SELECT client_address FROM runtime_mysql_firewall_whitelist_users"), [""]);
+    console.ok("UPDATE mysql_firewall_whitelist_rules SET digest = '1E09'");
+    assert!(console.refused("LOAD MYSQL FIREWALL TO RUNTIME").contains("'1E09' is no digest"));
+    drop(console);
+    let console = Console::boot(&dir.0, small_config());
+    assert_eq!(judge(&console, Some(0x1E09)), Verdict::Allowed);
+}
+
+#[test]
+fn rows_that_nobody_reads_are_kept_and_said_so() {
+    let dir = DataDir::new();
+    let mut console = Console::boot(&dir.0, small_config());
+    console.ok("INSERT INTO scheduler (id, interval_ms, filename) VALUES (1, 1000, '/bin/true')");
+    assert_eq!(console.ok("LOAD SCHEDULER TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
+    assert_eq!(
+        console.rows("SHOW WARNINGS"),
+        ["Warning,1105,scheduler: its rows are kept and have no effect (1 of them)"]
+    );
+    console.ok("SAVE SCHEDULER TO DISK");
+    console.ok("INSERT INTO mysql_aws_aurora_hostgroups (writer_hostgroup, reader_hostgroup, domain_name) VALUES (1, 2, '.example.com')");
+    assert_eq!(console.ok("LOAD MYSQL SERVERS TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
+    assert_eq!(console.ok("LOAD RESTAPI TO RUNTIME"), Answer::Ok { affected: 0, warnings: 0 });
+    console.ok("UPDATE mysql_users SET fast_forward = 1");
+    assert_eq!(console.ok("LOAD MYSQL USERS TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
+    drop(console);
+    let mut console = Console::boot(&dir.0, small_config());
+    assert_eq!(console.rows("SELECT filename FROM runtime_scheduler"), ["/bin/true"]);
+}
+
+#[test]
+fn checks_of_the_tables_hold() {
+    let dir = DataDir::new();
+    let mut console = Console::boot(&dir.0, small_config());
+    for bad in [
+        "INSERT INTO mysql_hostgroup_attributes (hostgroup_id, free_connections_pct) VALUES (1, 101)",
+        "INSERT INTO mysql_firewall_whitelist_users VALUES (1, 'a', '', 'MAYBE', '')",
+        "INSERT INTO scheduler (interval_ms, filename) VALUES (99, 'x')",
+        "INSERT INTO restapi_routes (timeout_ms, method, uri, script) VALUES (1000, 'PUT', 'x', 'y')",
+        "INSERT INTO mysql_group_replication_hostgroups VALUES (1, 1, 3, 4, 1, 1, 0, 0, '')",
+        "INSERT INTO mysql_aws_aurora_hostgroups (writer_hostgroup, reader_hostgroup, domain_name, max_lag_ms) VALUES (1, 2, '.example.com', 9)",
+        "INSERT INTO mysql_query_rules_fast_routing VALUES ('a', 'b', 0, -1, '')",
+    ] {
+        assert!(console.refused(bad).contains("CHECK constraint failed"), "{bad}");
+    }
+}
+
+#[test]
+fn a_user_may_have_one_row_for_clients_and_one_for_backends() {
+    let dir = DataDir::new();
+    let mut console = Console::boot(&dir.0, FirstBoot::default());
+    console.ok("INSERT INTO mysql_users (username, password, backend, frontend) VALUES ('app', 'front', 0, 1), ('app', 'back', 1, 0), ('one', 'same', 1, 1)");
+    console.ok("LOAD MYSQL USERS TO RUNTIME");
+    let snapshot = console.snapshot();
+    let user = &snapshot.users["app"];
+    assert_eq!(user.credential, crate::snapshot::Credential::Clear("front".into()));
+    let secret = proxyd_wire::auth::Secret::Password("back".into());
+    assert_eq!(user.backend_secret(), Some(secret));
+    assert_eq!(snapshot.users["one"].backend_secret(), None);
+    console.ok(
+        "UPDATE mysql_users SET password = '*6BB4837EB74329105EE4568DDA7DC67ED2CA2AD9' WHERE frontend = 0",
+    );
+    console.ok("LOAD MYSQL USERS TO RUNTIME");
+    assert_eq!(console.snapshot().users["app"].backend_secret(), None, "a hash logs in nowhere");
+}
