@@ -148,4 +148,14 @@ pub(crate) const TABLES: &[Table] = &[
         required: &["writer_hostgroup", "backup_writer_hostgroup", "reader_hostgroup", "offline_hostgroup"],
         key: &[("writer_hostgroup", None)],
     },
+    Table {
+        name: "mysql_group_replication_hostgroups",
+        columns: &[
+            c("writer_hostgroup", ANY), c("backup_writer_hostgroup", ANY), c("reader_hostgroup", ANY),
+            c("offline_hostgroup", ANY), c("active", FLAG), c("max_writers", ANY),
+            c("writer_is_also_reader", Kind::Integer(0, 2)), c("max_transactions_behind", ANY), c("comment", Text),
+        ],
+        required: &["writer_hostgroup", "backup_writer_hostgroup", "reader_hostgroup", "offline_hostgroup"],
+        key: &[("writer_hostgroup", None)],
+    },
 ];

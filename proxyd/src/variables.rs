@@ -60,6 +60,12 @@ pub struct Variables {
     pub monitor_galera_healthcheck_interval: Duration,
     pub monitor_galera_healthcheck_timeout: Duration,
     pub monitor_galera_healthcheck_max_timeout_count: u32,
+    pub monitor_groupreplication_healthcheck_interval: Duration,
+    pub monitor_groupreplication_healthcheck_timeout: Duration,
+    pub monitor_groupreplication_healthcheck_max_timeout_count: u32,
+    pub monitor_groupreplication_max_transactions_behind_count: u32,
+    /// 0: only members that write are shunned for being behind; 1: only those that do not; 2: both.
+    pub monitor_groupreplication_max_transactions_behind_for_read_only: u32,
     pub monitor_history: Duration,
     pub monitor_writer_is_also_reader: bool,
 }
@@ -116,6 +122,11 @@ impl Default for Variables {
             monitor_galera_healthcheck_interval: ms(5_000),
             monitor_galera_healthcheck_timeout: ms(800),
             monitor_galera_healthcheck_max_timeout_count: 3,
+            monitor_groupreplication_healthcheck_interval: ms(5_000),
+            monitor_groupreplication_healthcheck_timeout: ms(800),
+            monitor_groupreplication_healthcheck_max_timeout_count: 3,
+            monitor_groupreplication_max_transactions_behind_count: 3,
+            monitor_groupreplication_max_transactions_behind_for_read_only: 1,
             monitor_history: ms(7_200_000),
             monitor_writer_is_also_reader: true,
         }
@@ -193,6 +204,19 @@ impl Variables {
             monitor_galera_healthcheck_timeout: ms("monitor_galera_healthcheck_timeout"),
             monitor_galera_healthcheck_max_timeout_count: count(
                 "monitor_galera_healthcheck_max_timeout_count",
+            ),
+            monitor_groupreplication_healthcheck_interval: ms(
+                "monitor_groupreplication_healthcheck_interval",
+            ),
+            monitor_groupreplication_healthcheck_timeout: ms("monitor_groupreplication_healthcheck_timeout"),
+            monitor_groupreplication_healthcheck_max_timeout_count: count(
+                "monitor_groupreplication_healthcheck_max_timeout_count",
+            ),
+            monitor_groupreplication_max_transactions_behind_count: count(
+                "monitor_groupreplication_max_transactions_behind_count",
+            ),
+            monitor_groupreplication_max_transactions_behind_for_read_only: count(
+                "monitor_groupreplication_max_transactions_behind_for_read_only",
             ),
             monitor_history: ms("monitor_history"),
             monitor_writer_is_also_reader: flag("monitor_writer_is_also_reader"),

@@ -23,4 +23,4 @@ mod tests;
 pub use server::serve;
 pub use service::Admin;
 pub use status::serve_status;
-pub use store::{Check, CheckLog, GaleraSeen};
+pub use store::{Check, CheckLog, GaleraSeen, GroupSeen};

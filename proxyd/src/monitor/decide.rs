@@ -23,6 +23,9 @@ pub enum Fault {
     /// No connection, or a broken one.
     #[error("{0}")]
     Unreachable(String),
+    /// The server answered that it belongs to no cluster.
+    #[error("{0}")]
+    NoMember(String),
     /// The server answered, but not what was asked for.
     #[error("{0}")]
     Answered(String),
@@ -73,7 +76,7 @@ impl Judge {
                 findings.extend(self.alive());
                 findings
             }
-            Err(Fault::Answered(_)) => self.alive().into_iter().collect(),
+            Err(Fault::Answered(_) | Fault::NoMember(_)) => self.alive().into_iter().collect(),
             Err(fault @ (Fault::Timeout(_) | Fault::Refused(_) | Fault::Unreachable(_))) => {
                 self.missed(fault, limits)
             }

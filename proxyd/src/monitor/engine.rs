@@ -17,17 +17,18 @@ use tokio::time::sleep_until;
 use tokio_rustls::TlsConnector;
 
 use super::decide::{Fault, Finding, Judge, Limits, read_only_query};
+use super::galera::GaleraStatus;
 use super::lag::heartbeat_query;
 use super::probe::{Credentials, Prober};
 use super::schedule::{Intervals, Kind, Schedule};
 use crate::admin::{Admin, Check, CheckLog};
-use crate::runtime::{Address, Lag, Runtime, ServerChange, SharedRuntime, Sight};
+use crate::runtime::{Address, ClusterKind, Lag, NodeReport, Runtime, ServerChange, SharedRuntime, Sight};
 use crate::snapshot::{HostgroupId, Server};
 
 /// How soon a changed configuration is noticed.
 const RECONCILE: Duration = Duration::from_millis(250);
-/// A server that is shunned or did not answer is asked at least this often: recovery waits for nobody's traffic.
-const RECHECK: Duration = Duration::from_secs(1);
+/// A server that is shunned is pinged at least this often: recovery waits for nobody's traffic.
+const SHUNNED_PING: Duration = Duration::from_secs(1);
 
 /// Starts the monitors on the current `LocalSet`; they end with the handle.
 pub fn start(runtime: SharedRuntime, admin: Rc<Admin>) -> Handle {
@@ -62,12 +63,16 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Checks what this server may do at once: a worker has reason to think that it changed.
+    /// Checks at once what this server may do, and every node of its clusters: a worker has reason to think that it changed.
     pub fn check_role_now(&self, server: &Server) {
         let address = Address { hostname: server.hostname.clone(), port: server.port };
-        if let Some(watch) = self.monitors.watches.borrow().get(&address) {
-            watch.nudge.notify_one();
-        }
+        let mut concerned = self.monitors.runtime.borrow().nodes_beside(&address);
+        concerned.insert(address);
+        let watches = self.monitors.watches.borrow();
+        concerned
+            .iter()
+            .filter_map(|address| watches.get(address))
+            .for_each(|watch| watch.nudge.notify_one());
     }
 }
 
@@ -108,12 +113,16 @@ struct Plan {
     pairs: Vec<(HostgroupId, &'static str)>,
     /// The writer hostgroups of the Galera clusters that it is a node of.
     galera: Vec<HostgroupId>,
+    /// Those of the replication groups that it is a member of.
+    groups: Vec<HostgroupId>,
     limits: Limits,
     credentials: Credentials,
     connect_timeout: Duration,
     ping_timeout: Duration,
     read_only_timeout: Duration,
     galera_timeout: Duration,
+    group_timeout: Duration,
+    group_behind_rule: u32,
     lag_timeout: Duration,
     lag_when_null: u32,
     /// The statement that reads a heartbeat table, if one is named; an error when its name is none.
@@ -187,6 +196,7 @@ impl Monitors {
                         () = nudge.notified() => {
                             schedule.hurry(Kind::ReadOnly);
                             schedule.hurry(Kind::Galera);
+                            schedule.hurry(Kind::GroupReplication);
                         }
                     }
                 }
@@ -226,6 +236,7 @@ impl Monitors {
                 }
             }
             Kind::Galera => self.check_galera(address, plan, prober).await,
+            Kind::GroupReplication => self.check_group(address, plan, prober).await,
             Kind::Lag => {
                 let (outcome, when_null) = match &plan.heartbeat {
                     Ok(sql) => {
@@ -247,21 +258,34 @@ impl Monitors {
     async fn check_galera(&self, address: &Address, plan: &Plan, prober: &mut Prober) {
         let begin = Begin::now();
         let outcome = prober.galera(&plan.credentials, plan.galera_timeout).await;
-        let sight = match &outcome {
-            Ok(status) => Some(Sight::Answered(status.report())),
-            Err(Fault::Refused(text)) => Some(Sight::Refused(text.clone())),
-            Err(Fault::Timeout(_) | Fault::Unreachable(_)) => Some(Sight::Silent),
-            // The monitor's own trouble (a wrong password, too many connections), not the node's.
-            Err(Fault::Answered(_)) => None,
-        };
-        for &writer_hostgroup in &plan.galera {
-            if let Some(sight) = sight.clone() {
-                let address = address.clone();
-                self.tell(Finding::Change(ServerChange::Node { writer_hostgroup, address, sight }));
-            }
-        }
+        self.tell_of_node(address, &plan.galera, outcome.as_ref().map(GaleraStatus::report));
         let seen = Check::Galera(outcome.as_ref().ok().map(|status| status.seen));
         self.log(address, seen, begin, begin.clock.elapsed(), outcome.err());
+    }
+
+    async fn check_group(&self, address: &Address, plan: &Plan, prober: &mut Prober) {
+        let begin = Begin::now();
+        let outcome = prober.group(&plan.credentials, plan.group_timeout).await;
+        let report = outcome.as_ref().map(|status| status.report(plan.group_behind_rule));
+        self.tell_of_node(address, &plan.groups, report);
+        let seen = Check::GroupReplication(outcome.as_ref().ok().map(|status| status.seen));
+        self.log(address, seen, begin, begin.clock.elapsed(), outcome.err());
+    }
+
+    /// Tells of a check of a node, for the clusters of these writer hostgroups.
+    fn tell_of_node(&self, address: &Address, clusters: &[HostgroupId], report: Result<NodeReport, &Fault>) {
+        let sight = match report {
+            Ok(report) => Sight::Answered(report),
+            Err(Fault::NoMember(text)) => Sight::Answered(NodeReport::stranger(text)),
+            Err(Fault::Refused(text)) => Sight::Refused(text.clone()),
+            Err(Fault::Timeout(_) | Fault::Unreachable(_)) => Sight::Silent,
+            // The monitor's own trouble (a wrong password, too many connections), not the node's.
+            Err(Fault::Answered(_)) => return,
+        };
+        for &writer_hostgroup in clusters {
+            let (address, sight) = (address.clone(), sight.clone());
+            self.tell(Finding::Change(ServerChange::Node { writer_hostgroup, address, sight }));
+        }
     }
 
     fn tell(&self, finding: Finding) {
@@ -305,20 +329,37 @@ impl Plan {
         shunned: bool,
     ) -> Plan {
         let variables = runtime.variables();
-        let soon = |interval: Duration, now: bool| if now { interval.min(RECHECK) } else { interval };
+        let ping = match shunned {
+            true => variables.monitor_ping_interval.min(SHUNNED_PING),
+            false => variables.monitor_ping_interval,
+        };
         let clusters = runtime.clusters_of(address);
-        let unsettled = clusters.iter().any(|(_, unsettled)| *unsettled);
-        let galera = soon(variables.monitor_galera_healthcheck_interval, unsettled);
+        let writers = |kind| -> Vec<HostgroupId> {
+            clusters
+                .iter()
+                .filter(|(cluster, _)| cluster.kind == kind)
+                .map(|(cluster, _)| cluster.writer)
+                .collect()
+        };
+        let interval = |kind, usual: Duration| {
+            let own = clusters.iter().filter(|(cluster, _)| cluster.kind == kind);
+            own.map(|(_, haste)| haste.map_or(usual, |haste| haste.min(usual))).min()
+        };
         Plan {
             intervals: Intervals {
                 read_only: (!pairs.is_empty()).then_some(variables.monitor_read_only_interval),
-                galera: (!clusters.is_empty()).then_some(galera),
+                galera: interval(ClusterKind::Galera, variables.monitor_galera_healthcheck_interval),
+                group_replication: interval(
+                    ClusterKind::GroupReplication,
+                    variables.monitor_groupreplication_healthcheck_interval,
+                ),
                 lag: runtime.limits_lag(address).then_some(variables.monitor_replication_lag_interval),
-                ping: Some(soon(variables.monitor_ping_interval, shunned)),
+                ping: Some(ping),
                 connect: Some(variables.monitor_connect_interval),
             },
             pairs,
-            galera: clusters.iter().map(|(cluster, _)| cluster.writer).collect(),
+            galera: writers(ClusterKind::Galera),
+            groups: writers(ClusterKind::GroupReplication),
             limits: Limits {
                 ping_max_failures: variables.monitor_ping_max_failures,
                 read_only_max_timeout_count: variables.monitor_read_only_max_timeout_count,
@@ -331,6 +372,8 @@ impl Plan {
             ping_timeout: variables.monitor_ping_timeout,
             read_only_timeout: variables.monitor_read_only_timeout,
             galera_timeout: variables.monitor_galera_healthcheck_timeout,
+            group_timeout: variables.monitor_groupreplication_healthcheck_timeout,
+            group_behind_rule: variables.monitor_groupreplication_max_transactions_behind_for_read_only,
             lag_timeout: variables.monitor_replication_lag_timeout,
             lag_when_null: variables.monitor_slave_lag_when_null,
             heartbeat: heartbeat_query(&variables.monitor_replication_lag_use_percona_heartbeat),

@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use super::decide::{Fault, read_only_value};
 use super::galera::{self, GaleraStatus};
+use super::group_replication::{GroupStatus, Source};
 use super::lag::{self, Form};
 use crate::backend::{Account, Backend, ConnectError, FitError, Table, Traits};
 use crate::counters::ServerCounters;
@@ -26,6 +27,8 @@ const COLLATION: u16 = 45;
 /// Server shutdown in progress: an answer, but not one of a server that serves.
 const ER_SERVER_SHUTDOWN: u16 = 1053;
 const ER_PARSE_ERROR: u16 = 1064;
+const ER_BAD_FIELD: u16 = 1054;
+const ER_NO_SUCH_TABLE: u16 = 1146;
 
 /// Who the monitors log in as.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,12 +47,21 @@ pub struct Prober {
     kept: Option<(Backend, Credentials)>,
     /// The form of the replica status that this server understood last.
     lag_form: Form,
+    /// The source about its group that this server had last.
+    group_source: Source,
 }
 
 impl Prober {
     pub fn new(address: &Address, tls: Option<TlsConnector>) -> Prober {
         let server = Arc::new(Server::new(0, &address.hostname, address.port));
-        Prober { server, tls, buffers: BufferPool::default(), kept: None, lag_form: Form::default() }
+        Prober {
+            server,
+            tls,
+            buffers: BufferPool::default(),
+            kept: None,
+            lag_form: Form::default(),
+            group_source: Source::default(),
+        }
     }
 
     /// Connects, logs in and leaves.
@@ -120,10 +132,35 @@ impl Prober {
         timeout(limit, exchange).await.map_err(|_| Fault::Timeout(limit))?
     }
 
+    /// How a member of a replication group is; as with Galera.
+    pub async fn group(&mut self, credentials: &Credentials, limit: Duration) -> Result<GroupStatus, Fault> {
+        let exchange = async {
+            match self.group_status(credentials).await {
+                Err(Fault::Unreachable(_)) => self.group_status(credentials).await,
+                other => other,
+            }
+        };
+        timeout(limit, exchange).await.map_err(|_| Fault::Timeout(limit))?
+    }
+
+    async fn group_status(&mut self, credentials: &Credentials) -> Result<GroupStatus, Fault> {
+        let mut source = self.group_source;
+        let table = match self.ask(source.sql(), credentials).await? {
+            Ok(table) => table,
+            Err(packet) if matches!(packet.code, ER_BAD_FIELD | ER_NO_SUCH_TABLE) => {
+                source = source.other();
+                self.ask(source.sql(), credentials).await?.map_err(fault_of_refusal)?
+            }
+            Err(packet) => return Err(fault_of_refusal(packet)),
+        };
+        self.group_source = source;
+        GroupStatus::read(source, &table).map_err(Fault::NoMember)
+    }
+
     async fn galera_status(&mut self, credentials: &Credentials) -> Result<GaleraStatus, Fault> {
         let status = self.ask(galera::STATUS, credentials).await?.map_err(fault_of_refusal)?;
         let variables = self.ask(galera::VARIABLES, credentials).await?.map_err(fault_of_refusal)?;
-        GaleraStatus::read(&status, &variables).map_err(Fault::Answered)
+        GaleraStatus::read(&status, &variables).map_err(Fault::NoMember)
     }
 
     async fn replica_status(&mut self, credentials: &Credentials) -> Result<Table, Fault> {

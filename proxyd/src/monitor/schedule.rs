@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 pub enum Kind {
     ReadOnly,
     Galera,
+    GroupReplication,
     Lag,
     Ping,
     Connect,
@@ -19,13 +20,15 @@ pub enum Kind {
 /// The least time between two checks that were asked for.
 const SOON: Duration = Duration::from_millis(100);
 
-const KINDS: [Kind; 5] = [Kind::ReadOnly, Kind::Galera, Kind::Lag, Kind::Ping, Kind::Connect];
+const KINDS: [Kind; 6] =
+    [Kind::ReadOnly, Kind::Galera, Kind::GroupReplication, Kind::Lag, Kind::Ping, Kind::Connect];
 
 /// How often; `None` for a check that is not wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intervals {
     pub read_only: Option<Duration>,
     pub galera: Option<Duration>,
+    pub group_replication: Option<Duration>,
     pub lag: Option<Duration>,
     pub ping: Option<Duration>,
     pub connect: Option<Duration>,
@@ -36,6 +39,7 @@ impl Intervals {
         match kind {
             Kind::ReadOnly => self.read_only,
             Kind::Galera => self.galera,
+            Kind::GroupReplication => self.group_replication,
             Kind::Lag => self.lag,
             Kind::Ping => self.ping,
             Kind::Connect => self.connect,

@@ -23,5 +23,5 @@ pub use lag::Lag;
 pub use registry::{MemberState, Runtime, ServerChange, SharedRuntime};
 pub use servers::{Address, MAX_WEIGHT, ReplicationHostgroup, ServerRow, ServersConfig};
 pub use settings::{Settings, normalise};
-pub use topology::{AlsoReader, ClusterHostgroups, NodeReport, Part, Sight};
+pub use topology::{AlsoReader, ClusterHostgroups, ClusterKind, NodeReport, Part, Sight};
 pub use users::{UserRow, parse_credential};

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
@@ -12,13 +12,17 @@ use super::lag::{Lag, LagBook};
 use super::servers::{Address, ReadOnlyVerdicts, ReplicationHostgroup, ServerRow, ServersConfig, membership};
 use super::settings::Settings;
 use super::shun::ShunBook;
-use super::topology::{ClusterHostgroups, Sight, Topology};
+use super::topology::{ClusterHostgroups, ClusterKind, Limits, Sight, Topology};
 use super::users::UserRow;
 use crate::control::{WorkerCommand, WorkerHandle};
 use crate::route::{Firewall, RuleSet};
 use crate::snapshot::{Hostgroup, HostgroupAttributes, HostgroupId, Member, Server, Snapshot, Status, User};
 use crate::stats::ServerKey;
 use crate::variables::Variables;
+
+/// Between two checks of a cluster's node, at most: while no node writes, and while one does not answer.
+const WITHOUT_WRITER: Duration = Duration::from_millis(250);
+const UNSETTLED: Duration = Duration::from_secs(1);
 
 /// The control thread's shared handle; borrow it for one call, never across an await.
 pub type SharedRuntime = Rc<RefCell<Runtime>>;
@@ -108,7 +112,7 @@ impl Runtime {
         self.latency.retain(|address, _| known.contains(address));
         self.lags.retain(|address| known.contains(address));
         let clusters: BTreeSet<HostgroupId> =
-            self.config.galera.iter().map(|cluster| cluster.writer).collect();
+            self.config.clusters.iter().map(|cluster| cluster.writer).collect();
         self.topology.retain(|writer, address| clusters.contains(&writer) && known.contains(address));
         self.refresh_members();
         self.publish();
@@ -175,27 +179,46 @@ impl Runtime {
 
     /// Every check is a piece of a decision about all nodes, so the places are worked out anew each time.
     fn apply_sight(&mut self, writer: HostgroupId, address: Address, sight: Sight) {
-        let Some(cluster) = self.config.galera.iter().find(|cluster| cluster.writer == writer) else {
+        let Some(cluster) = self.config.clusters.iter().find(|cluster| cluster.writer == writer) else {
             return;
         };
-        self.topology.observe(cluster, address, sight);
+        let limits = cluster_limits(&self.variables, cluster.kind);
+        let server = address.to_string();
+        self.topology.observe(cluster, address, sight.clone(), limits);
         let places = |members: &[MemberState]| -> Vec<_> {
             members.iter().map(|m| (m.row.hostgroup_id, m.row.address.clone(), m.status)).collect()
         };
         let before = places(&self.members);
         self.refresh_members();
         if places(&self.members) != before {
+            tracing::info!(cluster = writer, server, cause = ?sight, "the cluster's servers have other places");
             self.publish();
         }
     }
 
-    /// The clusters that this server is a node of, and whether its last check had no answer.
-    pub fn clusters_of(&self, address: &Address) -> Vec<(&ClusterHostgroups, bool)> {
+    /// The clusters that this server is a node of, and how soon their nodes are worth another check, if sooner than usual:
+    /// soonest while nobody writes.
+    pub fn clusters_of(&self, address: &Address) -> Vec<(&ClusterHostgroups, Option<Duration>)> {
         let is_node = |cluster: &&ClusterHostgroups| {
             self.config.servers.iter().any(|row| row.address == *address && cluster.has(row.hostgroup_id))
         };
-        let with_state = |cluster| (cluster, self.topology.is_unsettled(cluster, address));
-        self.config.galera.iter().filter(is_node).map(with_state).collect()
+        self.config.clusters.iter().filter(is_node).map(|cluster| (cluster, self.haste(cluster))).collect()
+    }
+
+    /// The nodes of the clusters that this server is a node of.
+    pub fn nodes_beside(&self, address: &Address) -> BTreeSet<Address> {
+        let clusters = self.clusters_of(address);
+        let is_node = |row: &&ServerRow| clusters.iter().any(|(cluster, _)| cluster.has(row.hostgroup_id));
+        self.config.servers.iter().filter(is_node).map(|row| row.address.clone()).collect()
+    }
+
+    fn haste(&self, cluster: &ClusterHostgroups) -> Option<Duration> {
+        let mut writers = self.members.iter().filter(|member| member.row.hostgroup_id == cluster.writer);
+        if cluster.max_writers > 0 && !writers.any(|writer| writer.status == Status::Online) {
+            Some(WITHOUT_WRITER)
+        } else {
+            self.topology.is_unsettled(cluster).then_some(UNSETTLED)
+        }
     }
 
     /// Counts for every place that the server has as a reader; true when one of them changed.
@@ -280,10 +303,10 @@ impl Runtime {
     fn refresh_members(&mut self) {
         let mut rows =
             membership(&self.config, &self.read_only, self.variables.monitor_writer_is_also_reader);
-        let missed = self.variables.monitor_galera_healthcheck_max_timeout_count;
-        for cluster in &self.config.galera {
+        for cluster in &self.config.clusters {
             let is_shunned = |address: &Address| self.monitor_status.contains_key(address);
-            self.topology.arrange(&mut rows, cluster, missed, is_shunned);
+            let limits = cluster_limits(&self.variables, cluster.kind);
+            self.topology.arrange(&mut rows, cluster, limits.max_missed, is_shunned);
         }
         rows.sort_by(|a, b| (a.hostgroup_id, &a.address).cmp(&(b.hostgroup_id, &b.address)));
         let place = |row: &ServerRow| (row.hostgroup_id, row.address.clone());
@@ -298,7 +321,7 @@ impl Runtime {
             members.push(MemberState { row, server, status, reason, removed: false });
         }
         for mut old in before.into_values().filter(|old| old.server.connections() > 0) {
-            (old.status, old.reason) = if self.topology.leaves_softly(&self.config.galera, &old.row) {
+            (old.status, old.reason) = if self.topology.leaves_softly(&self.config.clusters, &old.row) {
                 (Status::OfflineSoft, "it has another place in its cluster".into())
             } else {
                 (Status::OfflineHard, "it has no place here any more".into())
@@ -322,7 +345,7 @@ impl Runtime {
         {
             return (Status::Shunned, reason.to_owned());
         }
-        if let Some(reason) = self.topology.behind(&self.config.galera, row) {
+        if let Some(reason) = self.topology.behind(&self.config.clusters, row) {
             return (Status::Shunned, reason.to_owned());
         }
         match self.shuns.reason(&ServerKey::from(server)) {
@@ -360,6 +383,18 @@ impl Runtime {
             // A worker that is gone has its own alarm: the heartbeat.
             let _ = worker.commands.send(WorkerCommand::SnapshotChanged);
         }
+    }
+}
+
+fn cluster_limits(variables: &Variables, kind: ClusterKind) -> Limits {
+    match kind {
+        ClusterKind::Galera => {
+            Limits { max_missed: variables.monitor_galera_healthcheck_max_timeout_count, behind_count: 1 }
+        }
+        ClusterKind::GroupReplication => Limits {
+            max_missed: variables.monitor_groupreplication_healthcheck_max_timeout_count,
+            behind_count: variables.monitor_groupreplication_max_transactions_behind_count,
+        },
     }
 }
 

@@ -65,15 +65,15 @@ pub struct ReplicationHostgroup {
 pub struct ServersConfig {
     pub servers: Vec<ServerRow>,
     pub replication: Vec<ReplicationHostgroup>,
-    /// The active rows of `mysql_galera_hostgroups`.
-    pub galera: Vec<ClusterHostgroups>,
+    /// The active rows of `mysql_galera_hostgroups` and `mysql_group_replication_hostgroups`.
+    pub clusters: Vec<ClusterHostgroups>,
 }
 
 impl ServersConfig {
     /// The writers of a pair or a cluster: lag is no reason to take one away.
     pub fn is_writer_hostgroup(&self, hostgroup: HostgroupId) -> bool {
         self.replication.iter().any(|pair| pair.writer == hostgroup)
-            || self.galera.iter().any(|cluster| cluster.writer == hostgroup)
+            || self.clusters.iter().any(|cluster| cluster.writer == hostgroup)
     }
 }
 

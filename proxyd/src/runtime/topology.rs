@@ -1,4 +1,5 @@
-//! Where the nodes of a cluster belong: a row of `mysql_galera_hostgroups`, and what its nodes were seen to be. Pure.
+//! Where the nodes of a cluster belong: a row of `mysql_galera_hostgroups` or `mysql_group_replication_hostgroups`, and what its
+//! nodes were seen to be. Pure.
 //!
 //! - **Writers** are the first `max_writers` of the writable nodes, by weight, then hostname, then port, the greatest first, as
 //!   ProxySQL orders them: every proxy that sees the same picks the same. The others are backup writers.
@@ -6,6 +7,8 @@
 //! - A node that does **not answer** keeps its place. It loses it only when the others' word is against it (those that answer
 //!   are the whole cluster, by their own count), or after [`LONG_SILENCE`] times as many checks, or when its pings have it
 //!   shunned; and never to nobody: the last writer stays, and when all are silent nothing moves.
+//! - A node that **comes back** from any of these takes its place after [`PROBATION`] good answers in a row: one that was frozen
+//!   believes for a moment that nothing happened. While nobody else can, it does not wait.
 //! - A node that is **behind** is shunned as a reader and as a backup writer, and writes only if no other node can.
 
 use std::cmp::Reverse;
@@ -16,10 +19,13 @@ use crate::snapshot::{HostgroupId, Status};
 
 /// A node that the others still count as a member is silent for this many times the configured count before it yields.
 const LONG_SILENCE: u32 = 4;
+/// Good answers in a row before a node that was gone is trusted again.
+const PROBATION: u32 = 5;
 
-/// An active row of `mysql_galera_hostgroups`.
+/// An active row of `mysql_galera_hostgroups` or `mysql_group_replication_hostgroups`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterHostgroups {
+    pub kind: ClusterKind,
     pub writer: HostgroupId,
     pub backup_writer: HostgroupId,
     pub reader: HostgroupId,
@@ -28,6 +34,21 @@ pub struct ClusterHostgroups {
     pub also_reader: AlsoReader,
     /// 0 is no limit.
     pub max_transactions_behind: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClusterKind {
+    Galera,
+    GroupReplication,
+}
+
+/// The variables that a kind of cluster is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Checks in a row without an answer, before a node counts as silent: `…_healthcheck_max_timeout_count`.
+    pub max_missed: u32,
+    /// Checks in a row above `max_transactions_behind`, before a node is shunned for it.
+    pub behind_count: u32,
 }
 
 /// `writer_is_also_reader`.
@@ -71,6 +92,13 @@ pub struct NodeReport {
     pub members: u32,
 }
 
+impl NodeReport {
+    /// Of a server that answers, and belongs to no cluster: what is written to it is lost to the others.
+    pub fn stranger(reason: &str) -> NodeReport {
+        NodeReport { part: Part::Unfit(reason.to_owned()), behind: 0, members: 0 }
+    }
+}
+
 /// The part that a node can play.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
@@ -94,6 +122,10 @@ struct Node {
     members: u32,
     /// Checks in a row without an answer.
     missed: u32,
+    /// Good answers that it still owes.
+    probation: u32,
+    /// Checks in a row above the limit.
+    above: u32,
     /// Why it is shunned for being behind.
     behind: Option<String>,
 }
@@ -101,6 +133,30 @@ struct Node {
 impl Node {
     fn answers(&self) -> bool {
         self.missed == 0 && !self.refused && self.part.is_some()
+    }
+
+    /// Long enough without an answer to lose its place; sooner when those that answer are the whole cluster.
+    fn is_silent(&self, max_missed: u32, complete: bool) -> bool {
+        let some = max_missed.max(1);
+        self.missed >= some.saturating_mul(LONG_SILENCE) || (self.missed >= some && complete)
+    }
+
+    /// It answered; `was_gone` if it had been silent until now.
+    fn heard(&mut self, report: NodeReport, limit: u64, behind_count: u32, was_gone: bool) {
+        self.probation = match report.part {
+            Part::Unfit(_) => PROBATION,
+            Part::Writable | Part::ReadOnly | Part::Maintenance if was_gone => PROBATION - 1,
+            Part::Writable | Part::ReadOnly | Part::Maintenance => self.probation.saturating_sub(1),
+        };
+        self.above = if limit > 0 && report.behind > limit { self.above.saturating_add(1) } else { 0 };
+        if limit == 0 || report.behind <= limit - limit / 4 {
+            self.behind = None;
+        } else if self.above >= behind_count.max(1) && self.behind.is_none() {
+            let text = format!("{} transactions behind, max_transactions_behind is {limit}", report.behind);
+            self.behind = Some(text);
+        }
+        (self.refused, self.missed, self.members) = (false, 0, report.members);
+        self.part = Some(report.part);
     }
 }
 
@@ -119,6 +175,7 @@ struct Candidate {
     weight: u32,
     can: Can,
     behind: bool,
+    /// Silent, or back for too short a time.
     silent: bool,
 }
 
@@ -131,29 +188,25 @@ enum Can {
 
 impl Topology {
     /// Takes a check of one node.
-    pub fn observe(&mut self, cluster: &ClusterHostgroups, address: Address, sight: Sight) {
+    pub fn observe(&mut self, cluster: &ClusterHostgroups, address: Address, sight: Sight, limits: Limits) {
+        let complete = self.answering_are_all(cluster);
         let node = self.nodes.entry((cluster.writer, address)).or_default();
+        let was_gone = node.is_silent(limits.max_missed, complete);
         match sight {
             Sight::Silent => node.missed = node.missed.saturating_add(1),
-            Sight::Refused(_) => (node.refused, node.missed, node.members) = (true, 0, 0),
+            Sight::Refused(_) => {
+                (node.refused, node.missed, node.members, node.probation) = (true, 0, 0, PROBATION);
+            }
             Sight::Answered(report) => {
-                let limit = cluster.max_transactions_behind;
-                if limit == 0 || report.behind <= limit - limit / 4 {
-                    node.behind = None;
-                } else if report.behind > limit && node.behind.is_none() {
-                    let text =
-                        format!("{} transactions behind, max_transactions_behind is {limit}", report.behind);
-                    node.behind = Some(text);
-                }
-                (node.refused, node.missed, node.members) = (false, 0, report.members);
-                node.part = Some(report.part);
+                node.heard(report, cluster.max_transactions_behind, limits.behind_count, was_gone);
             }
         }
     }
 
-    /// True while a node's last check had no answer: it is worth another soon.
-    pub fn is_unsettled(&self, cluster: &ClusterHostgroups, address: &Address) -> bool {
-        self.nodes.get(&(cluster.writer, address.clone())).is_some_and(|node| node.missed > 0 || node.refused)
+    /// True while a node of the cluster does not answer, or has not for long enough: all are worth another check soon.
+    pub fn is_unsettled(&self, cluster: &ClusterHostgroups) -> bool {
+        let mut nodes = self.nodes.iter().filter(|((writer, _), _)| *writer == cluster.writer);
+        nodes.any(|(_, node)| node.missed > 0 || node.probation > 0)
     }
 
     /// Keeps what is known of the nodes that are still configured.
@@ -207,7 +260,7 @@ impl Topology {
     ) -> Vec<Candidate> {
         let own = |row: &&ServerRow| cluster.has(row.hostgroup_id);
         let addresses: BTreeSet<&Address> = rows.iter().filter(own).map(|row| &row.address).collect();
-        let complete = self.answering_are_all(cluster, &addresses);
+        let complete = self.answering_are_all(cluster);
         let known = |address: &Address| self.nodes.get(&(cluster.writer, address.clone()));
         let places = |address: &Address| {
             let address = address.clone();
@@ -220,27 +273,26 @@ impl Topology {
             .filter(in_service)
             .map(|address| {
                 let node = known(address);
-                let missed = node.map_or(0, |node| node.missed);
-                let (some, long) = (max_missed.max(1), max_missed.max(1).saturating_mul(LONG_SILENCE));
                 Candidate {
                     address: address.clone(),
                     weight: weight(cluster, places(address)),
                     can: node.and_then(Node::can).unwrap_or_else(|| as_configured(cluster, places(address))),
                     behind: node.is_some_and(|node| node.behind.is_some()),
-                    silent: missed >= long
-                        || (missed >= some && complete)
-                        || (missed > 0 && is_shunned(address)),
+                    silent: node.is_some_and(|node| {
+                        node.is_silent(max_missed, complete)
+                            || node.probation > 0
+                            || (node.missed > 0 && is_shunned(address))
+                    }),
                 }
             })
             .collect()
     }
 
     /// The nodes that answer are as many as the cluster has, by their own count: whoever is silent is no member.
-    fn answering_are_all(&self, cluster: &ClusterHostgroups, addresses: &BTreeSet<&Address>) -> bool {
-        let answering = addresses.iter().filter_map(|address| {
-            let node = self.nodes.get(&(cluster.writer, (*address).clone()))?;
-            (node.answers() && node.members > 0).then_some(node.members)
-        });
+    fn answering_are_all(&self, cluster: &ClusterHostgroups) -> bool {
+        let nodes = self.nodes.iter().filter(|((writer, _), _)| *writer == cluster.writer);
+        let answering =
+            nodes.filter(|(_, node)| node.answers() && node.members > 0).map(|(_, node)| node.members);
         let (count, most) =
             answering.fold((0u32, 0), |(count, most), members| (count + 1, most.max(members)));
         count > 0 && most <= count

@@ -6,9 +6,11 @@ const BACKUP: u32 = 4;
 const READER: u32 = 3;
 const OFFLINE: u32 = 1;
 const LIMIT: u32 = 3;
+const LIMITS: Limits = Limits { max_missed: LIMIT, behind_count: 1 };
 
 fn cluster() -> ClusterHostgroups {
     ClusterHostgroups {
+        kind: ClusterKind::Galera,
         writer: WRITER,
         backup_writer: BACKUP,
         reader: READER,
@@ -45,12 +47,13 @@ struct Scene {
     rows: Vec<ServerRow>,
     topology: Topology,
     shunned: Vec<Address>,
+    limits: Limits,
 }
 
 impl Scene {
     fn set() -> Scene {
         let rows = vec![row(WRITER, "112", 100), row(WRITER, "113", 10), row(READER, "114", 100)];
-        Scene { cluster: cluster(), rows, topology: Topology::default(), shunned: Vec::new() }
+        Scene { cluster: cluster(), rows, topology: Topology::default(), shunned: Vec::new(), limits: LIMITS }
     }
 
     /// All of them well: 112 and 113 writable, 114 read-only.
@@ -61,12 +64,20 @@ impl Scene {
     }
 
     fn sees(&mut self, host: &str, sight: Sight) -> &mut Scene {
-        self.topology.observe(&self.cluster, address(host), sight);
+        self.topology.observe(&self.cluster, address(host), sight, self.limits);
         self
     }
 
     fn reports(&mut self, host: &str, part: Part, behind: u64, members: u32) -> &mut Scene {
         self.sees(host, Sight::Answered(NodeReport { part, behind, members }))
+    }
+
+    /// It answers for as long as it takes to be trusted again.
+    fn is_back(&mut self, host: &str, part: Part) -> &mut Scene {
+        for _ in 0..5 {
+            self.says(host, part.clone());
+        }
+        self
     }
 
     fn says(&mut self, host: &str, part: Part) -> &mut Scene {
@@ -138,7 +149,7 @@ fn what_a_node_says_moves_it_at_once_and_back() {
         let mut scene = Scene::well();
         scene.sees("112", unfit);
         assert_eq!(scene.places(), "1 112, 2 113, 3 114");
-        scene.says("112", Writable);
+        scene.is_back("112", Writable);
         assert_eq!(scene.places(), WELL);
     }
     let mut scene = Scene::well();
@@ -159,8 +170,25 @@ fn silence_moves_nobody_while_the_others_count_it_in() {
     assert_eq!(scene.places(), WELL, "112 is one of the three that the others count");
     scene.reports("113", Writable, 0, 2).reports("114", ReadOnly, 0, 2);
     assert_eq!(scene.places(), "1 112, 2 113, 3 114", "the two that answer are the whole cluster");
-    scene.says("112", Writable).says("113", Writable).says("114", ReadOnly);
+    for _ in 1..5 {
+        scene.says("112", Writable);
+        assert_eq!(scene.places(), "1 112, 2 113, 3 114", "thawed: it still believes what it knew");
+    }
+    scene.says("112", Writable);
     assert_eq!(scene.places(), WELL);
+}
+
+#[test]
+fn one_bad_answer_begins_the_probation_anew() {
+    let mut scene = Scene::well();
+    scene.sees("112", Sight::Refused(String::new())).says("112", Writable).says("112", Writable);
+    scene.says("112", Part::Unfit("wsrep_local_state is 1".into()));
+    for _ in 1..5 {
+        scene.says("112", Writable);
+    }
+    assert_eq!(scene.places(), "1 112, 2 113, 3 114");
+    scene.sees("113", Sight::Refused(String::new()));
+    assert_eq!(scene.places(), "1 113, 2 112, 3 114", "nobody else can: it does not wait");
 }
 
 #[test]
@@ -181,7 +209,7 @@ fn when_all_are_silent_nothing_moves_and_the_last_writer_stays() {
     let mut scene = Scene::well();
     scene.silent("112", 100).silent("113", 100).silent("114", 100);
     assert_eq!(scene.places(), WELL);
-    scene.says("114", ReadOnly);
+    scene.is_back("114", ReadOnly);
     assert_eq!(scene.places(), "1 113, 2 112, 3 114", "a writer that may live is better than none");
 }
 
@@ -209,6 +237,47 @@ fn being_behind_shuns_readers_and_passes_the_writer_on_with_hysteresis() {
     assert!(scene.behind(BACKUP, "112") && !scene.behind(WRITER, "112"));
     scene.reports("113", Writable, 500, 3);
     assert_eq!(scene.places(), WELL, "all are behind: as if none were");
+}
+
+#[test]
+fn being_behind_counts_in_a_row_where_a_count_is_given() {
+    let mut scene = Scene::well();
+    scene.limits.behind_count = 3;
+    for behind in [101, 101, 100, 101, 101] {
+        scene.reports("114", ReadOnly, behind, 3);
+        assert!(!scene.behind(READER, "114"));
+    }
+    scene.reports("114", ReadOnly, 101, 3);
+    assert!(scene.behind(READER, "114"));
+}
+
+/// A group with one primary: the writer is whoever the group has elected, whatever the weights say.
+#[test]
+fn an_elected_primary_writes() {
+    let mut scene = Scene::set();
+    scene.says("112", Writable).says("113", ReadOnly).says("114", ReadOnly);
+    assert_eq!(scene.places(), "2 112, 3 113, 3 114");
+    scene.sees("112", Sight::Refused("refused".into()));
+    assert_eq!(scene.places(), "1 112, 3 113, 3 114", "nobody writes before the election");
+    scene.reports("114", Writable, 0, 2);
+    assert_eq!(scene.places(), "1 112, 2 114, 3 113");
+    scene.is_back("112", ReadOnly);
+    assert_eq!(scene.places(), "2 114, 3 112, 3 113");
+}
+
+/// A primary that is frozen stays in the table until the group has expelled it; the elected one is used from its first word.
+#[test]
+fn a_frozen_primary_yields_to_the_elected_one() {
+    let mut scene = Scene::set();
+    scene.says("112", Writable).says("113", ReadOnly).says("114", ReadOnly);
+    scene.silent("112", LIMIT);
+    assert_eq!(scene.places(), "2 112, 3 113, 3 114", "the others still count it");
+    scene.reports("113", Writable, 0, 2).reports("114", ReadOnly, 0, 2);
+    assert_eq!(scene.places(), "1 112, 2 113, 3 114");
+    scene.says("112", Writable);
+    assert_eq!(scene.places(), "1 112, 2 113, 3 114", "it says PRIMARY for seconds after it thawed");
+    scene.says("112", Part::Unfit("ERROR".into())).is_back("112", ReadOnly);
+    assert_eq!(scene.places(), "2 113, 3 112, 3 114");
 }
 
 #[test]

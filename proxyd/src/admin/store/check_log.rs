@@ -18,6 +18,7 @@ pub enum Check {
     /// In seconds; `None` without an answer, and for a server that replicates from nobody.
     Lag(Option<u32>),
     Galera(Option<GaleraSeen>),
+    GroupReplication(Option<GroupSeen>),
 }
 
 /// What a Galera node said.
@@ -31,6 +32,14 @@ pub struct GaleraSeen {
     pub desync: bool,
     pub reject_queries: bool,
     pub sst_donor_rejects_queries: bool,
+}
+
+/// What a member of a replication group said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupSeen {
+    pub viable: bool,
+    pub read_only: bool,
+    pub transactions_behind: u64,
 }
 
 /// One finished check.
@@ -54,6 +63,7 @@ impl Store {
             Check::ReadOnly(_) => ("mysql_server_read_only_log", "success_time_us", "error"),
             Check::Lag(_) => ("mysql_server_replication_lag_log", "success_time_us", "error"),
             Check::Galera(_) => ("mysql_server_galera_log", "success_time_us", "error"),
+            Check::GroupReplication(_) => ("mysql_server_group_replication_log", "success_time_us", "error"),
         };
         let took = if log.error.is_none() { sql_micros(log.took) } else { 0 };
         let started = i64::try_from(log.started_us).unwrap_or(i64::MAX);
@@ -91,6 +101,12 @@ fn answer(check: Check) -> Option<Vec<Value>> {
         Check::Connect | Check::Ping => None,
         Check::ReadOnly(answer) => Some(vec![answer.map(i64::from).into()]),
         Check::Lag(seconds) => Some(vec![seconds.map(i64::from).into()]),
+        Check::GroupReplication(None) => Some(vec![Value::Null; 3]),
+        Check::GroupReplication(Some(seen)) => Some(vec![
+            yes_or_no(seen.viable),
+            yes_or_no(seen.read_only),
+            i64::try_from(seen.transactions_behind).unwrap_or(i64::MAX).into(),
+        ]),
         Check::Galera(None) => Some(vec![Value::Null; 7]),
         Check::Galera(Some(seen)) => Some(vec![
             yes_or_no(seen.primary_partition),

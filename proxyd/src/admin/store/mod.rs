@@ -15,7 +15,7 @@ mod rules;
 mod stats;
 pub mod tables;
 
-pub use check_log::{Check, CheckLog, GaleraSeen};
+pub use check_log::{Check, CheckLog, GaleraSeen, GroupSeen};
 pub use layers::{Module, copy_error};
 pub use open::Store;
 pub use query::{ResultSet, Rights, SqlOutcome, TableRef};

@@ -4,37 +4,8 @@
 use super::tables::{Kind, NULLABLE_TEXT, PORT, TEXT, Table};
 
 const FLAG_ON: &str = "INT NOT NULL DEFAULT 1 CHECK (active IN (0,1))";
-const WRITERS_AND_READERS: &[&str] =
-    &["UNIQUE (reader_hostgroup)", "UNIQUE (offline_hostgroup)", "UNIQUE (backup_writer_hostgroup)"];
-
-const CLUSTER: &[(&str, &str)] = &[
-    ("writer_hostgroup", "INT NOT NULL PRIMARY KEY CHECK (writer_hostgroup >= 0)"),
-    (
-        "backup_writer_hostgroup",
-        "INT NOT NULL CHECK (backup_writer_hostgroup >= 0 AND backup_writer_hostgroup <> writer_hostgroup)",
-    ),
-    (
-        "reader_hostgroup",
-        "INT NOT NULL CHECK (reader_hostgroup <> writer_hostgroup AND backup_writer_hostgroup <> reader_hostgroup AND reader_hostgroup > 0)",
-    ),
-    (
-        "offline_hostgroup",
-        "INT NOT NULL CHECK (offline_hostgroup <> writer_hostgroup AND offline_hostgroup <> reader_hostgroup AND backup_writer_hostgroup <> offline_hostgroup AND offline_hostgroup >= 0)",
-    ),
-    ("active", FLAG_ON),
-    ("max_writers", "INT NOT NULL DEFAULT 1 CHECK (max_writers >= 0)"),
-    ("writer_is_also_reader", "INT NOT NULL DEFAULT 0 CHECK (writer_is_also_reader IN (0,1,2))"),
-    ("max_transactions_behind", "INT NOT NULL DEFAULT 0 CHECK (max_transactions_behind >= 0)"),
-    ("comment", NULLABLE_TEXT),
-];
 
 pub const TABLES: &[Table] = &[
-    Table {
-        kind: Kind::Config,
-        name: "mysql_group_replication_hostgroups",
-        columns: CLUSTER,
-        keys: WRITERS_AND_READERS,
-    },
     Table {
         kind: Kind::Config,
         name: "mysql_aws_aurora_hostgroups",

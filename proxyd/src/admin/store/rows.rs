@@ -7,8 +7,8 @@ use super::layers::copy_error;
 use super::open::Store;
 use super::tables::{Kind, find};
 use crate::runtime::{
-    Address, AlsoReader, ClusterHostgroups, MAX_WEIGHT, MemberState, ReplicationHostgroup, ServerRow,
-    ServersConfig, Settings, UserRow, parse_credential,
+    Address, AlsoReader, ClusterHostgroups, ClusterKind, MAX_WEIGHT, MemberState, ReplicationHostgroup,
+    ServerRow, ServersConfig, Settings, UserRow, parse_credential,
 };
 use crate::snapshot::Status;
 
@@ -24,19 +24,21 @@ impl Store {
         let replication = self.read(sql, |row| {
             Ok(ReplicationHostgroup { writer: row.get(0)?, reader: row.get(1)?, check_type: row.get(2)? })
         })?;
-        let galera = self.clusters("mysql_galera_hostgroups")?;
+        let mut clusters = self.clusters("mysql_galera_hostgroups", ClusterKind::Galera)?;
+        clusters.extend(self.clusters("mysql_group_replication_hostgroups", ClusterKind::GroupReplication)?);
         let warnings = servers.iter().filter(|row| row.weight > MAX_WEIGHT).map(clamp_warning).collect();
-        Ok((ServersConfig { servers, replication, galera }, warnings))
+        Ok((ServersConfig { servers, replication, clusters }, warnings))
     }
 
     /// The active rows of a table of cluster hostgroups.
-    fn clusters(&self, table: &str) -> Result<Vec<ClusterHostgroups>, String> {
+    fn clusters(&self, table: &str, kind: ClusterKind) -> Result<Vec<ClusterHostgroups>, String> {
         let sql = format!(
             "SELECT writer_hostgroup, backup_writer_hostgroup, reader_hostgroup, offline_hostgroup, max_writers, \
              writer_is_also_reader, max_transactions_behind FROM main.{table} WHERE active = 1 ORDER BY writer_hostgroup"
         );
         self.read(&sql, |row| {
             Ok(ClusterHostgroups {
+                kind,
                 writer: row.get(0)?,
                 backup_writer: row.get(1)?,
                 reader: row.get(2)?,

@@ -122,34 +122,12 @@ pub const TABLES: &[Table] = &[
         ],
         keys: &["UNIQUE (reader_hostgroup)"],
     },
+    Table { kind: Kind::Config, name: "mysql_galera_hostgroups", columns: CLUSTER, keys: CLUSTER_KEYS },
     Table {
         kind: Kind::Config,
-        name: "mysql_galera_hostgroups",
-        columns: &[
-            ("writer_hostgroup", "INT CHECK (writer_hostgroup>=0) NOT NULL PRIMARY KEY"),
-            (
-                "backup_writer_hostgroup",
-                "INT CHECK (backup_writer_hostgroup>=0 AND backup_writer_hostgroup<>writer_hostgroup) NOT NULL",
-            ),
-            (
-                "reader_hostgroup",
-                "INT NOT NULL CHECK (reader_hostgroup<>writer_hostgroup AND backup_writer_hostgroup<>reader_hostgroup AND reader_hostgroup>0)",
-            ),
-            (
-                "offline_hostgroup",
-                "INT NOT NULL CHECK (offline_hostgroup<>writer_hostgroup AND offline_hostgroup<>reader_hostgroup AND backup_writer_hostgroup<>offline_hostgroup AND offline_hostgroup>=0)",
-            ),
-            ("active", "INT CHECK (active IN (0,1)) NOT NULL DEFAULT 1"),
-            ("max_writers", "INT NOT NULL CHECK (max_writers >= 0) DEFAULT 1"),
-            ("writer_is_also_reader", "INT CHECK (writer_is_also_reader IN (0,1,2)) NOT NULL DEFAULT 0"),
-            ("max_transactions_behind", "INT CHECK (max_transactions_behind>=0) NOT NULL DEFAULT 0"),
-            ("comment", NULLABLE_TEXT),
-        ],
-        keys: &[
-            "UNIQUE (reader_hostgroup)",
-            "UNIQUE (offline_hostgroup)",
-            "UNIQUE (backup_writer_hostgroup)",
-        ],
+        name: "mysql_group_replication_hostgroups",
+        columns: CLUSTER,
+        keys: CLUSTER_KEYS,
     },
     Table {
         kind: Kind::Config,
@@ -448,6 +426,21 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         kind: Kind::Monitor,
+        name: "mysql_server_group_replication_log",
+        columns: &[
+            ("hostname", "VARCHAR NOT NULL"),
+            ("port", "INT NOT NULL DEFAULT 3306"),
+            ("time_start_us", BIGINT),
+            ("success_time_us", "INT DEFAULT 0"),
+            ("viable_candidate", "VARCHAR DEFAULT 'NO'"),
+            ("read_only", "VARCHAR DEFAULT 'YES'"),
+            ("transactions_behind", "INT DEFAULT 0"),
+            ("error", NULLABLE_TEXT),
+        ],
+        keys: CHECK_KEY,
+    },
+    Table {
+        kind: Kind::Monitor,
         name: "mysql_server_galera_log",
         columns: &[
             ("hostname", "VARCHAR NOT NULL"),
@@ -466,6 +459,31 @@ pub const TABLES: &[Table] = &[
         keys: CHECK_KEY,
     },
 ];
+
+/// Galera and Group Replication are configured alike.
+const CLUSTER: &[(&str, &str)] = &[
+    ("writer_hostgroup", "INT CHECK (writer_hostgroup>=0) NOT NULL PRIMARY KEY"),
+    (
+        "backup_writer_hostgroup",
+        "INT CHECK (backup_writer_hostgroup>=0 AND backup_writer_hostgroup<>writer_hostgroup) NOT NULL",
+    ),
+    (
+        "reader_hostgroup",
+        "INT NOT NULL CHECK (reader_hostgroup<>writer_hostgroup AND backup_writer_hostgroup<>reader_hostgroup AND reader_hostgroup>0)",
+    ),
+    (
+        "offline_hostgroup",
+        "INT NOT NULL CHECK (offline_hostgroup<>writer_hostgroup AND offline_hostgroup<>reader_hostgroup AND backup_writer_hostgroup<>offline_hostgroup AND offline_hostgroup>=0)",
+    ),
+    ("active", "INT CHECK (active IN (0,1)) NOT NULL DEFAULT 1"),
+    ("max_writers", "INT NOT NULL CHECK (max_writers >= 0) DEFAULT 1"),
+    ("writer_is_also_reader", "INT CHECK (writer_is_also_reader IN (0,1,2)) NOT NULL DEFAULT 0"),
+    ("max_transactions_behind", "INT CHECK (max_transactions_behind>=0) NOT NULL DEFAULT 0"),
+    ("comment", NULLABLE_TEXT),
+];
+
+const CLUSTER_KEYS: &[&str] =
+    &["UNIQUE (reader_hostgroup)", "UNIQUE (offline_hostgroup)", "UNIQUE (backup_writer_hostgroup)"];
 
 const CHECK_KEY: &[&str] = &["PRIMARY KEY (hostname, port, time_start_us)"];
 

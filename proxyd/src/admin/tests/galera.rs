@@ -1,8 +1,8 @@
-//! The published Galera example, statement by statement.
+//! The published Galera and Group Replication examples, statement by statement.
 
 use std::time::Duration;
 
-use super::super::store::{Check, CheckLog, GaleraSeen};
+use super::super::store::{Check, CheckLog, GaleraSeen, GroupSeen};
 use super::{Console, DataDir};
 use crate::runtime::{Address, NodeReport, Part, ServerChange, Sight};
 
@@ -93,4 +93,34 @@ fn the_log_has_the_printed_columns() {
     );
     let all = console.rows("SELECT * FROM mysql_server_galera_log ORDER BY time_start_us DESC LIMIT 3");
     assert_eq!(all[1].split(',').count(), 12, "{all:?}");
+}
+
+#[test]
+fn group_replication_has_the_same_hostgroups_and_the_printed_log() {
+    let dir = DataDir::new();
+    let mut console = Console::boot(&dir.0, configs::FirstBoot::default());
+    console.ok(&HOSTGROUPS.replace("galera", "group_replication"));
+    console.ok(SERVERS);
+    console.ok("LOAD MYSQL SERVERS TO RUNTIME");
+    let sight = Sight::Answered(NodeReport { part: Part::ReadOnly, behind: 0, members: 3 });
+    let change = ServerChange::Node { writer_hostgroup: 2, address: address(), sight };
+    console.runtime.borrow_mut().apply(change);
+    let places = "SELECT hostgroup_id, hostname FROM runtime_mysql_servers ORDER BY hostname";
+    assert_eq!(console.rows(places), ["3,172.16.1.112", "2,172.16.1.113", "3,172.16.1.114"]);
+    assert_eq!(console.rows("SELECT * FROM runtime_mysql_group_replication_hostgroups").len(), 1);
+    let seen = GroupSeen { viable: true, read_only: true, transactions_behind: 2 };
+    console.admin.record_check(&CheckLog {
+        address: address(),
+        check: Check::GroupReplication(Some(seen)),
+        started_us: 1_515_079_109_822_292,
+        took: Duration::from_micros(1845),
+        error: None,
+    });
+    assert_eq!(
+        console.rows(
+            "SELECT hostname, port, time_start_us, success_time_us, viable_candidate, read_only, \
+             transactions_behind, error FROM mysql_server_group_replication_log"
+        ),
+        ["172.16.1.112,3306,1515079109822292,1845,YES,YES,2,-"]
+    );
 }

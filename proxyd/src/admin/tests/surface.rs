@@ -27,7 +27,6 @@ const NO_TABLE: &[&str] = &[
     "stats_proxysql_servers_clients_status",
     "stats_proxysql_message_metrics",
     "stats_proxysql_message_metrics_reset",
-    "mysql_server_group_replication_log",
     "mysql_server_aws_aurora_log",
     "mysql_server_aws_aurora_check_status",
     "mysql_server_aws_aurora_failovers",
@@ -35,7 +34,7 @@ const NO_TABLE: &[&str] = &[
 
 /// Tables with other columns.
 const OTHER_COLUMNS: &[&str] = &[
-    // Without pxc_maint_mode, which is not asked for.
+    // Without pxc_maint_mode: the columns are those of the published tables.
     "mysql_server_galera_log",
 ];
 

@@ -1,5 +1,6 @@
 mod decide;
 mod engine;
 mod galera;
+mod group_replication;
 mod lag;
 mod schedule;
