@@ -112,6 +112,11 @@ impl MariaDb {
         let node = &self.nodes[index];
         let more: &[&str] = if first { &["--wsrep-new-cluster"] } else { &[] };
         self.children.push(node.spawn(more)?);
+        self.wait_until_synced(index)
+    }
+
+    fn wait_until_synced(&self, index: usize) -> Result<()> {
+        let node = &self.nodes[index];
         let synced = "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'wsrep_local_state'";
         wait::until(
             &format!("MariaDB {} in the cluster", node.machine.name),
@@ -120,6 +125,24 @@ impl MariaDb {
         )
         .with_context(|| node.log_tail())?;
         Ok(())
+    }
+
+    /// Sends one server a signal.
+    pub(crate) fn signal(&self, index: usize, signal: Signal) -> Result<()> {
+        let child = self.children.get(index).context("no such server")?;
+        process::signal(i32::try_from(child.id())?, signal);
+        Ok(())
+    }
+
+    /// Waits for the end of a server that was sent a signal, and starts it again: it recovers its position first, so that
+    /// it needs only what it missed. Returns when it is synced.
+    pub(crate) fn restart(&mut self, index: usize) -> Result<()> {
+        self.children.get_mut(index).context("no such server")?.wait()?;
+        let node = &self.nodes[index];
+        let position = node.recovered_position()?;
+        let child = node.spawn(&[&format!("--wsrep-start-position={position}")])?;
+        self.children[index] = child;
+        self.wait_until_synced(index)
     }
 
     /// Runs SQL as root on one server, by its socket.
@@ -175,6 +198,21 @@ impl Node {
         command.arg(format!("--defaults-file={}/my.cnf", self.directory.display())).args(more);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         command.spawn().context("start mariadbd")
+    }
+
+    /// What `galera_recovery` finds out: after a crash, the last transaction that InnoDB has.
+    fn recovered_position(&self) -> Result<String> {
+        let log = self.directory.join("recovery.log");
+        let output = Command::new(SERVER)
+            .arg(format!("--defaults-file={}/my.cnf", self.directory.display()))
+            .arg(format!("--log-error={}", log.display()))
+            .arg("--wsrep-recover")
+            .stdin(Stdio::null())
+            .output()?;
+        ensure!(output.status.success(), "mariadbd --wsrep-recover failed");
+        let text = fs::read_to_string(log)?;
+        let position = text.lines().rev().find_map(|line| line.split_once("Recovered position:"));
+        position.map(|(_, position)| position.trim().to_owned()).context("no recovered position")
     }
 
     fn query(&self, sql: &str) -> Result<String> {

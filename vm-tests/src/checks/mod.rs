@@ -6,6 +6,7 @@
 mod article;
 mod bad_input;
 mod chains;
+mod clusters;
 mod interop;
 mod load;
 mod mysql97;
@@ -23,7 +24,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, mysql97, interop, load), or part of a check's name. Without it: all but `load` and `interop`.
+    /// A group (lab, article, chains, permutations, bad-input, mysql97, galera, group, interop, load), or part of a check's name. Without it: all but `load` and `interop`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -31,13 +32,15 @@ pub(crate) struct Options {
 
 type Group = fn(&mut Runner) -> Result<()>;
 
-const GROUPS: [(&str, Group); 8] = [
+const GROUPS: [(&str, Group); 10] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
     ("permutations", permutations::run),
     ("bad-input", bad_input::run),
     ("mysql97", mysql97::run),
+    ("galera", clusters::galera::run),
+    ("group", clusters::group::run),
     ("interop", interop::run),
     ("load", load::run),
 ];

@@ -3,6 +3,7 @@
 //! Owns the cache, the server and the connectors' libraries. Knows nothing of the proxy.
 
 pub(crate) mod connectors;
+pub(crate) mod group;
 pub(crate) mod root;
 pub(crate) mod server;
 

@@ -1,0 +1,83 @@
+//! Group Replication: three MySQL 9.7 servers with one primary.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use nix::sys::signal::Signal;
+
+use super::Drill;
+use super::bench::{Bench, Cluster};
+use crate::checks::runner::Runner;
+use crate::mysql97::group::Group;
+use crate::mysql97::root::SidRoot;
+
+/// `hostgroup last-byte-of-the-address`: writer 2, readers 3, offline 1.
+const WELL: &str = "2 5, 3 21, 3 231";
+const WITHOUT_PRIMARY: &str = "1 5, 2 21, 3 231";
+
+pub(crate) fn run(runner: &mut Runner) -> Result<()> {
+    let root = SidRoot::get()?;
+    let table = "mysql_group_replication_hostgroups";
+    let bench = Bench::start(&runner.binaries, table, |network, directory| {
+        Ok(Box::new(Group::start(&root, network, directory)?))
+    })?;
+    super::run(runner, "group", bench, WELL, &DRILLS);
+    Ok(())
+}
+
+impl Cluster for Group {
+    fn signal(&self, index: usize, signal: Signal) -> Result<()> {
+        Group::signal(self, index, signal)
+    }
+
+    fn restart(&mut self, index: usize) -> Result<()> {
+        Group::restart(self, index)
+    }
+
+    fn query(&self, index: usize, sql: &str) -> Result<String> {
+        Group::query(self, index, sql)
+    }
+}
+
+/// The group itself takes six to seven seconds to notice and to elect; a primary that hands over breaks what it runs.
+const DRILLS: [Drill; 2] = [
+    Drill {
+        name: "the primary is killed",
+        fail: |bench| bench.cluster.signal(0, Signal::SIGKILL),
+        settled: another_is_elected,
+        heal: |bench| {
+            bench.cluster.restart(0)?;
+            make_primary(bench)
+        },
+        places: WITHOUT_PRIMARY,
+        limit: Duration::from_secs(12),
+        heals_with: 12,
+    },
+    Drill {
+        name: "the primary is frozen",
+        fail: |bench| bench.cluster.signal(0, Signal::SIGSTOP),
+        settled: another_is_elected,
+        heal: |bench| {
+            bench.cluster.signal(0, Signal::SIGCONT)?;
+            make_primary(bench)
+        },
+        places: WITHOUT_PRIMARY,
+        limit: Duration::from_secs(15),
+        heals_with: 12,
+    },
+];
+
+fn another_is_elected(bench: &Bench) -> bool {
+    let role = "SELECT MEMBER_ROLE FROM performance_schema.replication_group_members WHERE MEMBER_ID = @@server_uuid";
+    bench.cluster.query(1, role).is_ok_and(|role| role == "PRIMARY")
+}
+
+/// Hands the primary's part back to the first server, once it is a member.
+fn make_primary(bench: &Bench) -> Result<()> {
+    let state = "SELECT MEMBER_STATE, MEMBER_ROLE FROM performance_schema.replication_group_members WHERE MEMBER_ID = @@server_uuid";
+    crate::lab::wait::until("the old primary as a secondary", Duration::from_secs(60), || {
+        bench.cluster.query(0, state).is_ok_and(|state| state == "ONLINE\tSECONDARY")
+    })?;
+    let own = bench.cluster.query(0, "SELECT @@server_uuid")?;
+    bench.cluster.query(0, &format!("SELECT group_replication_set_as_primary('{own}')")).map(drop)
+}
