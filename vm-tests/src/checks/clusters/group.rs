@@ -40,7 +40,7 @@ impl Cluster for Group {
 }
 
 /// The group itself takes six to seven seconds to notice and to elect; a primary that hands over breaks what it runs.
-const DRILLS: [Drill; 2] = [
+const DRILLS: [Drill; 3] = [
     Drill {
         name: "the primary is killed",
         fail: |bench| bench.cluster.signal(0, Signal::SIGKILL),
@@ -59,6 +59,18 @@ const DRILLS: [Drill; 2] = [
         settled: another_is_elected,
         heal: |bench| {
             bench.cluster.signal(0, Signal::SIGCONT)?;
+            make_primary(bench)
+        },
+        places: WITHOUT_PRIMARY,
+        limit: Duration::from_secs(15),
+        heals_with: 12,
+    },
+    Drill {
+        name: "the primary loses its network",
+        fail: |bench| bench.network.cut("galera1h1n5"),
+        settled: another_is_elected,
+        heal: |bench| {
+            bench.network.join("galera1h1n5")?;
             make_primary(bench)
         },
         places: WITHOUT_PRIMARY,
