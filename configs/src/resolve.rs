@@ -85,8 +85,8 @@ impl File {
             Transport::Multicast
         };
         let vips = vip.addresses.iter().map(|it| {
-            let (address, prefix) = it.value;
-            Vip { address, prefix, interface: None }
+            let (address, prefix, interface) = it.value.clone();
+            Vip { address, prefix, interface }
         });
         Some(Router {
             name: vip.name.clone(),

@@ -323,6 +323,36 @@ fn one_host_and_what_befalls_its_interfaces() {
     assert!(lan.ask(1, "failback VI_01").contains("not BACKUP"));
 }
 
+/// One VIP beside the adverts, one on another interface: both or none.
+#[test]
+fn a_vip_on_another_interface() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: needs root for network namespaces");
+        return;
+    }
+    let mut lan = Lan::new("o", Wire::V4, 1);
+    let text = fs::read_to_string(lan.config(1)).unwrap();
+    let two = format!("[\"{VIP}/32\", \"10.78.0.88/24 dev other0\"]");
+    fs::write(lan.config(1), text.replace(&format!("\"{VIP}/32\""), &two)).unwrap();
+    lan.start(1);
+    lan.wait_for_state(1, "FAULT");
+    lan.ip(1, "link add other0 type veth peer name peer0");
+    lan.ip(1, "link set peer0 up");
+    lan.ip(1, "link set other0 up");
+    lan.wait_for_state(1, "MASTER");
+    lan.wait_for(&[1]);
+    let namespace = lan.namespace(1);
+    let other = || ip(&format!("-n {namespace} -4 -o addr show dev other0"));
+    assert!(other().contains(" 10.78.0.88/24 "), "{}", other());
+    lan.ip(1, "link set other0 down");
+    lan.wait_for_state(1, "FAULT");
+    assert_eq!((lan.holders().len(), other().len()), (0, 0));
+    lan.ip(1, "link set other0 up");
+    lan.wait_for_state(1, "MASTER");
+    lan.terminate(1);
+    assert_eq!((lan.holders().len(), other().len()), (0, 0));
+}
+
 /// IPv6, both ways: takeover, a neighbour that learns of it, a resignation, and no adverts dropped.
 #[test]
 fn ipv6_by_unicast_and_by_multicast() {

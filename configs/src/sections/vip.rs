@@ -13,11 +13,14 @@ use crate::reader::{Located, Section};
 pub(crate) struct VipEntry {
     pub line: usize,
     pub name: String,
-    pub addresses: Vec<Located<(IpAddr, u8)>>,
+    pub addresses: Vec<Located<Virtual>>,
     pub router_id: Located<u8>,
     pub standing: Standing,
     pub vrrp: Vrrp,
 }
+
+/// Address, prefix, and the interface that carries it if not the router's own.
+pub(crate) type Virtual = (IpAddr, u8, Option<String>);
 
 /// What may stand in `[vrrp]` and in a `[[vip]]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,7 +82,8 @@ fn one(
     let line = section.line.unwrap_or_default();
     // `name`: for logs and status; VI_1, VI_2, … by default.
     let name = section.text("name").map_or_else(|| format!("VI_{}", index + 1), |it| it.value.to_owned());
-    // `address`: the virtual address, or several that move together; "/prefix" is /32 (IPv6: /128) if left out.
+    // `address`: the virtual address, or several that move together; "/prefix" is /32 (IPv6: /128) if left out. "… dev eth1"
+    // puts it on another interface than that of the adverts.
     let addresses = addresses(section);
     // `router_id`: VRID on the wire; 51, 52, … in the order of the file by default.
     let derived = FIRST_ROUTER_ID + i64::try_from(index).unwrap_or_default();
@@ -125,12 +129,14 @@ fn written(section: &Section<'_>) -> Written {
 /// Linux: at most 15 bytes, no blanks, no slash.
 fn interface<'a>(section: &Section<'a>) -> Option<Located<&'a str>> {
     let name = section.text("interface")?;
-    let fine = (1..=15).contains(&name.value.len())
-        && !name.value.contains(|letter: char| letter == '/' || letter.is_whitespace());
-    if !fine {
+    if !is_interface(name.value) {
         section.problem(Some(name.line), "interface", format!("{:?} is not an interface's name", name.value));
     }
     Some(name)
+}
+
+fn is_interface(name: &str) -> bool {
+    (1..=15).contains(&name.len()) && !name.contains(|letter: char| letter == '/' || letter.is_whitespace())
 }
 
 fn failback(section: &Section<'_>) -> Option<Located<Failback>> {
@@ -162,7 +168,7 @@ fn after_healthy(text: &str) -> Option<Duration> {
     (1..=3_600_000).contains(&ms).then(|| Duration::from_millis(ms))
 }
 
-fn addresses(section: &Section<'_>) -> Vec<Located<(IpAddr, u8)>> {
+fn addresses(section: &Section<'_>) -> Vec<Located<Virtual>> {
     let Some(texts) = section.texts("address") else {
         missing(section, "address");
         return Vec::new();
@@ -173,16 +179,24 @@ fn addresses(section: &Section<'_>) -> Vec<Located<(IpAddr, u8)>> {
     texts.iter().filter_map(|text| address(section, text)).collect()
 }
 
-fn address(section: &Section<'_>, text: &Located<&str>) -> Option<Located<(IpAddr, u8)>> {
-    let (address, prefix) = match text.value.split_once('/') {
+fn address(section: &Section<'_>, text: &Located<&str>) -> Option<Located<Virtual>> {
+    let (words, interface) = match text.value.split_once(" dev ") {
+        Some((words, name)) => (words.trim(), Some(name.trim())),
+        None => (text.value, None),
+    };
+    if let Some(name) = interface.filter(|name| !is_interface(name)) {
+        section.problem(Some(text.line), "address", format!("{name:?} is not an interface's name"));
+        return None;
+    }
+    let (address, prefix) = match words.split_once('/') {
         Some((address, prefix)) => (address.parse::<IpAddr>().ok(), prefix.parse::<u8>().ok()),
-        None => (text.value.parse().ok(), Some(u8::MAX)),
+        None => (words.parse().ok(), Some(u8::MAX)),
     };
     let longest = if address.is_some_and(|it| it.is_ipv6()) { 128 } else { 32 };
     let prefix = prefix.map(|prefix| if prefix == u8::MAX { longest } else { prefix });
     match (address, prefix) {
         (Some(address), Some(prefix)) if (1..=longest).contains(&prefix) && !special(address) => {
-            Some(Located { value: (address, prefix), line: text.line })
+            Some(Located { value: (address, prefix, interface.map(str::to_owned)), line: text.line })
         }
         _ => {
             let wanted = "is not a virtual address; expected \"address\" or \"address/prefix\", prefix 1 to 32 (IPv6: 128)";
@@ -203,7 +217,7 @@ fn settle(
     own: Written,
     common: &Written,
     several: bool,
-    addresses: &[Located<(IpAddr, u8)>],
+    addresses: &[Located<Virtual>],
 ) -> Vrrp {
     let version = own.version.or(common.version.clone()).map_or(VrrpVersion::V3, |it| it.value);
     let advert = own.advert_ms.or(common.advert_ms.clone());
@@ -266,12 +280,7 @@ fn room_for_weight(section: &Section<'_>, standing: &Standing, weight: u8) {
 
 /// A virtual router is of one address family (RFC 9568 §1.2). Unicast adverts go to the hosts' addresses, so those are
 /// of that family, too; multicast ones come from any address that the interface has.
-fn one_family(
-    section: &Section<'_>,
-    addresses: &[Located<(IpAddr, u8)>],
-    hosts: &[HostEntry],
-    unicast: bool,
-) {
+fn one_family(section: &Section<'_>, addresses: &[Located<Virtual>], hosts: &[HostEntry], unicast: bool) {
     let Some(first) = addresses.first().map(|it| it.value.0) else {
         return;
     };

@@ -68,6 +68,21 @@ fn ipv6_by_multicast_beside_ipv4_hosts_and_by_unicast_with_ipv6_ones() {
 }
 
 #[test]
+fn a_vip_may_be_on_another_interface() {
+    let vip = "[[vip]]\naddress = [\"198.51.100.88/24 dev bond0.7\", \"192.0.2.88\"]";
+    let vips = as_host(vip, "test1").routers.remove(0).vips;
+    assert_eq!(
+        (vips[0].address, vips[0].prefix, vips[0].interface.as_deref()),
+        (ip("198.51.100.88"), 24, Some("bond0.7"))
+    );
+    assert_eq!(vips[1].interface, None);
+    for wrong in ["192.0.2.88 dev eth 1", "192.0.2.88 dev interface-too-long", "192.0.2.88 dev "] {
+        let refused = File::parse("f.toml", &format!("[[vip]]\naddress = \"{wrong}\"{THREE}"));
+        assert!(refused.expect_err(wrong).to_string().starts_with("f.toml:2: vip[1].address: "), "{wrong}");
+    }
+}
+
+#[test]
 fn several_vips_go_home_after_half_a_minute() {
     let text = "[[vip]]\naddress = \"192.0.2.88\"\n[[vip]]\naddress = [\"192.0.2.89/24\", \"192.0.2.90\"]";
     let seen = as_host(text, "test3");

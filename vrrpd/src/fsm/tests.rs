@@ -321,6 +321,18 @@ fn verdicts_in_active() {
 }
 
 #[test]
+fn the_grace_does_not_begin_anew_with_every_report() {
+    let (mut router, now) = active(setup());
+    for step in 0..10 {
+        let reported = now + ms(100 * step);
+        on(&mut router, reported, Event::Deadline);
+        assert_eq!(on(&mut router, reported, Event::Verdict(Verdict::Restarting)), []);
+    }
+    assert_eq!(on(&mut router, now + ms(1_000), Event::Deadline), LET_GO);
+    assert_eq!(router.cause(), Cause::GraceOver);
+}
+
+#[test]
 fn link_rows() {
     let (mut router, now) = backup(setup());
     assert_eq!(on(&mut router, now, Event::Link(false)), []);
