@@ -6,6 +6,7 @@ mod control;
 mod demo;
 mod order;
 mod status;
+mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -41,6 +42,14 @@ enum Command {
         #[arg(long)]
         watch: bool,
     },
+    /// Who has a VIP, since when, because of what, and what would move it
+    Why {
+        /// The address, or the router's name
+        #[arg(value_name = "VIP")]
+        vip: String,
+        #[command(flatten)]
+        config: Config,
+    },
     /// Give the VIPs away and let sessions finish; the host does not compete until `undrain`
     Drain(Config),
     /// End a drain: this host may serve VIPs again
@@ -66,6 +75,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check { files, host } => check::run(&files, host.as_deref()),
         Command::Status { config, json, watch } => status::run(&config.config, json, watch),
+        Command::Why { vip, config } => why::run(&config.config, &vip),
         Command::Drain(config) => order::run(&config.config, "drain"),
         Command::Undrain(config) => order::run(&config.config, "undrain"),
         Command::RestartProxy(config) => order::run(&config.config, "restart-proxy"),

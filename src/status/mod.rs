@@ -1,6 +1,6 @@
 //! `standfast status`: asks the three daemons and shows their answers on one screen, whichever of them are there.
 
-mod screen;
+pub(crate) mod screen;
 #[cfg(test)]
 mod screen_tests;
 mod table;

@@ -130,11 +130,11 @@ fn backends(answer: &Value) -> String {
     table(&["HOSTGROUP", "BACKEND", "STATUS", "USED", "FREE", "QUERIES", "LATENCY us"], &rows)
 }
 
-fn list<'a>(answer: &'a Value, key: &str) -> &'a [Value] {
+pub(crate) fn list<'a>(answer: &'a Value, key: &str) -> &'a [Value] {
     answer.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn cell(value: Option<&Value>) -> String {
+pub(crate) fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "-".into(),
         Some(Value::String(text)) => clean(text),
@@ -143,12 +143,12 @@ fn cell(value: Option<&Value>) -> String {
 }
 
 /// Names come from the network and from other hosts' files: nothing of them may steer the terminal.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }
 
 /// `850ms`, `12s`, `3m12s`, `5h02m`, `9d04h`.
-fn span(ms: u64) -> String {
+pub(crate) fn span(ms: u64) -> String {
     let seconds = Duration::from_millis(ms).as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes, seconds) {

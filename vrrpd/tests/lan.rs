@@ -321,6 +321,9 @@ fn one_host_and_what_befalls_its_interfaces() {
     lan.wait_for(&[]);
     lan.wait_for(&[1]);
     assert!(lan.ask(1, "failback VI_01").contains("not BACKUP"));
+    let why = lan.ask(1, &format!("why {VIP}"));
+    assert!(why.contains("\"owner\":\"test1\"") && why.contains("\"cause\":\"master-down\""), "{why}");
+    assert!(lan.ask(1, "why 10.9.9.9").contains("no VIP"));
 }
 
 /// One VIP beside the adverts, one on another interface: both or none.
@@ -395,6 +398,10 @@ fn ipv6_by_unicast_and_by_multicast() {
         let status = lan.ask(2, "status");
         let fine = ["\"ip_ttl_err\":0", "\"checksum_err\":0", "\"addr_list_err\":0", "\"pri_zero_rcvd\":1"];
         assert!(fine.iter().all(|counter| status.contains(counter)), "{status}");
+        assert!(
+            status.contains("\"master\":\"test2\""),
+            "by its name, whatever address it sends from: {status}"
+        );
         lan.terminate(2);
         lan.wait_for(&[]);
         lan.say(1, "serving");

@@ -268,8 +268,9 @@ impl<'a> Daemon<'a> {
             None if request == "status" => {
                 status::json(appliance, stations, &kernel.counters, verdict, cause)
             }
+            Some(("why", wanted)) => status::why(appliance, stations, wanted),
             Some(("failback", name)) => failback(stations, name, kernel),
-            _ => r#"{"error":"unknown request; known: status, failback ROUTER"}"#.to_owned(),
+            _ => r#"{"error":"unknown request; known: status, why VIP, failback ROUTER"}"#.to_owned(),
         });
     }
 

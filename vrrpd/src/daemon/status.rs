@@ -1,6 +1,7 @@
-//! The answer to `status`.
+//! The answers to `status` and `why`.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use configs::Appliance;
 use health::verdict::Verdict;
@@ -37,12 +38,42 @@ fn router(appliance: &Appliance, station: &Station) -> Value {
         "priority": station.router.priority().0,
         "since_ms": u64::try_from(station.since.elapsed().as_millis()).unwrap_or(u64::MAX),
         "cause": station.router.cause().word(),
-        "master": station.router.master().map(|address| name(appliance, address)),
+        "master": station.router.master().map(|address| name(appliance, station, address)),
     })
 }
 
+/// `wanted` is a router's name or one of its VIPs.
+pub(crate) fn why(appliance: &Appliance, stations: &[Station], wanted: &str) -> String {
+    let address = wanted.parse::<IpAddr>().ok();
+    let is_wanted = |station: &&Station| {
+        station.config.name == wanted || station.vips.addresses().any(|vip| Some(vip) == address)
+    };
+    let Some(station) = stations.iter().find(is_wanted) else {
+        return json!({ "error": format!("{wanted} is no VIP and no router of this host") }).to_string();
+    };
+    let in_state = station.since.elapsed();
+    let why = station.router.why(Instant::now(), in_state, &|address| name(appliance, station, address));
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    json!({
+        "host": appliance.host.name,
+        "router": station.config.name,
+        "vips": station.vips.addresses().map(|vip| vip.to_string()).collect::<Vec<_>>(),
+        "state": station.router.word(),
+        "since_ms": millis(in_state),
+        "cause": station.router.cause().word(),
+        "because": why.because,
+        "owner": why.owner.map(|owner| name(appliance, station, owner)),
+        "owner_for_ms": why.owner_for.map(millis),
+        "moves": why.moves,
+    })
+    .to_string()
+}
+
 /// The host's name, or its address if it is none of ours.
-fn name(appliance: &Appliance, address: IpAddr) -> String {
+fn name(appliance: &Appliance, station: &Station, address: IpAddr) -> String {
+    if station.wire.as_ref().is_some_and(|wire| wire.source == address) {
+        return appliance.host.name.clone();
+    }
     let hosts = std::iter::once(&appliance.host).chain(&appliance.peers);
     let known = hosts.into_iter().find(|host| host.address == address);
     known.map_or_else(|| address.to_string(), |host| host.name.clone())

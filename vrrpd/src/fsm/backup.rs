@@ -14,6 +14,8 @@ pub struct Backup {
     pub interval: Duration,
     /// The last advert that was no resignation.
     pub master: Option<Heard>,
+    /// Since when adverts have been that router's.
+    pub heard_since: Instant,
     /// Since when the Active router has had a lower priority than this one, while this one was live.
     pub lower_since: Option<Instant>,
     /// It overslept and has heard nothing since: it listens once more, but not for ever.
@@ -35,6 +37,7 @@ impl Backup {
             down_at: now,
             interval,
             master: master.copied(),
+            heard_since: now,
             lower_since: None,
             second_look: false,
             takeover: false,
@@ -66,7 +69,7 @@ impl Backup {
         live: bool,
     ) {
         self.interval = heard.interval.duration();
-        self.master = Some(*heard);
+        self.remember(now, heard);
         self.second_look = false;
         // Nothing to take over: the wish must not come true at some later time.
         self.takeover &= heard.priority < own;
@@ -77,14 +80,21 @@ impl Backup {
     }
 
     /// An advert of a router that will be preempted: it does not prolong the wait.
-    pub(super) fn heard_lower(&mut self, heard: &Heard) {
-        self.master = Some(*heard);
+    pub(super) fn heard_lower(&mut self, now: Instant, heard: &Heard) {
+        self.remember(now, heard);
         self.expiry = Cause::Preempt;
+    }
+
+    fn remember(&mut self, now: Instant, heard: &Heard) {
+        if self.master.is_none_or(|before| before.source != heard.source) {
+            self.heard_since = now;
+        }
+        self.master = Some(*heard);
     }
 
     /// Slots for the hosts that are better placed than this one and may take over before it. The Active router, if
     /// it is one of them, is not in line.
-    fn back_off(&self, setup: &Setup, own: Priority) -> Duration {
+    pub(super) fn back_off(&self, setup: &Setup, own: Priority) -> Duration {
         let master_is_better = self.master.is_some_and(|heard| heard.priority > own);
         let ahead = setup.rank.saturating_sub(u8::from(master_is_better));
         (self.interval / 4).clamp(SHORTEST_SLOT, LONGEST_SLOT) * u32::from(ahead)

@@ -48,6 +48,7 @@
 mod announce;
 mod backup;
 mod output;
+mod why;
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -61,6 +62,7 @@ use crate::priority::Priority;
 use announce::Announcements;
 pub use backup::Backup;
 pub use output::{Action, Actions, Cause};
+pub use why::Why;
 
 /// What a router is told once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,7 +208,7 @@ impl Router {
                 self.state = State::Backup(backup);
             }
             (State::Backup(mut backup), Rfc::Advert(heard)) => {
-                backup.heard_lower(&heard);
+                backup.heard_lower(now, &heard);
                 self.state = State::Backup(backup);
             }
 
