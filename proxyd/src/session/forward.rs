@@ -58,6 +58,7 @@ impl Session {
     /// Forwards a command. `Some` is the response's outcome; `None` means that the client was given an error instead.
     /// The connection used is in `self.attached`, last, until [`Session::settle`].
     pub(super) async fn forward(&mut self, job: Job<'_>) -> Result<Option<Outcome>, SessionEnd> {
+        self.leave_retired_backends(job.statement);
         let deadline = Instant::now() + self.snapshot().variables.connect_timeout_server_max;
         let mut retries = job.retries;
         let mut avoid = Vec::new();

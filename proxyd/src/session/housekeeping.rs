@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use proxyd_sql::Statement;
+
 use super::forward::Attached;
 use super::{Cause, Phase, Session, SessionEnd};
 use crate::backend::Backend;
@@ -105,6 +107,25 @@ impl Session {
             tokio::task::spawn_local(reset_and_return(self.worker.clone(), held));
         }
         self.let_go(Instant::now());
+    }
+
+    /// Leaves the connections to servers that take no new work any more, unless something on them is still needed: a
+    /// session that only kept its last insert id must not follow an old writer for ever.
+    pub(super) fn leave_retired_backends(&mut self, statement: &Statement<'_>) {
+        if self.attached.is_empty() {
+            return;
+        }
+        let snapshot = self.snapshot();
+        let is_needed = |held: &Attached| {
+            let online =
+                member_of(&snapshot, held.backend.server()).is_some_and(|m| m.status == ServerStatus::Online);
+            online || held.pins.statements > 0 || held.pins.wants(statement)
+        };
+        let (kept, left) = self.attached.drain(..).partition(is_needed);
+        self.attached = kept;
+        for held in Vec::into_iter(left) {
+            tokio::task::spawn_local(reset_and_return(self.worker.clone(), held));
+        }
     }
 
     /// Drops the connections to servers that are OFFLINE_HARD.
