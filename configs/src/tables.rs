@@ -43,6 +43,16 @@ const CHECKS: &[&str] = &[
     "read_only&innodb_read_only",
 ];
 
+/// Galera and Group Replication are configured in the same words.
+#[rustfmt::skip]
+const CLUSTER_COLUMNS: &[Column] = &[
+    c("writer_hostgroup", ANY), c("backup_writer_hostgroup", ANY), c("reader_hostgroup", ANY),
+    c("offline_hostgroup", ANY), c("active", FLAG), c("max_writers", ANY),
+    c("writer_is_also_reader", Kind::Integer(0, 2)), c("max_transactions_behind", ANY), c("comment", Text),
+];
+const CLUSTER_REQUIRED: &[&str] =
+    &["writer_hostgroup", "backup_writer_hostgroup", "reader_hostgroup", "offline_hostgroup"];
+
 #[rustfmt::skip]
 pub(crate) const TABLES: &[Table] = &[
     Table {
@@ -140,22 +150,14 @@ pub(crate) const TABLES: &[Table] = &[
     },
     Table {
         name: "mysql_galera_hostgroups",
-        columns: &[
-            c("writer_hostgroup", ANY), c("backup_writer_hostgroup", ANY), c("reader_hostgroup", ANY),
-            c("offline_hostgroup", ANY), c("active", FLAG), c("max_writers", ANY),
-            c("writer_is_also_reader", Kind::Integer(0, 2)), c("max_transactions_behind", ANY), c("comment", Text),
-        ],
-        required: &["writer_hostgroup", "backup_writer_hostgroup", "reader_hostgroup", "offline_hostgroup"],
+        columns: CLUSTER_COLUMNS,
+        required: CLUSTER_REQUIRED,
         key: &[("writer_hostgroup", None)],
     },
     Table {
         name: "mysql_group_replication_hostgroups",
-        columns: &[
-            c("writer_hostgroup", ANY), c("backup_writer_hostgroup", ANY), c("reader_hostgroup", ANY),
-            c("offline_hostgroup", ANY), c("active", FLAG), c("max_writers", ANY),
-            c("writer_is_also_reader", Kind::Integer(0, 2)), c("max_transactions_behind", ANY), c("comment", Text),
-        ],
-        required: &["writer_hostgroup", "backup_writer_hostgroup", "reader_hostgroup", "offline_hostgroup"],
+        columns: CLUSTER_COLUMNS,
+        required: CLUSTER_REQUIRED,
         key: &[("writer_hostgroup", None)],
     },
 ];
