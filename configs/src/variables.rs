@@ -24,7 +24,7 @@ pub(crate) const ADMIN: &[&str] = &[
 /// `mysql-*`.
 #[rustfmt::skip]
 pub(crate) const MYSQL: &[&str] = &[
-    "add_ldap_user_comment", "auditlog_filename", "auditlog_filesize",
+    "add_ldap_user_comment", "auditlog_filecount", "auditlog_filename", "auditlog_filesize",
     "aurora_max_lag_ms_only_read_from_replicas", "auto_increment_delay_multiplex",
     "auto_increment_delay_multiplex_timeout_ms", "autocommit_false_is_transaction",
     "autocommit_false_not_reusable", "automatic_detect_sqli", "binlog_reader_connect_retry_msec",
@@ -40,7 +40,7 @@ pub(crate) const MYSQL: &[&str] = &[
     "default_transaction_read", "default_tx_isolation", "enable_client_deprecate_eof",
     "enable_load_data_local_infile", "enable_server_deprecate_eof", "enforce_autocommit_on_reads",
     "evaluate_replication_lag_on_servers_load", "eventslog_default_log", "eventslog_filename",
-    "eventslog_filesize", "eventslog_format", "firewall_whitelist_enabled", "firewall_whitelist_errormsg",
+    "eventslog_filecount", "eventslog_filesize", "eventslog_format", "firewall_whitelist_enabled", "firewall_whitelist_errormsg",
     "free_connections_pct", "handle_unknown_charset", "handle_warnings", "have_compress", "have_ssl",
     "hostgroup_manager_verbose", "init_connect", "interfaces", "keep_multiplexing_variables",
     "kill_backend_connection_when_disconnect", "ldap_user_variable", "log_mysql_warnings_enabled",

@@ -22,6 +22,7 @@ use crate::admin::{self, Admin};
 use crate::backend::{Account, Backend, Traits};
 use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
 use crate::counters::ServerCounters;
+use crate::logs::Logs;
 use crate::monitor;
 use crate::net::BufferPool;
 use crate::runtime::{Runtime, SharedRuntime};
@@ -85,6 +86,11 @@ impl Control {
         snapshot.users.values().any(|user| matches!(user.credential, Credential::Sha2(_)))
     }
 
+    /// The log files, for the workers.
+    pub fn logs(&self) -> Logs {
+        self.admin.logs().clone()
+    }
+
     /// TLS towards clients, for the workers.
     pub fn acceptor(&self) -> TlsAcceptor {
         self.acceptor.clone()
@@ -137,6 +143,8 @@ async fn serve(
         }
     }
     control.drain().await;
+    control.admin.logs().audit.flush();
+    control.admin.logs().events.flush();
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod audit;
 mod backend;
 mod control;
 mod control_thread;
@@ -15,6 +16,8 @@ mod counters;
 mod digests;
 mod errors;
 mod gate;
+mod logfile;
+mod logs;
 mod monitor;
 mod net;
 mod pool;

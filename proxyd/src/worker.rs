@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use health::heartbeat::{Segment, State};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,9 +15,11 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, LocalSet};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use crate::audit::{self, Event};
 use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
 use crate::counters::Counters;
 use crate::gate::Gate;
+use crate::logs::Logs;
 use crate::net::{BufferPool, Stream};
 use crate::pool::Pool;
 use crate::route::Hits;
@@ -52,6 +54,7 @@ pub struct WorkerShared {
     pub connector: TlsConnector,
     pub rsa: Arc<OnceLock<RsaKey>>,
     pub full_auth: Arc<FullAuthCache>,
+    pub logs: Logs,
 }
 
 /// A worker's state, shared by its tasks (all on its thread).
@@ -192,6 +195,19 @@ impl Worker {
         self.sessions.borrow().get(&id).map(|record| record.user.borrow().clone())
     }
 
+    /// A line of the audit log about one of the sessions.
+    pub fn audit(&self, event: Event<'_>, record: &Record, tls: Option<bool>) {
+        let log = &self.shared.logs.audit;
+        if !log.is_on() {
+            return;
+        }
+        let (user, schema) = (record.user.borrow(), record.schema.borrow());
+        let client = record.peer;
+        let who =
+            audit::Who { admin: false, client, user: &user, schema: &schema, thread_id: record.id, tls };
+        log.line(audit::line(event, who, SystemTime::now()));
+    }
+
     fn start_session(self: Rc<Self>, stream: TcpStream, peer: std::net::SocketAddr) {
         let id = self.next_id();
         let record = Rc::new(Record::new(id, peer, Instant::now()));
@@ -202,13 +218,14 @@ impl Worker {
             global.client_connections_connected += 1;
         }
         tokio::task::spawn_local(async move {
-            let life = session::run(Stream::Tcp(stream), record, self.clone());
+            let life = session::run(Stream::Tcp(stream), record.clone(), self.clone());
             let outcome = tokio::task::spawn_local(life).await;
             self.sessions.borrow_mut().remove(&id);
             let mut global = self.counters.global.borrow_mut();
             global.client_connections_connected -= 1;
             match outcome {
                 Ok(end) => {
+                    self.audit(end.event(record.born.elapsed()), &record, None);
                     global.client_connections_aborted += u64::from(end.is_abort());
                     if end.is_notable() {
                         tracing::warn!(session = id, %peer, "session ended: {end}");

@@ -8,6 +8,7 @@ use super::credentials::generated_password;
 use super::load::{OnBadRow, merge_config};
 use super::service::{Admin, ReadConfig};
 use super::store::{Module, Store, copy_error};
+use crate::logs::Logs;
 use crate::runtime::{Settings, SharedRuntime};
 
 /// The file in the data directory.
@@ -35,7 +36,8 @@ impl Admin {
             tracing::error!(reason, "the first configuration could not be saved");
         }
         state_own_facts(&mut store, appliance)?;
-        let admin = Admin::new(store, runtime, read_config);
+        let logs = Logs::start().map_err(|error| format!("no thread for log files: {error}"))?;
+        let admin = Admin::new(store, runtime, read_config, logs, data_dir.clone());
         for module in Module::ALL {
             admin.load_at_start(module);
         }

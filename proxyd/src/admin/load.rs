@@ -153,6 +153,7 @@ impl Admin {
             refuse_lockout(&next)?;
         }
         self.store.borrow_mut().write_runtime_variables(&next)?;
+        self.logs().aim(&next, &self.data_dir);
         self.runtime.borrow_mut().load_settings(next);
         Ok((rows.len(), warnings))
     }

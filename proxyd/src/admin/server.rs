@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use proxyd_wire::auth::Plugin;
@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::facts::SERVER_VERSION;
 use super::service::{Admin, AdminError, Answer, Session};
+use crate::audit::{self, Event};
 use crate::net::{BufferPool, Connection, Packets, Stream};
 
 /// Nobody administers with more; the next one is told so.
@@ -92,6 +93,20 @@ impl Client {
         let Some((mut session, capabilities)) = login.await.map_err(|_| io::ErrorKind::TimedOut)?? else {
             return Ok(());
         };
+        let begun = Instant::now();
+        self.audit(Event::Connected, &session);
+        let end = self.serve(&mut session, capabilities, &mut packets).await;
+        self.audit(Event::Closed { after: begun.elapsed() }, &session);
+        end
+    }
+
+    /// One request after another until the client goes.
+    async fn serve(
+        &self,
+        session: &mut Session,
+        capabilities: Capabilities,
+        packets: &mut Packets<'_>,
+    ) -> io::Result<()> {
         packets.limit = MAX_PACKET;
         let mut multi_statements = capabilities.contains(Capabilities::MULTI_STATEMENTS);
         loop {
@@ -103,7 +118,7 @@ impl Client {
                     multi_statements = option == 0;
                     reply.eof();
                 }
-                Ok(request) => self.answer(&mut session, request, multi_statements, &mut reply).await,
+                Ok(request) => self.answer(session, request, multi_statements, &mut reply).await,
                 Err(error) => reply.error(&AdminError::syntax(&error.to_string())),
             }
             packets.connection.write_all(&reply.out).await?;
@@ -142,6 +157,8 @@ impl Client {
                 }
                 Step::Refuse(error) => {
                     tracing::warn!(peer = %self.peer, user = login.user(), "admin login refused");
+                    let refused = Session { id, user: login.user().to_owned(), ..Session::default() };
+                    self.audit(Event::Refused(&error.message), &refused);
                     packets.send(&error.encode()).await?;
                     return Ok(None);
                 }
@@ -180,6 +197,7 @@ impl Client {
     ) -> io::Result<Option<(Session, Capabilities)>> {
         let Some(known) = self.admin.find_login(login.user()) else { return Ok(None) };
         let mut session = self.admin.open_session(id, login.user(), known.rights);
+        session.tls = packets.connection.is_tls();
         let capabilities = login.client().capabilities;
         if let Some(schema) = login.client().database.as_deref().filter(|schema| !schema.is_empty())
             && let Err(error) = session.choose_schema(schema)
@@ -238,10 +256,23 @@ impl Client {
         }
         let last = statements.len() - 1;
         for (index, statement) in statements.iter().enumerate() {
-            match self.admin.execute(session, statement).await {
+            let done = self.admin.execute(session, statement).await;
+            let error = done.as_ref().err().map(|error| error.text.as_str());
+            self.audit(Event::Statement { sql: statement, error }, session);
+            match done {
                 Ok(answer) => reply.answer(&answer, index < last),
                 Err(error) => return reply.error(&error),
             }
+        }
+    }
+
+    fn audit(&self, event: Event<'_>, session: &Session) {
+        let log = &self.admin.logs().audit;
+        if log.is_on() {
+            let Session { id: thread_id, user, schema, tls, .. } = session;
+            let (client, thread_id) = (self.peer, *thread_id);
+            let who = audit::Who { admin: true, client, user, schema, thread_id, tls: Some(*tls) };
+            log.line(audit::line(event, who, SystemTime::now()));
         }
     }
 

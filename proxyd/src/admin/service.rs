@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use super::commands::{one_cell, with_warning};
 use super::credentials::{Login, find_login};
@@ -9,6 +10,7 @@ use super::facts;
 use super::lexer::split;
 use super::statement::{Refusal, Statement, parse};
 use super::store::{CheckLog, ResultSet, Rights, SqlOutcome, StatsInput, Store, TableRef};
+use crate::logs::Logs;
 use crate::runtime::{
     SharedRuntime, collect_digests, collect_errors, collect_free_connections, collect_processlist,
     collect_stats, kill, normalise,
@@ -31,6 +33,8 @@ pub struct Admin {
     next_session: Cell<u32>,
     /// `PROXYSQL PAUSE` is in force.
     paused: Cell<bool>,
+    logs: Logs,
+    pub(super) data_dir: PathBuf,
 }
 
 /// What the admin interface remembers of one connection.
@@ -41,6 +45,7 @@ pub struct Session {
     /// `USE` chose it; empty is `main`.
     pub schema: String,
     pub stats_only: bool,
+    pub tls: bool,
     /// Of the last statement, for `SHOW WARNINGS`.
     pub warnings: Vec<String>,
 }
@@ -106,7 +111,13 @@ impl From<Refusal> for AdminError {
 }
 
 impl Admin {
-    pub(super) fn new(store: Store, runtime: SharedRuntime, read_config: ReadConfig) -> Admin {
+    pub(super) fn new(
+        store: Store,
+        runtime: SharedRuntime,
+        read_config: ReadConfig,
+        logs: Logs,
+        data_dir: PathBuf,
+    ) -> Admin {
         Admin {
             store: RefCell::new(store),
             runtime,
@@ -114,7 +125,14 @@ impl Admin {
             baseline: RefCell::default(),
             next_session: Cell::new(1),
             paused: Cell::new(false),
+            logs,
+            data_dir,
         }
+    }
+
+    /// The log files, which the variables aim.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// The password and rights of an admin login, by `admin_credentials` and `stats_credentials` at runtime.
@@ -150,8 +168,9 @@ impl Admin {
             Statement::Sql(sql) => self.run_sql(session, &sql).await,
             Statement::SelectVariables(list) => self.select_variables(&list),
             Statement::Use(schema) => session.choose_schema(&schema).map(|()| done(0)),
-            Statement::Nothing | Statement::FlushLogs | Statement::ShowWarnings => Ok(done(0)),
-            Statement::Kill { .. }
+            Statement::Nothing | Statement::ShowWarnings => Ok(done(0)),
+            Statement::FlushLogs
+            | Statement::Kill { .. }
             | Statement::Set(_)
             | Statement::Move(..)
             | Statement::ReadOnly(_)
@@ -163,6 +182,10 @@ impl Admin {
                 if session.stats_only =>
             {
                 Err(AdminError::failed("this login reads stats and monitor and may not change anything"))
+            }
+            Statement::FlushLogs => {
+                self.logs.rotate();
+                Ok(done(0))
             }
             Statement::ResetDigests => {
                 let workers = self.runtime.borrow().workers().to_vec();
@@ -252,6 +275,7 @@ impl Admin {
                 processes: &processes,
                 free: &free,
                 paused: self.paused.get(),
+                logs: self.logs.audit.counts() + self.logs.events.counts(),
                 digests: &digests,
                 errors: &errors,
                 baseline: &baseline,

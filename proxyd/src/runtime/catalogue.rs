@@ -4,6 +4,7 @@
 //! and shown all the same. Defaults that differ on purpose: `mysql-default_authentication_plugin`,
 //! `mysql-autocommit_false_is_transaction`, `mysql-set_query_lock_on_hostgroup` (no error 9006),
 //! `admin-admin_credentials` (generated), `admin-stats_credentials` (no such login until one is set), `admin-mysql_ifaces`.
+//! Ours alone: `mysql-auditlog_filecount` and `mysql-eventslog_filecount`, the number of files that are kept.
 
 /// What a variable accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +95,7 @@ pub const CATALOGUE: &[Entry] = &[
     e("admin-web_port", "6080", number(1, 65_535)),
     e("admin-web_verbosity", "0", number(0, 10)),
     e("mysql-add_ldap_user_comment", "", TEXT),
+    e("mysql-auditlog_filecount", "10", number(1, 10_000)),
     e("mysql-auditlog_filename", "", TEXT),
     e("mysql-auditlog_filesize", "104857600", number(1_048_576, 1_073_741_824)),
     e("mysql-aurora_max_lag_ms_only_read_from_replicas", "2", number(0, 100)),
@@ -143,6 +145,7 @@ pub const CATALOGUE: &[Entry] = &[
     e("mysql-enforce_autocommit_on_reads", "false", FLAG),
     e("mysql-evaluate_replication_lag_on_servers_load", "1", number(0, 1)),
     e("mysql-eventslog_default_log", "0", number(0, 1)),
+    e("mysql-eventslog_filecount", "10", number(1, 10_000)),
     e("mysql-eventslog_filename", "", TEXT),
     e("mysql-eventslog_filesize", "104857600", number(1_048_576, 1_073_741_824)),
     e("mysql-eventslog_format", "1", number(1, 2)),

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
+
+use crate::audit::Event;
 
 /// Who ended it, while doing what, and why.
 #[derive(Debug)]
@@ -54,6 +57,15 @@ impl SessionEnd {
 
     pub fn proxy(phase: Phase, cause: Cause) -> SessionEnd {
         SessionEnd { side: Side::Proxy, phase, cause }
+    }
+
+    /// What the audit log says of it.
+    pub fn event(&self, age: Duration) -> Event<'_> {
+        match &self.cause {
+            Cause::Refused(reason) => Event::Refused(reason),
+            _ if self.phase == Phase::Handshake => Event::Refused("the login was not finished"),
+            _ => Event::Closed { after: age },
+        }
     }
 
     /// Everything but a client that said good-bye.

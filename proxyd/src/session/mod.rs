@@ -26,6 +26,7 @@ use proxyd_wire::handshake::NONCE;
 use proxyd_wire::response::{Expect, Outcome};
 use proxyd_wire::{Capabilities, Command, Request, frame};
 
+use crate::audit::Event;
 use crate::backend::Traits;
 use crate::gate::Ticket;
 use crate::net::{Buffer, Connection, Stream};
@@ -76,6 +77,7 @@ pub async fn run(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Sess
         Ok(session) => session,
         Err(end) => return end,
     };
+    session.worker.audit(Event::Connected, &session.record, Some(session.client.is_tls()));
     let end = match session.serve().await {
         Ok(never) => match never {},
         Err(end) => end,

@@ -33,6 +33,7 @@ pub enum Interrupt {
 pub struct Record {
     pub id: u32,
     pub peer: SocketAddr,
+    pub born: Instant,
     pub user: RefCell<Box<str>>,
     pub schema: RefCell<Box<str>>,
     pub command: Cell<&'static str>,
@@ -59,6 +60,7 @@ impl Record {
         Record {
             id,
             peer,
+            born: now,
             user: RefCell::default(),
             schema: RefCell::default(),
             command: Cell::new("Connect"),

@@ -7,6 +7,7 @@ use rusqlite::{Transaction, params};
 use super::open::Store;
 use crate::digests::DigestRow;
 use crate::errors::{ErrorKey, ErrorStats};
+use crate::logfile::Counts;
 use crate::runtime::{MemberState, Runtime};
 use crate::snapshot::Status;
 use crate::stats::{FreeRow, GlobalStats, ProcessRow, ServerKey, ServerStats, WorkerStats};
@@ -19,6 +20,8 @@ pub struct StatsInput<'a> {
     pub processes: &'a [ProcessRow],
     pub free: &'a [FreeRow],
     pub paused: bool,
+    /// Lines of the log files.
+    pub logs: Counts,
     pub digests: &'a [DigestRow],
     pub errors: &'a HashMap<ErrorKey, ErrorStats>,
     /// What `stats_mysql_connection_pool_reset` counted away.
@@ -154,6 +157,8 @@ fn fill_global(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -
     insert.execute(params!["MySQL_Thread_Workers", runtime.workers().len().to_string()])?;
     insert.execute(params!["mysql_listener_paused", if input.paused { "true" } else { "false" }])?;
     insert.execute(params!["Servers_table_version", runtime.snapshot().generation.to_string()])?;
+    insert.execute(params!["Log_lines_written", input.logs.written.to_string()])?;
+    insert.execute(params!["Log_lines_lost", input.logs.lost.to_string()])?;
     for (name, value) in global_counters(&input.workers.global) {
         insert.execute(params![name, value.to_string()])?;
     }

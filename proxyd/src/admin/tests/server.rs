@@ -13,7 +13,10 @@ use crate::tls;
 
 /// Serves an admin interface and runs `work` with its address.
 fn with_server<F: AsyncFnOnce(Arc<Server>)>(work: F) {
-    let dir = DataDir::new();
+    with_server_in(&DataDir::new(), work);
+}
+
+fn with_server_in<F: AsyncFnOnce(Arc<Server>)>(dir: &DataDir, work: F) {
     let acceptor = tls::acceptor(&dir.0, "test1").expect("a certificate");
     let console = Console::boot(&dir.0, small_config());
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -72,4 +75,40 @@ fn a_wrong_password_is_refused_and_garbage_hurts_nobody() {
         }
         connect(&server, "admin", false).await.expect("still there");
     });
+}
+
+#[test]
+fn what_administrators_do_is_in_the_audit_log_without_passwords() {
+    let dir = DataDir::new();
+    with_server_in(&dir, async |server| {
+        let buffers = BufferPool::default();
+        let mut client = connect(&server, "admin", true).await.expect("logged in");
+        for sql in [
+            "SET mysql-auditlog_filename='audit.log'",
+            "LOAD MYSQL VARIABLES TO RUNTIME",
+            "UPDATE mysql_users SET password='hush-1'",
+            "UPDATE mysql_servers SET weight=7",
+            "PROXYSQL FLUSH LOGS",
+        ] {
+            client.query(sql, &buffers).await.expect("done");
+        }
+        client.query("UPDATE mysql_user SET password='hush-2'", &buffers).await.expect_err("no such table");
+        connect(&server, "wrong", false).await.expect_err("refused");
+    });
+    let log = |number| {
+        let file = dir.0.join(format!("audit.log.{number:08}"));
+        // The log's thread may still be at it.
+        (0..500)
+            .find_map(|_| {
+                std::thread::sleep(Duration::from_millis(10));
+                std::fs::read_to_string(&file).ok().filter(|text| number == 1 || text.contains("Connect_ERR"))
+            })
+            .expect("a log")
+    };
+    let second = log(2);
+    let first = log(1);
+    assert!(first.contains("UPDATE mysql_servers SET weight=7") && first.contains("\"username\":\"admin\""));
+    assert!(first.contains("UPDATE mysql_users SET password=?") && first.contains("\"ssl\":true"));
+    assert!(second.contains("\"event\":\"Admin_Statement\"") && second.contains("no such table"), "{second}");
+    assert!(!format!("{first}{second}").contains("hush-"));
 }
