@@ -205,7 +205,7 @@ impl Client {
             packets.send(&error_packet(&error).encode()).await?;
             return Ok(None);
         }
-        let ok = OkPacket { status: Status::AUTOCOMMIT, ..OkPacket::default() };
+        let ok = OkPacket { status: status(false), ..OkPacket::default() };
         packets.send(&ok.encode(capabilities)).await?;
         Ok(Some((session, capabilities)))
     }
@@ -312,7 +312,7 @@ impl Reply {
     }
 
     fn eof(&mut self) {
-        self.raw(&EofPacket { warnings: 0, status: Status::AUTOCOMMIT }.encode());
+        self.raw(&EofPacket { warnings: 0, status: status(false) }.encode());
     }
 
     fn error(&mut self, error: &AdminError) {
@@ -337,8 +337,10 @@ impl Reply {
     }
 }
 
+/// SQLite knows no backslash in a string: clients that are told so double their quotes instead.
 fn status(more: bool) -> Status {
-    if more { Status::AUTOCOMMIT | Status::MORE_RESULTS_EXISTS } else { Status::AUTOCOMMIT }
+    let status = Status::AUTOCOMMIT | Status::NO_BACKSLASH_ESCAPES;
+    if more { status | Status::MORE_RESULTS_EXISTS } else { status }
 }
 
 fn error_packet(error: &AdminError) -> ErrPacket {

@@ -1,8 +1,10 @@
 //! `standfast-lab test`: what must hold on real kernels with real servers and real clients.
 //!
 //! Each group builds its own lab. Only when they are asked for by name: `load`, a minute with both cores busy; `interop`, two
-//! minutes beside keepalived; `galera` and `group`, real clusters whose own timers decide how long a check waits.
+//! minutes beside keepalived; `galera` and `group`, real clusters whose own timers decide how long a check waits; `ansible`,
+//! which installs half a gigabyte.
 
+mod ansible;
 mod article;
 mod bad_input;
 mod chains;
@@ -24,7 +26,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, mysql97, galera, group, interop, load), or part of a check's name. Without it: all but `galera`, `group`, `interop` and `load`.
+    /// A group (lab, article, chains, permutations, bad-input, mysql97, ansible, galera, group, interop, load), or part of a check's name. Without it: all but `ansible`, `galera`, `group`, `interop` and `load`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -32,13 +34,17 @@ pub(crate) struct Options {
 
 type Group = fn(&mut Runner) -> Result<()>;
 
-const GROUPS: [(&str, Group); 10] = [
+/// Run only when they are asked for.
+const ON_REQUEST: [&str; 5] = ["ansible", "galera", "group", "interop", "load"];
+
+const GROUPS: [(&str, Group); 11] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
     ("permutations", permutations::run),
     ("bad-input", bad_input::run),
     ("mysql97", mysql97::run),
+    ("ansible", ansible::run),
     ("galera", clusters::galera::run),
     ("group", clusters::group::run),
     ("interop", interop::run),
@@ -53,7 +59,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut runner = Runner::new(&options.places, filter.clone())?;
     for (name, group) in GROUPS {
         let wanted = match &filter {
-            None => !matches!(name, "galera" | "group" | "load" | "interop"),
+            None => !ON_REQUEST.contains(&name),
             Some(filter) => filter.split('/').next() == Some(name),
         };
         if !wanted {
