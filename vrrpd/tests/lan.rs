@@ -3,7 +3,7 @@
 //! Needs root and `ip`; without root it says so and passes. The big lab is in `vm-tests`.
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -133,6 +133,16 @@ impl Lan {
         answer
     }
 
+    /// What a host's vrrpd tells of from now on; the first line is its status.
+    fn follow(&self, host: usize) -> impl Iterator<Item = String> + use<> {
+        let mut stream = UnixStream::connect(self.run_dir(host).join("vrrpd.sock")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        writeln!(stream, "events").unwrap();
+        let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+        assert!(lines.next().unwrap().contains("\"routers\""));
+        lines
+    }
+
     fn wait_for_state(&self, host: usize, state: &str) {
         let end = Instant::now() + Duration::from_secs(10);
         while !self.ask(host, "status").contains(&format!("\"state\":\"{state}\"")) {
@@ -245,10 +255,15 @@ fn two_hosts_and_one_vip() {
     }
 
     lan.say(1, "restarting");
-    thread::sleep(Duration::from_millis(1_000));
+    thread::sleep(Duration::from_millis(700));
     assert_eq!(lan.holders(), [1], "inside the grace");
+    let mut events = lan.follow(2);
     lan.say(1, "draining");
     lan.wait_for(&[2]);
+    let told = events.find(|line| line.contains("\"event\":\"state\"")).unwrap();
+    assert!(told.contains("\"next\":\"MASTER\"") && told.contains("master-resigned"), "{told}");
+    let status = lan.ask(2, "status");
+    assert!(status.contains("\"transitions\":[{") && status.contains("\"name\":\"test1\""), "{status}");
     lan.say(1, "serving");
 
     // A clean stop.

@@ -58,12 +58,24 @@ fn silent_death_of_the_master_then_of_the_next() {
 }
 
 #[test]
-fn resignation_costs_the_skew_only() {
+fn a_planned_hand_over_costs_one_packet_and_a_dead_heir_its_skew_and_a_slot() {
+    for interval in [10, 100, 1000] {
+        let mut world = three(interval, Failback::Never);
+        world.run_for(5_000_000);
+        world.set_verdict(0, Verdict::Draining);
+        assert!(world.holders().is_empty());
+        let time = world.time_until(1_000_000, |world| world.holders() == [1]);
+        assert!(time <= 2_000, "{interval} ms: {time} us");
+        let before = world.takeovers;
+        world.run_for(5_000_000);
+        assert_eq!((world.holders(), world.takeovers), (vec![1], before), "{interval} ms: nobody else");
+    }
     let mut world = three(100, Failback::Never);
+    world.power_off(1);
+    world.run_for(1_000_000);
     world.set_verdict(0, Verdict::Draining);
-    assert!(world.holders().is_empty());
-    let time = world.time_until(1_000_000, |world| world.holders() == [1]);
-    assert!(time <= 43_000, "{time} us");
+    let time = world.time_until(1_000_000, |world| world.holders() == [2]);
+    assert!(time <= 89_000, "{time} us");
 }
 
 #[test]
@@ -212,12 +224,15 @@ fn schedule(seed: u64) {
         } else {
             world.set_verdict(victim, Verdict::Down);
         }
+        let before = world.takeovers;
         if heirs(&world) > 0 {
             let slots = 4 * (interval / 4).clamp(5_000, 100_000);
             let bound = if silent { 4 * interval } else { interval } + slots + 2 * world.max_delay;
             world.time_until(bound, |world| {
                 world.holders().iter().any(|holder| world.hosts[*holder].group == group)
             });
+            world.run_for(3 * world.max_delay);
+            assert_eq!(world.takeovers, before + 1, "seed {seed}: together: {}", world.describe());
         }
     }
     world.run_for(10 * interval);

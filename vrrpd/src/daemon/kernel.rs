@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde_json::Value;
 use vrrpd::packet::Discard;
 
 use crate::log::log;
@@ -34,6 +35,8 @@ pub(crate) struct Kernel {
     pub(crate) resets: Option<ConnectionReset>,
     pub(crate) record: Record,
     pub(crate) counters: Counters,
+    /// What has happened in this round, for those who follow.
+    pub(crate) events: Vec<Value>,
 }
 
 impl Kernel {

@@ -5,6 +5,7 @@
 mod control;
 mod counters;
 mod feed;
+mod history;
 mod kernel;
 mod station;
 mod status;
@@ -30,7 +31,7 @@ use crate::notify::Notify;
 use crate::realtime;
 use crate::record::{LastAdverts, Lock, Record, RouterId, boot_time};
 
-use control::Control;
+use control::{Answer, Control};
 use counters::Counters;
 use feed::Feed;
 use kernel::Kernel;
@@ -113,6 +114,7 @@ impl<'a> Daemon<'a> {
                 resets: ConnectionReset::open().ok(),
                 record: Record::create(run_dir)?,
                 counters: Counters::default(),
+                events: Vec::new(),
             },
             monitor: Monitor::open()?,
             feed: Feed::new(appliance.paths.angel_socket(), appliance.angel.grace, now),
@@ -156,7 +158,7 @@ impl<'a> Daemon<'a> {
     fn round(&mut self) -> io::Result<bool> {
         self.poller.clear();
         self.kernel.wires.iter().for_each(|wire| self.poller.watch(wire.socket.fd()));
-        self.control.fds().for_each(|fd| self.poller.watch(fd));
+        self.control.watch(&mut self.poller);
         self.feed.fd().into_iter().for_each(|fd| self.poller.watch(fd));
         self.poller.watch(self.monitor.fd());
         self.poller.watch(self.signals.as_raw_fd());
@@ -173,9 +175,10 @@ impl<'a> Daemon<'a> {
         // The last look before timers: an advert that waits here may be the one that a timer is about to miss.
         self.hear_adverts();
         self.fire_deadlines();
-        if self.control.fds().any(|fd| self.poller.is_ready(fd)) {
+        if self.control.is_ready(&self.poller) {
             self.answer();
         }
+        self.publish();
         self.pet_watchdog();
         Ok(false)
     }
@@ -266,12 +269,27 @@ impl<'a> Daemon<'a> {
         let (appliance, verdict, cause) = (self.appliance, self.verdict, self.feed.cause());
         self.control.poll(|request| match request.split_once(' ') {
             None if request == "status" => {
-                status::json(appliance, stations, &kernel.counters, verdict, cause)
+                Answer::Line(status::json(appliance, stations, &kernel.counters, verdict, cause))
             }
-            Some(("why", wanted)) => status::why(appliance, stations, wanted),
-            Some(("failback", name)) => failback(stations, name, kernel),
-            _ => r#"{"error":"unknown request; known: status, why VIP, failback ROUTER"}"#.to_owned(),
+            None if request == "events" => {
+                Answer::Follow(status::json(appliance, stations, &kernel.counters, verdict, cause))
+            }
+            Some(("why", wanted)) => Answer::Line(status::why(appliance, stations, wanted)),
+            Some(("failback", name)) => Answer::Line(failback(stations, name, kernel)),
+            _ => Answer::Line(
+                r#"{"error":"unknown request; known: status, events, why VIP, failback ROUTER"}"#.to_owned(),
+            ),
         });
+    }
+
+    /// Tells those who follow what has happened since the last round.
+    fn publish(&mut self) {
+        if self.control.has_followers() {
+            for event in &self.kernel.events {
+                self.control.publish(&event.to_string());
+            }
+        }
+        self.kernel.events.clear();
     }
 
     fn pet_watchdog(&mut self) {

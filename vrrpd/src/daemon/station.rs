@@ -12,6 +12,7 @@ use crate::log::log;
 use crate::net::Interface;
 use crate::record::RouterId;
 
+use super::history::{History, Transition, wall_clock};
 use super::kernel::{Kernel, WireId};
 use super::vips::{self, Placed, Vips};
 
@@ -24,6 +25,7 @@ pub(crate) struct Station {
     pub(crate) vips: Vips,
     /// Since when it has been in its state.
     pub(crate) since: Instant,
+    pub(crate) history: History,
     /// Its line in the record.
     place: usize,
     version: Version,
@@ -57,6 +59,7 @@ impl Station {
         Station {
             router: Router::new(vips::setup(config, appliance), now),
             since: now,
+            history: History::default(),
             place,
             version: match config.version {
                 VrrpVersion::V2 => Version::V2,
@@ -119,6 +122,11 @@ impl Station {
         }
         let (name, vrid, priority) = (&self.config.name, self.config.vrid, self.router.priority().0);
         let cause = self.router.cause().word();
+        let transition = Transition { at: wall_clock(), prev, next, cause, priority };
+        self.history.changed(transition);
+        let mut told = transition.to_json();
+        (told["event"], told["router"], told["vrid"]) = ("state".into(), name.as_str().into(), vrid.into());
+        kernel.events.push(told);
         log!(
             "info",
             "state",
@@ -191,7 +199,13 @@ impl Station {
         kernel.counters.pri_zero_rcvd += u64::from(advert.priority == Priority::RELEASE);
         self.compare_addresses(advert, source, kernel);
         let heard = Heard { priority: advert.priority, interval: advert.interval, source };
+        self.history.heard(now, heard);
         self.handle(now, Event::Advert(heard), kernel);
+    }
+
+    /// The hosts that adverts are sent to one by one; empty with multicast.
+    pub(crate) fn unicast_peers(&self) -> &[IpAddr] {
+        if self.is_multicast() { &[] } else { &self.destinations }
     }
 
     /// Another list is a mistake to tell about, but refusing the advert would make two masters of it.

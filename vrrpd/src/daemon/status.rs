@@ -1,13 +1,14 @@
 //! The answers to `status` and `why`.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use configs::Appliance;
 use health::verdict::Verdict;
 use serde_json::{Value, json};
 
 use super::counters::Counters;
+use super::history::millis;
 use super::station::Station;
 
 pub(crate) fn json(
@@ -36,10 +37,31 @@ fn router(appliance: &Appliance, station: &Station) -> Value {
         "vips": vips,
         "state": station.router.word(),
         "priority": station.router.priority().0,
-        "since_ms": u64::try_from(station.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "since_ms": millis(station.since.elapsed()),
         "cause": station.router.cause().word(),
         "master": station.router.master().map(|address| name(appliance, station, address)),
+        "peers": peers(appliance, station),
+        "transitions": station.history.transitions().map(|it| it.to_json()).collect::<Vec<_>>(),
     })
+}
+
+/// Whom adverts go to, and whom they came from. Only a master sends them: a backup is one that has not been heard lately.
+fn peers(appliance: &Appliance, station: &Station) -> Vec<Value> {
+    let heard = station.history.peers().map(|peer| peer.heard.source);
+    let silent = station.unicast_peers().iter().copied();
+    let silent = silent.filter(|address| station.history.peer(*address).is_none());
+    let tell = |address| {
+        let peer = station.history.peer(address);
+        json!({
+            "name": name(appliance, station, address),
+            "address": address.to_string(),
+            "heard_ms": peer.map(|peer| millis(peer.at.elapsed())),
+            "priority": peer.map(|peer| peer.heard.priority.0),
+            "advert_ms": peer.map(|peer| millis(peer.heard.interval.duration())),
+            "adverts": peer.map_or(0, |peer| peer.adverts),
+        })
+    };
+    heard.chain(silent).map(tell).collect()
 }
 
 /// `wanted` is a router's name or one of its VIPs.
@@ -53,7 +75,6 @@ pub(crate) fn why(appliance: &Appliance, stations: &[Station], wanted: &str) -> 
     };
     let in_state = station.since.elapsed();
     let why = station.router.why(Instant::now(), in_state, &|address| name(appliance, station, address));
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     json!({
         "host": appliance.host.name,
         "router": station.config.name,

@@ -1,5 +1,6 @@
 //! What a Backup waits for: the times that follow from the adverts it has heard.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::priority::Priority;
@@ -53,10 +54,24 @@ impl Backup {
         self.second_look = true;
     }
 
-    /// The Active router resigned: only Skew_Time is left to wait.
-    pub(super) fn heard_release(&mut self, now: Instant, setup: &Setup, own: Priority) {
-        self.down_at = now + own.skew_time(self.interval) + self.back_off(setup, own);
-        self.expiry = Cause::MasterResigned;
+    /// A router resigned: Skew_Time is left to wait, or nothing if it was this one's turn next. The resignation of one whose
+    /// successor has been heard already comes late, and means nothing any more.
+    pub(super) fn heard_release(&mut self, now: Instant, source: IpAddr, setup: &Setup, own: Priority) {
+        if self.master.is_none_or(|heard| heard.source == source) {
+            self.down_at = now + self.wait_after_release(now, setup, own);
+            self.expiry = Cause::MasterResigned;
+        }
+    }
+
+    /// The first in line need not wait for anybody, if it is the only Active router that goes: one that has been heard
+    /// alone for an Active_Down_Interval.
+    pub(super) fn wait_after_release(&self, now: Instant, setup: &Setup, own: Priority) -> Duration {
+        let was_alone =
+            self.master.is_some() && now >= self.heard_since + own.active_down_interval(self.interval);
+        if was_alone && self.ahead(setup, own) == 0 {
+            return Duration::ZERO;
+        }
+        own.skew_time(self.interval) + self.back_off(setup, own)
     }
 
     /// An advert of a router that may stay Active. `live`: whether time with a lower one counts for fail-back.
@@ -92,11 +107,14 @@ impl Backup {
         self.master = Some(*heard);
     }
 
-    /// Slots for the hosts that are better placed than this one and may take over before it. The Active router, if
-    /// it is one of them, is not in line.
+    /// Slots for the hosts that may take over before this one.
     pub(super) fn back_off(&self, setup: &Setup, own: Priority) -> Duration {
+        (self.interval / 4).clamp(SHORTEST_SLOT, LONGEST_SLOT) * u32::from(self.ahead(setup, own))
+    }
+
+    /// How many hosts are better placed than this one. The Active router, if it is one of them, is not in line.
+    fn ahead(&self, setup: &Setup, own: Priority) -> u8 {
         let master_is_better = self.master.is_some_and(|heard| heard.priority > own);
-        let ahead = setup.rank.saturating_sub(u8::from(master_is_better));
-        (self.interval / 4).clamp(SHORTEST_SLOT, LONGEST_SLOT) * u32::from(ahead)
+        setup.rank.saturating_sub(u8::from(master_is_better))
     }
 }

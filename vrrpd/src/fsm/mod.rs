@@ -11,7 +11,8 @@
 //! | | Shutdown, Deadline, Advert | - | Initialize |
 //! | Backup 6.4.2 | Shutdown | - | Initialize |
 //! | | Deadline, competing, now >= down_at | SendAdvert(p), InstallVips, Announce | Active |
-//! | | Advert, priority 0 | - | Backup, down_at = now + Skew_Time + back-off |
+//! | | Advert, priority 0, of the master heard last | - | Backup, down_at = now + Skew_Time + back-off, or now: see *first in line* |
+//! | | Advert, priority 0, of another one | - | same |
 //! | | Advert, no preempt or priority >= own | - | Backup, interval adopted, down_at recomputed |
 //! | | Advert, lower and preempt | - | Backup, down_at untouched |
 //! | Active 6.4.3 | Shutdown | Reset, RemoveVips, SendAdvert(0), Reset | Initialize |
@@ -44,6 +45,10 @@
 //!
 //! **Back-off.** Skew_Time alone separates neighbours by fractions of a millisecond at short intervals, and then two
 //! become Active together. Hosts know their order, so the n-th in line waits n further slots; the first waits none.
+//!
+//! **First in line.** Skew_Time lets a better placed router go first. Where there is none, and the router that resigns has
+//! been the only Active one for an Active_Down_Interval, waiting serves nobody: the first in line takes over at once, and
+//! the others hear it long before their own time comes.
 
 mod announce;
 mod backup;
@@ -198,7 +203,7 @@ impl Router {
                 self.become_active(now, backup.expiry, out);
             }
             (State::Backup(mut backup), Rfc::Advert(heard)) if heard.priority == Priority::RELEASE => {
-                backup.heard_release(now, &self.setup, own);
+                backup.heard_release(now, heard.source, &self.setup, own);
                 self.state = State::Backup(backup);
             }
             (State::Backup(mut backup), Rfc::Advert(heard))

@@ -147,6 +147,25 @@ fn backup_hears_a_resignation() {
 }
 
 #[test]
+fn the_first_in_line_takes_over_from_the_only_master_at_once() {
+    let after = |rank: u8, second: Option<u8>, source: u8| {
+        let (mut router, now) = backup(Setup { rank, ..setup() });
+        let times = (0..).map(|count| now + ms(100 * count)).take_while(|at| *at <= now + ms(400));
+        for at in times {
+            on(&mut router, at, heard(200, 11));
+            second.map(|other| on(&mut router, at + ms(10), heard(200, other)));
+        }
+        let resigned = now + ms(420);
+        assert_eq!(on(&mut router, resigned, heard(0, source)), []);
+        down_at(&router) - resigned
+    };
+    assert_eq!(after(1, None, 11), ms(0));
+    assert_eq!(after(2, None, 11), SKEW + SLOT, "somebody else is first");
+    assert_eq!(after(1, Some(13), 13), SKEW, "there are two masters");
+    assert_eq!(after(1, None, 13), DOWN - ms(20), "not the master: one that went before it");
+}
+
+#[test]
 fn backup_hears_a_better_master() {
     let (mut router, now) = backup(setup());
     assert_eq!(on(&mut router, now + ms(10), heard(200, 11)), []);

@@ -95,7 +95,7 @@ impl Router {
         match backup.master {
             None => moves.push(format!("no master is heard for another {}", ms(left))),
             Some(master) => {
-                let resigned = own.skew_time(backup.interval) + backup.back_off(&self.setup, own);
+                let resigned = backup.wait_after_release(now, &self.setup, own);
                 let silent = own.active_down_interval(backup.interval) + backup.back_off(&self.setup, own);
                 let who = name(master.source);
                 moves.push(format!("{who} is silent for {}", ms(silent)));

@@ -20,6 +20,11 @@ impl Poller {
         self.set.push(libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
     }
 
+    /// Watches `fd` until it takes output.
+    pub(crate) fn watch_output(&mut self, fd: RawFd) {
+        self.set.push(libc::pollfd { fd, events: libc::POLLOUT, revents: 0 });
+    }
+
     /// Waits until one of them has something, or for `timeout`. Nanoseconds count: adverts may be 10 ms apart.
     pub(crate) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         let timeout = libc::timespec {

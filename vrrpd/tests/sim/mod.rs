@@ -64,6 +64,8 @@ pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) hosts: Vec<Host>,
     pub(crate) loss: u64,
+    /// How often a host that had no VIP took it.
+    pub(crate) takeovers: usize,
     pub(crate) max_delay: u64,
     pub(crate) random: Random,
     origin: Instant,
@@ -101,7 +103,7 @@ impl World {
                 offset: random.below(1_000_000_000),
             })
             .collect();
-        World { now: 0, hosts, loss: 0, max_delay: 1_000, random, origin, wire: Vec::new() }
+        World { now: 0, hosts, loss: 0, takeovers: 0, max_delay: 1_000, random, origin, wire: Vec::new() }
     }
 
     /// The time on `host`'s own clock.
@@ -202,6 +204,7 @@ impl World {
                     let it = &mut self.hosts[host];
                     let live = matches!(it.told, Verdict::Serving | Verdict::Degraded);
                     assert!(it.vip || live, "host {host}: took the VIP while {}", it.told);
+                    self.takeovers += usize::from(!it.vip);
                     it.vip = true;
                 }
                 Action::RemoveVips => self.hosts[host].vip = false,
