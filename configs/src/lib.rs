@@ -12,6 +12,7 @@ mod file;
 mod first_boot;
 mod local;
 mod problem;
+pub mod proxysql_cnf;
 mod reader;
 mod resolve;
 mod sections;
