@@ -38,6 +38,8 @@ pub enum WorkerCommand {
     ReleaseIdle(Arc<Server>),
     /// A new snapshot was published: close pooled connections it no longer wants.
     SnapshotChanged,
+    /// `PROXYSQL FLUSH QUERY CACHE`.
+    FlushQueryCache,
     /// `PROXYSQL PAUSE` (true): leave new clients in the listeners' queues until `RESUME` (false).
     Pause(bool),
     /// Finish what runs, refuse new sessions, then report.

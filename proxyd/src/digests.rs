@@ -12,6 +12,9 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 const MAX_ENTRIES: usize = 50_000;
 const MAX_BYTES: usize = 64 << 20;
 
+/// The hostgroup of what the query cache answered; the tables show it as -1.
+pub const FROM_CACHE: u32 = u32::MAX;
+
 /// What one row is about. `client` is empty unless `mysql-query_digests_track_hostname`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape<'a> {

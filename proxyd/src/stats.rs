@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::cache::CacheStats;
 use crate::snapshot::Server;
 
 /// Upper bounds of `stats_mysql_commands_counters`' first eleven buckets, in microseconds; the twelfth is the rest.
@@ -64,6 +65,7 @@ pub struct GlobalStats {
     pub session_panics: u64,
     pub query_digests_evicted: u64,
     pub query_digest_memory: u64,
+    pub query_cache: CacheStats,
 }
 
 /// A row of `stats_mysql_connection_pool`, without what the snapshot knows.
@@ -188,6 +190,7 @@ add_fields!(GlobalStats {
     session_panics,
     query_digests_evicted,
     query_digest_memory,
+    query_cache,
 });
 
 add_fields!(ServerStats {

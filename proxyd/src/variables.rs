@@ -37,6 +37,13 @@ pub struct Variables {
     pub shun_recovery_time: Duration,
     pub init_connect: String,
     pub query_processor_iterations: u32,
+    /// 256 MiB; the workers share it.
+    pub query_cache_size: usize,
+    pub query_cache_soft_ttl_pct: u32,
+    pub query_cache_stores_empty_result: bool,
+    pub query_cache_handle_warnings: bool,
+    /// Longer answers are not kept in the query cache.
+    pub threshold_resultset_size: usize,
     pub query_digests: bool,
     pub query_digests_track_hostname: bool,
     /// `query_digests_*`: how digests are made.
@@ -100,6 +107,11 @@ impl Default for Variables {
             shun_recovery_time: Duration::from_secs(10),
             init_connect: String::new(),
             query_processor_iterations: 0,
+            query_cache_size: 256 << 20,
+            query_cache_soft_ttl_pct: 0,
+            query_cache_stores_empty_result: true,
+            query_cache_handle_warnings: false,
+            threshold_resultset_size: 4 << 20,
             query_digests: true,
             query_digests_track_hostname: false,
             digest_options: DigestOptions::default(),
@@ -170,6 +182,11 @@ impl Variables {
             shun_recovery_time: secs("shun_recovery_time_sec"),
             init_connect: text("init_connect"),
             query_processor_iterations: count("query_processor_iterations"),
+            query_cache_size: size("query_cache_size_MB").saturating_mul(1 << 20),
+            query_cache_soft_ttl_pct: count("query_cache_soft_ttl_pct"),
+            query_cache_stores_empty_result: flag("query_cache_stores_empty_result"),
+            query_cache_handle_warnings: number("query_cache_handle_warnings") == 1,
+            threshold_resultset_size: size("threshold_resultset_size"),
             query_digests: flag("query_digests"),
             query_digests_track_hostname: flag("query_digests_track_hostname"),
             digest_options: DigestOptions {

@@ -16,6 +16,7 @@ use tokio::task::{AbortHandle, LocalSet};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::audit::{self, Event};
+use crate::cache::QueryCache;
 use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
 use crate::counters::Counters;
 use crate::gate::Gate;
@@ -33,6 +34,9 @@ use crate::tls::RsaKey;
 const HEARTBEAT: Duration = Duration::from_millis(20);
 /// How often sessions and idle connections are looked over.
 const SWEEP: Duration = Duration::from_millis(100);
+
+/// So many places of the query cache are looked at in one such round: expired answers leave within seconds.
+const PURGED_AT_ONCE: usize = 2_000;
 
 /// What a worker is given at its start.
 pub struct Setup {
@@ -67,6 +71,7 @@ pub struct Worker {
     /// Room for the texts of statements in flight, for the process list; as many as ever were in flight at once.
     pub texts: RefCell<Vec<Vec<u8>>>,
     pub digester: RefCell<proxyd_sql::Digester>,
+    pub cache: RefCell<QueryCache>,
     /// The rules that matched the statement that is being routed.
     pub hits: RefCell<Hits>,
     pub shared: Arc<WorkerShared>,
@@ -96,6 +101,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         buffers: BufferPool::default(),
         counters: Counters::new(shared.workers),
         texts: RefCell::default(),
+        cache: RefCell::new(QueryCache::new(snapshot.variables.query_cache_size / shared.workers.max(1))),
         digester: RefCell::new(proxyd_sql::Digester::new(snapshot.variables.digest_options)),
         hits: RefCell::default(),
         snapshot: RefCell::new(snapshot.into()),
@@ -156,6 +162,7 @@ async fn sweep(worker: Rc<Worker>) {
         tick.tick().await;
         let now = Instant::now();
         worker.end_overdue(now);
+        worker.cache.borrow_mut().purge(PURGED_AT_ONCE, now);
         let interval = worker.snapshot().variables.ping_interval_server;
         for backend in worker.pool.take_stale(interval, now) {
             tokio::task::spawn_local(session::ping_idle(worker.clone(), backend));
@@ -274,6 +281,7 @@ impl Worker {
                 let allowed = owner.is_none_or(|owner| self.user_of(session) == Some(owner));
                 let _ = reply.send(allowed && self.kill(session, query_only));
             }
+            WorkerCommand::FlushQueryCache => drop(self.cache.borrow_mut().flush()),
             WorkerCommand::Pause(on) => {
                 self.paused.set(on);
                 self.pause_changed.notify_waiters();
@@ -283,6 +291,7 @@ impl Worker {
                 let snapshot = self.shared.published.load_full();
                 self.pool.sweep(&snapshot);
                 self.follow_digest_options(&snapshot);
+                self.cache.borrow_mut().set_budget(snapshot.variables.query_cache_size / self.workers.max(1));
                 self.snapshot.replace(snapshot.into());
                 self.drop_lost_backends();
             }
@@ -302,6 +311,7 @@ impl Worker {
     /// The counters, with what is looked up only now: idle connections and users.
     fn collect(&self) -> WorkerStats {
         let mut stats = self.counters.report();
+        stats.global.query_cache = self.cache.borrow().stats();
         let snapshot = self.snapshot();
         stats.global.active_transactions =
             self.sessions.borrow().values().filter(|record| record.in_transaction.get()).count() as u64;

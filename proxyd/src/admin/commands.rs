@@ -60,6 +60,13 @@ impl Admin {
         Ok(done(0))
     }
 
+    pub(super) fn flush_query_cache(&self) -> Answer {
+        for worker in self.runtime.borrow().workers() {
+            let _ = worker.commands.send(WorkerCommand::FlushQueryCache);
+        }
+        done(0)
+    }
+
     /// Whether the workers accept clients. Those that are there stay, and new ones wait in the listeners' queues.
     pub(super) fn pause(&self, session: &mut Session, on: bool) -> Answer {
         self.set_paused(on);

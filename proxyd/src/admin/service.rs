@@ -176,6 +176,7 @@ impl Admin {
             | Statement::ReadOnly(_)
             | Statement::ResetDigests
             | Statement::Pause(_)
+            | Statement::FlushQueryCache
             | Statement::ShowConfig
             | Statement::SaveConfig(_)
             | Statement::Checksum { .. }
@@ -192,6 +193,7 @@ impl Admin {
                 Ok(done(collect_digests(&workers, true).await.len()))
             }
             Statement::Pause(on) => Ok(self.pause(session, on)),
+            Statement::FlushQueryCache => Ok(self.flush_query_cache()),
             Statement::Checksum { disk, table, filter } => self.checksum(disk, table, filter),
             Statement::ShowConfig => Ok(one_cell("Data", self.config_text()?)),
             Statement::SaveConfig(path) => self.save_config(&path),

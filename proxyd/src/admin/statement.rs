@@ -42,6 +42,7 @@ pub enum Statement {
     /// Understood, answered with this warning, and nothing else.
     NoEffect(&'static str),
     FlushLogs,
+    FlushQueryCache,
     Sql(String),
 }
 
@@ -417,7 +418,7 @@ fn parse_proxysql(rest: &[Token]) -> Result<Statement, Refusal> {
         ["RESUME"] => Ok(Statement::Pause(false)),
         ["STOP"] => not_offered("use `standfast drain`: it moves the VIP away and lets sessions finish"),
         ["START"] => not_offered("use `standfast undrain`"),
-        ["FLUSH", "QUERY", "CACHE"] => no_effect("there is no query cache"),
+        ["FLUSH", "QUERY", "CACHE"] => Ok(Statement::FlushQueryCache),
         ["FLUSH", "MYSQL", "CLIENT", "HOSTS"] => no_effect("client hosts are not counted"),
         ["FLUSH", "CONFIGDB"] => no_effect("the database is open and stays open"),
         ["RELOAD", "TLS"] => {

@@ -80,6 +80,7 @@ impl Session {
                 record: &self.record,
                 worker: &self.worker,
                 user: &self.user,
+                tee: self.tee.as_mut(),
                 statement_id: job.statement_id,
                 backend_id: None,
             };

@@ -6,6 +6,7 @@ use proxyd_sql::token::{Token, TokenKind, Tokenizer, unquote};
 use proxyd_sql::{Detail, Kind, Statement};
 use proxyd_wire::{Command, Status};
 
+use super::cached::CachePlan;
 use super::{Session, SessionEnd};
 use crate::digests::Ticket;
 use crate::reply::{self, Refusal};
@@ -22,6 +23,8 @@ pub struct Route {
     pub rewritten: Option<Vec<u8>>,
     /// A rule keeps the session on its backend from here on (`multiplex=0`).
     pub sticky: bool,
+    /// What the query cache is to do with it.
+    pub cache: Option<CachePlan>,
     /// Where the statement counts, if digests are kept.
     pub digest: Option<Ticket>,
 }
@@ -110,6 +113,7 @@ pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> 
         delay: decision.delay.filter(|&ms| ms > 0).map(|ms| Duration::from_millis(ms.into())),
         sticky: decision.sticky_conn == Some(true)
             || decision.multiplex == Some(crate::route::Multiplex::Disable),
+        cache: CachePlan::of(&decision, variables),
         rewritten: decision.rewritten,
         digest: None,
     })

@@ -151,6 +151,7 @@ async fn begin(
         statements: HashMap::new(),
         next_statement: 1,
         next_flag: 0,
+        tee: None,
         client,
         ticket,
         record,

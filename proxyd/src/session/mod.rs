@@ -4,6 +4,7 @@
 //! [`relay`]) → settle: give the backend back, or keep it while something ties the session to it ([`pins`]).
 
 mod account;
+mod cached;
 pub mod charset;
 pub mod end;
 pub mod forward;
@@ -67,6 +68,8 @@ pub struct Session {
     next_statement: u32,
     /// The rules' flag for the next statement (`next_query_flagIN`).
     next_flag: u32,
+    /// The answer under way, if it may be kept in the query cache.
+    tee: Option<cached::Tee>,
     /// The greeting's: COM_CHANGE_USER is answered with it.
     nonce: [u8; NONCE],
 }
@@ -157,6 +160,9 @@ impl Session {
             Ok(route) => route,
             Err(reply) => return self.answer_locally(reply).await,
         };
+        if let Some(answer) = self.look_up(&route, text) {
+            return self.answer_from_cache(answer, statement.kind, now).await;
+        }
         if let Some(delay) = route.delay {
             tokio::time::sleep(delay).await;
         }
@@ -170,8 +176,10 @@ impl Session {
             timeout: route.timeout,
             statement_id: None,
         };
+        self.tee = self.tee(&route);
         let outcome = self.forward(job).await?;
         if let Some(outcome) = &outcome {
+            self.keep_answer(&route, text, outcome);
             self.note_session_changes(head, text, &statement, outcome);
             if let Some(held) = self.attached.last_mut().filter(|_| route.sticky) {
                 held.pins.rule = true;
@@ -197,9 +205,14 @@ impl Session {
             .or_else(|| self.attached.iter().find(|held| held.pins.wants(statement)));
         if let Some(held) = tied.filter(|held| !self.may_leave(held)) {
             route.hostgroup = held.hostgroup();
+            route.cache = None;
         } else if !self.settings.autocommit {
+            route.cache = None;
             // With autocommit off the first statement begins a transaction: it goes where BEGIN would.
             route.hostgroup = self.account.default_hostgroup;
+        }
+        if self.record.in_transaction.get() || !cached::may_be_cached(statement) {
+            route.cache = None;
         }
         route.digest = self.enter_digest(route.hostgroup);
         Ok(route)

@@ -12,6 +12,7 @@ use crate::control::WorkerEvent;
 use crate::net::Connection;
 use crate::worker::Worker;
 
+use super::cached::Tee;
 use super::record::{Interrupt, Record};
 
 /// After `KILL QUERY` the server has this long to end the statement.
@@ -39,6 +40,8 @@ pub struct Relay<'a> {
     pub record: &'a Record,
     pub worker: &'a Worker,
     pub user: &'a str,
+    /// Takes a copy of what the client is sent.
+    pub tee: Option<&'a mut Tee>,
     /// Replaces the backend's id in the answer to COM_STMT_PREPARE.
     pub statement_id: Option<u32>,
     /// What that id is at the backend, once it has said so.
@@ -129,6 +132,9 @@ impl Relay<'_> {
             .scan(input.filled())
             .map_err(|error| PassError::Backend(io::Error::new(io::ErrorKind::InvalidData, error)))?;
         self.client.write_all(&input.filled()[..scan.consumed]).await.map_err(PassError::Client)?;
+        if let Some(tee) = &mut self.tee {
+            tee.copy(&input.filled()[..scan.consumed]);
+        }
         input.consume(scan.consumed);
         if scan.done.is_some() {
             if !input.is_empty() {

@@ -91,6 +91,25 @@ impl Settings {
         Settings::new(&self.schema, Charset::Unknown)
     }
 
+    /// Everything here that an answer's bytes may depend on, for the key of a cache.
+    pub fn write_key(&self, key: &mut Vec<u8>) {
+        let mut field = |text: &str| {
+            key.extend_from_slice(text.as_bytes());
+            key.push(0);
+        };
+        field(&self.schema);
+        match &self.charset {
+            Charset::Unknown => field(""),
+            Charset::Id(id) => field(&id.to_string()),
+            Charset::Names(words) => field(words),
+        }
+        for variable in &self.variables {
+            field(&variable.name);
+            field(&variable.value);
+        }
+        key.push(0);
+    }
+
     /// Takes in an assignment that a backend has accepted.
     pub fn assign(&mut self, assignment: &Assignment<'_>) -> Kept {
         let value = assignment.value;

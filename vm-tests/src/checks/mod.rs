@@ -13,7 +13,9 @@ mod interop;
 mod load;
 mod mysql97;
 mod own_lab;
+mod pair;
 mod permutations;
+mod rules;
 mod runner;
 mod shell;
 mod vrrp;
@@ -26,7 +28,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, mysql97, ansible, galera, group, interop, load), or part of a check's name. Without it: all but `ansible`, `galera`, `group`, `interop` and `load`.
+    /// A group (lab, article, chains, permutations, bad-input, rules, mysql97, ansible, galera, group, interop, load), or part of a check's name. Without it: all but `ansible`, `galera`, `group`, `interop` and `load`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -37,12 +39,13 @@ type Group = fn(&mut Runner) -> Result<()>;
 /// Run only when they are asked for.
 const ON_REQUEST: [&str; 5] = ["ansible", "galera", "group", "interop", "load"];
 
-const GROUPS: [(&str, Group); 11] = [
+const GROUPS: [(&str, Group); 12] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
     ("permutations", permutations::run),
     ("bad-input", bad_input::run),
+    ("rules", rules::run),
     ("mysql97", mysql97::run),
     ("ansible", ansible::run),
     ("galera", clusters::galera::run),

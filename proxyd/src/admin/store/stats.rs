@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Transaction, params};
 
 use super::open::Store;
-use crate::digests::DigestRow;
+use crate::digests::{DigestRow, FROM_CACHE};
 use crate::errors::{ErrorKey, ErrorStats};
 use crate::logfile::Counts;
 use crate::runtime::{MemberState, Runtime};
@@ -170,7 +170,7 @@ fn fill_global(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -
 }
 
 /// The counters by the names of `stats_mysql_global`.
-fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 24] {
+fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 32] {
     [
         ("Client_Connections_created", stats.client_connections_created),
         ("Client_Connections_aborted", stats.client_connections_aborted),
@@ -196,6 +196,14 @@ fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 24] {
         ("Malformed_packets", stats.malformed_packets),
         ("Session_panics", stats.session_panics),
         ("Query_digests_evicted", stats.query_digests_evicted),
+        ("Query_Cache_Memory_bytes", stats.query_cache.memory),
+        ("Query_Cache_count_GET", stats.query_cache.gets),
+        ("Query_Cache_count_GET_OK", stats.query_cache.hits),
+        ("Query_Cache_count_SET", stats.query_cache.sets),
+        ("Query_Cache_bytes_IN", stats.query_cache.bytes_in),
+        ("Query_Cache_bytes_OUT", stats.query_cache.bytes_out),
+        ("Query_Cache_Purged", stats.query_cache.purged),
+        ("Query_Cache_Entries", stats.query_cache.entries),
     ]
 }
 
@@ -228,7 +236,7 @@ fn fill_digests(transaction: &Transaction<'_>, table: &str, input: &StatsInput<'
         transaction.prepare(&format!("INSERT OR IGNORE INTO stats.{table} VALUES ({places})"))?;
     for DigestRow { identity, counters } in input.digests {
         insert.execute(params![
-            identity.hostgroup,
+            if identity.hostgroup == FROM_CACHE { -1 } else { i64::from(identity.hostgroup) },
             &*identity.schema,
             &*identity.user,
             &*identity.client,

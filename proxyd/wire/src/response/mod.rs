@@ -9,6 +9,7 @@ mod resultset;
 mod row;
 pub mod session_track;
 pub mod tracker;
+mod warnings;
 
 pub use column::{BINARY, ColumnDefinition, TYPE_LONGLONG, TYPE_VAR_STRING, UTF8MB4};
 pub use end::{End, First, Outcome, Prepared};
@@ -18,3 +19,4 @@ pub use ok::OkPacket;
 pub use resultset::{Answer, AnswerCollector, ResultSetWriter, text_resultset};
 pub use row::{parse_text_row, put_text_row};
 pub use tracker::{Expect, ResponseTracker, Scan};
+pub use warnings::clear_warnings;

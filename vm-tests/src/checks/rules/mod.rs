@@ -1,0 +1,15 @@
+//! What query rules make of a statement, with real servers and a real client: the query cache, mirrors, time-outs, logs,
+//! annotations, and the flags of users.
+
+mod cache;
+
+use anyhow::Result;
+
+use super::pair::Pair;
+use super::runner::Runner;
+
+pub(crate) fn run(runner: &mut Runner) -> Result<()> {
+    let pair = Pair::start(&runner.binaries, "rules")?;
+    cache::run(runner, &pair);
+    Ok(())
+}
