@@ -4,6 +4,8 @@
 mod check;
 mod control;
 mod demo;
+mod in_flight;
+mod move_vip;
 mod order;
 mod status;
 mod why;
@@ -50,8 +52,28 @@ enum Command {
         #[command(flatten)]
         config: Config,
     },
-    /// Give the VIPs away and let sessions finish; the host does not compete until `undrain`
-    Drain(Config),
+    /// Move a VIP: from here to the next in line, or, given on the host that is to have it, there
+    Move {
+        /// The address, or the router's name
+        #[arg(value_name = "VIP")]
+        vip: String,
+        /// Where it shall be
+        #[arg(value_name = "HOST")]
+        host: Option<String>,
+        /// Let work in flight finish for so long first; the file's `drain_s` by default
+        #[arg(long, value_name = "SECONDS")]
+        within: Option<u64>,
+        #[command(flatten)]
+        config: Config,
+    },
+    /// Let work in flight finish, give the VIPs away; the host does not compete until `undrain`
+    Drain {
+        /// Wait for so long at most; the file's `drain_s` by default
+        #[arg(long, value_name = "SECONDS")]
+        within: Option<u64>,
+        #[command(flatten)]
+        config: Config,
+    },
     /// End a drain: this host may serve VIPs again
     Undrain(Config),
     /// Replace the running proxy by a new one behind the same listeners
@@ -76,7 +98,10 @@ fn main() -> ExitCode {
         Command::Check { files, host } => check::run(&files, host.as_deref()),
         Command::Status { config, json, watch } => status::run(&config.config, json, watch),
         Command::Why { vip, config } => why::run(&config.config, &vip),
-        Command::Drain(config) => order::run(&config.config, "drain"),
+        Command::Move { vip, host, within, config } => {
+            move_vip::run(&config.config, &vip, host.as_deref(), within)
+        }
+        Command::Drain { within, config } => order::drain(&config.config, within),
         Command::Undrain(config) => order::run(&config.config, "undrain"),
         Command::RestartProxy(config) => order::run(&config.config, "restart-proxy"),
         Command::Demo { arguments } => demo::run(&arguments),

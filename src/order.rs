@@ -4,6 +4,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::control::{ask, paths, say};
+use crate::in_flight;
+
+/// Lets work in flight finish first: when the VIPs leave, connections to them are reset.
+pub(crate) fn drain(config: &Path, within: Option<u64>) -> ExitCode {
+    in_flight::cut(in_flight::finish(&paths(config), in_flight::patience(config, within)));
+    run(config, "drain")
+}
 
 pub(crate) fn run(config: &Path, order: &str) -> ExitCode {
     match ask(&paths(config).angel_socket(), order) {

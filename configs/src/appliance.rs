@@ -41,6 +41,8 @@ pub struct Router {
     pub priority: u8,
     /// This host's place in the order of preference; 0 is the preferred host.
     pub rank: u8,
+    /// Who is first in line when this host lets go, if the file says it of all hosts.
+    pub next_in_line: Option<String>,
     /// Added to `priority` while the proxy is live: the article's arithmetic. 0 when it is not used.
     pub weight: u8,
     /// 10 ms ..= 40.95 s for version 3, whole seconds for version 2.

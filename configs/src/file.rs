@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use toml::de::DeTable;
 
@@ -64,6 +65,11 @@ impl File {
     /// Where the daemons' sockets and data are: the same for every host.
     pub fn paths(&self) -> &Paths {
         &self.settings.paths
+    }
+
+    /// For how long work in flight may hold up a stop, a drain or a move.
+    pub fn drain(&self) -> Duration {
+        self.settings.angel.drain
     }
 
     /// Whose file this is, if it says so.

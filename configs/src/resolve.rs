@@ -94,6 +94,7 @@ impl File {
             version: vrrp.version,
             priority,
             rank,
+            next_in_line: next_in_line(vip, &me.name.value),
             weight: vrrp.weight,
             advert: vrrp.advert,
             transport,
@@ -118,6 +119,13 @@ impl File {
             }
         }
     }
+}
+
+/// The best placed of the others.
+fn next_in_line(vip: &VipEntry, me: &str) -> Option<String> {
+    let Standing::Everyone(priorities) = &vip.standing else { return None };
+    let others = priorities.iter().filter(|(name, _)| *name != me);
+    others.max_by_key(|(_, priority)| priority.value).map(|(name, _)| name.clone())
 }
 
 impl HostEntry {

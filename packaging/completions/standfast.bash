@@ -4,7 +4,7 @@ _standfast() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check status why drain undrain restart-proxy demo help --help --version' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'check status why move drain undrain restart-proxy demo help --help --version' -- "$word")
         return
     fi
     if [ "$previous" = --config ] || { [ "$command" = check ] && [[ $word != -* ]] && [ "$previous" != --host ]; }; then
@@ -16,7 +16,8 @@ _standfast() {
     case $command in
         check) options='--host --help' ;;
         status) options='--config --json --watch --help' ;;
-        why | drain | undrain | restart-proxy) options='--config --help' ;;
+        move | drain) options='--within --config --help' ;;
+        why | undrain | restart-proxy) options='--config --help' ;;
         *) options= ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")

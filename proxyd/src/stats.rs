@@ -47,6 +47,8 @@ pub struct GlobalStats {
     pub server_connections_aborted: u64,
     pub server_connections_connected: u64,
     pub active_transactions: u64,
+    /// In a transaction, or with a statement that runs.
+    pub sessions_in_flight: u64,
     pub questions: u64,
     pub slow_queries: u64,
     pub queries_backends_bytes_sent: u64,
@@ -172,6 +174,7 @@ add_fields!(GlobalStats {
     server_connections_aborted,
     server_connections_connected,
     active_transactions,
+    sessions_in_flight,
     questions,
     slow_queries,
     queries_backends_bytes_sent,

@@ -315,6 +315,8 @@ impl Worker {
         let snapshot = self.snapshot();
         stats.global.active_transactions =
             self.sessions.borrow().values().filter(|record| record.in_transaction.get()).count() as u64;
+        stats.global.sessions_in_flight =
+            self.sessions.borrow().values().filter(|record| record.is_in_flight()).count() as u64;
         for member in snapshot.hostgroups.values().flat_map(|hostgroup| &hostgroup.members) {
             let idle = self.pool.idle_count(&member.server) as u64;
             stats.servers.entry(ServerKey::from(&member.server)).or_default().conn_free = idle;

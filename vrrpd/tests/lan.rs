@@ -266,6 +266,19 @@ fn two_hosts_and_one_vip() {
     assert!(status.contains("\"transitions\":[{") && status.contains("\"name\":\"test1\""), "{status}");
     lan.say(1, "serving");
 
+    // An operator moves it there and back; adverts are 200 ms apart.
+    lan.wait_for_state(1, "BACKUP");
+    assert!(lan.ask(1, "seize VI_01").contains("\"ok\":true"));
+    lan.wait_for(&[1]);
+    lan.wait_for_state(2, "BACKUP");
+    assert!(lan.ask(1, "yield VI_01 test9").contains("test2 comes first"));
+    thread::sleep(Duration::from_millis(1_000));
+    let began = Instant::now();
+    assert!(lan.ask(1, "yield VI_01 test2").contains("\"ok\":true"));
+    lan.wait_for(&[2]);
+    assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+    assert!(lan.ask(1, "yield VI_01").contains("not MASTER"));
+
     // A clean stop.
     thread::sleep(Duration::from_millis(500));
     lan.terminate(2);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use configs::Failback;
 use health::verdict::Verdict;
 use sim::{GRACE, Process, Random, World, address, micros};
-use vrrpd::fsm::Setup;
+use vrrpd::fsm::{Event, Setup};
 use vrrpd::interval::AdvertInterval;
 use vrrpd::priority::Priority;
 
@@ -76,6 +76,23 @@ fn a_planned_hand_over_costs_one_packet_and_a_dead_heir_its_skew_and_a_slot() {
     world.set_verdict(0, Verdict::Draining);
     let time = world.time_until(1_000_000, |world| world.holders() == [2]);
     assert!(time <= 89_000, "{time} us");
+}
+
+#[test]
+fn an_operator_moves_a_vip_to_any_host_and_it_stays() {
+    let mut world = three(100, Failback::Never);
+    for (target, from) in [(2, 0), (1, 2), (0, 1)] {
+        world.feed(target, Event::Seize);
+        let both = world.time_until(1_000_000, |world| world.holders() == [target]);
+        assert!(both <= 2_000, "{from} to {target}: two holders for {both} us");
+        world.run_for(3_000_000);
+        assert_eq!(world.holders(), [target]);
+    }
+    world.feed(0, Event::Yield);
+    let none = world.time_until(1_000_000, |world| world.holders() == [1]);
+    assert!(none <= 2_000, "given to the next in line: nobody for {none} us");
+    world.run_for(3_000_000);
+    assert_eq!(world.holders(), [1]);
 }
 
 #[test]
@@ -248,7 +265,7 @@ fn fault(world: &mut World, random: &mut Random, host: usize, interval: u64) {
         Verdict::Draining,
         Verdict::Degraded,
     ];
-    match (random.below(10), world.hosts[host].process) {
+    match (random.below(11), world.hosts[host].process) {
         (0..=2, Process::Off | Process::Killed) => world.start(host),
         (0, _) => world.power_off(host),
         (1, Process::Running) => world.kill(host),
@@ -259,6 +276,7 @@ fn fault(world: &mut World, random: &mut Random, host: usize, interval: u64) {
         }
         (6, _) => world.hosts[host].group = u8::try_from(random.below(2)).unwrap(),
         (7, _) => world.set_link(host, random.percent(60)),
+        (9, _) => world.feed(host, if random.percent(70) { Event::Seize } else { Event::Yield }),
         (8, _) => world.loss = [0, 5, 30, 80][usize::try_from(random.below(4)).unwrap()],
         _ => world.run_for(random.below(10 * interval)),
     }

@@ -77,6 +77,7 @@ impl Admin {
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_ms": u64::try_from(runtime.started().elapsed().as_millis()).unwrap_or(u64::MAX),
             "sessions": stats.global.client_connections_connected,
+            "in_flight": stats.global.sessions_in_flight,
             "backends": backends,
         })
     }

@@ -75,6 +75,11 @@ impl Record {
         }
     }
 
+    /// Ending this session now would end work.
+    pub fn is_in_flight(&self) -> bool {
+        self.in_transaction.get() || !matches!(self.command.get(), "Sleep" | "Connect")
+    }
+
     /// A command starts; its text is for the process list, kept in `room`.
     pub fn start(&self, command: &'static str, text: &[u8], mut room: Vec<u8>, now: Instant) {
         self.command.set(command);

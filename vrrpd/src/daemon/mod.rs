@@ -7,6 +7,7 @@ mod counters;
 mod feed;
 mod history;
 mod kernel;
+mod orders;
 mod station;
 mod status;
 pub(crate) mod vips;
@@ -275,10 +276,10 @@ impl<'a> Daemon<'a> {
                 Answer::Follow(status::json(appliance, stations, &kernel.counters, verdict, cause))
             }
             Some(("why", wanted)) => Answer::Line(status::why(appliance, stations, wanted)),
-            Some(("failback", name)) => Answer::Line(failback(stations, name, kernel)),
-            _ => Answer::Line(
-                r#"{"error":"unknown request; known: status, events, why VIP, failback ROUTER"}"#.to_owned(),
-            ),
+            Some((word @ ("failback" | "seize" | "yield"), rest)) => {
+                Answer::Line(orders::answer(stations, word, rest, kernel))
+            }
+            _ => Answer::Line(orders::UNKNOWN.to_owned()),
         });
     }
 
@@ -338,16 +339,5 @@ fn hear(packet: &Packet<'_>, wire: usize, stations: &mut [Station], kernel: &mut
         Some(station) if station.wire.as_ref() != Some(&wire) => {}
         Some(station) => station.hear(Instant::now(), &advert, source, kernel),
         None => kernel.discard(Discard::UnknownVrid, source),
-    }
-}
-
-fn failback(stations: &mut [Station], name: &str, kernel: &mut Kernel) -> String {
-    match stations.iter_mut().find(|station| station.config.name == name) {
-        Some(station) if station.router.word() == "BACKUP" => {
-            station.handle(Instant::now(), Event::Takeover, kernel);
-            r#"{"ok":true}"#.to_owned()
-        }
-        Some(station) => format!(r#"{{"error":"{} here, not BACKUP"}}"#, station.router.word()),
-        None => r#"{"error":"no such router"}"#.to_owned(),
     }
 }

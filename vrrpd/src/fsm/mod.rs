@@ -32,6 +32,8 @@
 //! | Backup, Active | no longer fit (verdict, link, or the grace ends) | as Shutdown | Initialize |
 //! | Backup | begins to compete | as Deadline | |
 //! | Backup | Takeover (operator) | - | Backup, preempts a lower master, or gives up on hearing one that is not |
+//! | Backup | Seize (operator), competing | SendAdvert(254), InstallVips, Announce | Active, adverts say 254 for three intervals |
+//! | Active | Yield (operator) | as Shutdown | Backup, takes it back if nobody else does |
 //! | Backup | anything, overslept by an Active_Down_Interval | - | Backup, listens for another one, but only once |
 //! | Active | anything, no advert sent for an Active_Down_Interval | RemoveVips, Reset | Backup, then the event |
 //! | Active | Deadline, announcement due (0, 50, 200 ms, 1, 5 s, then every 10 s) | Announce | Active |
@@ -124,6 +126,10 @@ pub enum Event {
     VipsLost,
     /// An operator wants the VIP on this host, whatever the fail-back policy.
     Takeover,
+    /// An operator wants the VIP on this host now, whatever the priorities.
+    Seize,
+    /// An operator wants the VIP on the next host in line.
+    Yield,
 }
 
 /// One virtual router on this host.
@@ -138,7 +144,12 @@ pub struct Router {
     restarting_since: Option<Instant>,
     /// Why the state is what it is.
     cause: Cause,
+    /// Until then adverts say more than any other router's, so that a better placed one lets go.
+    seizing_until: Option<Instant>,
 }
+
+/// What a router's adverts say while it seizes a VIP: more than any but the address owner's.
+const SEIZING: Priority = Priority(254);
 
 impl Router {
     /// A router that takes no part yet. `now` begins the grace in which the first verdict must come.
@@ -152,12 +163,14 @@ impl Router {
             verdict: Verdict::Restarting,
             restarting_since: Some(now),
             cause: Cause::Startup,
+            seizing_until: None,
         }
     }
 
     /// What to do about `event`, in the order of effect.
     pub fn on(&mut self, now: Instant, event: Event) -> impl Iterator<Item = Action> + use<> {
         let mut out = Actions::default();
+        self.seizing_until = self.seizing_until.filter(|until| now < *until);
         self.guard_against_oversleeping(now, &mut out);
         match event {
             Event::Startup | Event::Resume | Event::Verdict(_) | Event::Link(_) => {
@@ -179,8 +192,24 @@ impl Router {
                     backup.takeover = true;
                 }
             }
+            Event::Seize => self.seize(now, &mut out),
+            Event::Yield => self.give_way(now, &mut out),
         }
         out.into_iter()
+    }
+
+    fn seize(&mut self, now: Instant, out: &mut Actions) {
+        if matches!(self.state, State::Backup(_)) && self.competes(now) {
+            self.seizing_until = Some(now + 3 * self.interval());
+            self.become_active(now, Cause::Moved, out);
+        }
+    }
+
+    fn give_way(&mut self, now: Instant, out: &mut Actions) {
+        if matches!(self.state, State::Active(_)) {
+            self.rfc(now, Rfc::Shutdown(Cause::Moved), out);
+            self.become_backup(now, None, Cause::Moved);
+        }
     }
 
     /// The address that adverts are sent from, once it is known: it decides between equal priorities.
@@ -270,7 +299,8 @@ impl Router {
                     return self.become_active(now, Cause::Resume, out);
                 }
             }
-            Event::Shutdown | Event::Deadline | Event::Advert(_) | Event::VipsLost | Event::Takeover => {}
+            Event::Shutdown | Event::Deadline | Event::Advert(_) => {}
+            Event::VipsLost | Event::Takeover | Event::Seize | Event::Yield => {}
         }
         self.appliance(now, out);
         if let State::Backup(backup) = &mut self.state
@@ -325,11 +355,13 @@ impl Router {
     }
 
     fn become_backup(&mut self, now: Instant, master: Option<&Heard>, cause: Cause) {
+        self.seizing_until = None;
         self.state = State::Backup(Backup::new(now, master, &self.setup, self.priority()));
         self.cause = cause;
     }
 
     fn initialize(&mut self, cause: Cause) {
+        self.seizing_until = None;
         self.state = State::Initialize;
         self.cause = cause;
     }
@@ -388,6 +420,7 @@ impl Router {
     #[must_use]
     pub fn priority(&self) -> Priority {
         match self.verdict {
+            _ if self.seizing_until.is_some() => SEIZING.max(self.setup.priority),
             Verdict::Serving | Verdict::Degraded | Verdict::Restarting => {
                 self.setup.priority.plus(self.setup.weight)
             }

@@ -30,6 +30,7 @@ pub enum Cause {
     Draining,
     LinkDown,
     Shutdown,
+    Moved,
 }
 
 impl Cause {
@@ -49,6 +50,7 @@ impl Cause {
             Cause::Draining => "draining",
             Cause::LinkDown => "link-down",
             Cause::Shutdown => "shutdown",
+            Cause::Moved => "moved",
         }
     }
 }

@@ -54,6 +54,7 @@ impl Router {
             Cause::Draining => "this host is drained",
             Cause::LinkDown => "an interface is missing or down, or has lost this host's address",
             Cause::Shutdown => "vrrpd was stopped",
+            Cause::Moved => "an operator moved it",
         };
         text.to_owned()
     }

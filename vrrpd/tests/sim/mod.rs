@@ -168,11 +168,12 @@ impl World {
     pub(crate) fn wake(&mut self, host: usize) {
         self.hosts[host].process = Process::Running;
         self.hosts[host].verdict_since = self.now;
+        // As the daemon does: first what holds on this host, then what was heard.
+        self.feed(host, Event::Link(self.hosts[host].link));
+        self.feed(host, Event::Verdict(self.hosts[host].verdict));
         for heard in std::mem::take(&mut self.hosts[host].queue) {
             self.feed(host, Event::Advert(heard));
         }
-        self.feed(host, Event::Link(self.hosts[host].link));
-        self.feed(host, Event::Verdict(self.hosts[host].verdict));
         self.feed(host, Event::Deadline);
     }
 
