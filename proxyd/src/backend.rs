@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use proxyd_wire::auth::Secret;
 use proxyd_wire::client::{Config, Login, LoginError, Step, Tls};
+use proxyd_wire::frame::{self, Located};
 use proxyd_wire::response::tracker::{Expect, ResponseTracker};
-use proxyd_wire::response::{ColumnDefinition, Outcome, parse_text_row};
+use proxyd_wire::response::{Answer, AnswerCollector, Outcome};
 use proxyd_wire::{Capabilities, Command, ErrPacket};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -59,7 +60,21 @@ pub struct Backend {
     /// Where it leads, for the process list.
     pub place: Rc<BackendPlace>,
     user: Box<str>,
+    is_mariadb: bool,
+    tracking: Tracking,
+    /// Some of a replay was refused: nobody knows what is set.
+    half_set: bool,
     reservation: Reservation,
+}
+
+/// Whether the server tells what statements change of the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tracking {
+    /// It cannot, or would not.
+    Off,
+    /// To be switched on before the next statement.
+    Due,
+    On,
 }
 
 /// Why there is no connection.
@@ -143,9 +158,14 @@ impl Backend {
         let local = connection.local_addr();
         counters.stats.borrow_mut().conn_ok += 1;
         counters.open.set(counters.open.get() + 1);
+        let can_track = connected.capabilities.contains(Capabilities::SESSION_TRACK);
         Ok(Backend {
             connection,
             thread_id: connected.thread_id,
+            // MariaDB's greeting leaves LONG_PASSWORD out.
+            is_mariadb: !connected.capabilities.contains(Capabilities::LONG_PASSWORD),
+            tracking: if can_track { Tracking::Due } else { Tracking::Off },
+            half_set: false,
             capabilities: connected.capabilities,
             traits: account.traits,
             settings: Settings::new("", Charset::Id(account.collation)),
@@ -170,40 +190,97 @@ impl Backend {
         self.connection.input.is_empty() && self.connection.is_quiet()
     }
 
-    /// Brings the session of this connection to `wanted`: schema, character set, variables, only what differs.
+    /// Brings the session of this connection to `wanted`: session tracking, schema, character set, variables, only what
+    /// differs, in one round trip.
     pub async fn fit(&mut self, wanted: &Settings, buffers: &BufferPool) -> Result<(), FitError> {
+        if self.half_set {
+            self.reset(buffers).await?;
+        }
         let (schema, set) = match self.settings.difference(wanted) {
-            Difference::None => return Ok(()),
+            Difference::None => (None, Vec::new()),
             Difference::Replay { schema, set } => (schema, set),
             Difference::Reset => {
                 self.reset(buffers).await?;
                 match self.settings.difference(wanted) {
                     Difference::Replay { schema, set } => (schema, set),
-                    _ => return Ok(()),
+                    _ => (None, Vec::new()),
                 }
             }
         };
-        if let Some(schema) = schema {
-            let payload = [&[Command::InitDb as u8], schema.as_bytes()].concat();
-            self.simple(&payload, buffers).await?;
-            self.settings.schema = schema;
+        let tracking = (self.tracking == Tracking::Due).then(|| self.tracking_statement());
+        if tracking.is_none() && schema.is_none() && set.is_empty() {
+            return Ok(());
         }
-        for statement in set {
-            let payload = [&[Command::Query as u8], statement.as_bytes()].concat();
-            if let Err(error) = self.simple(&payload, buffers).await {
-                // Some of it may have been set: the next user starts from a reset.
-                self.settings.charset = Charset::Unknown;
-                return Err(error);
+        let mut frames = tracking.map(|sql| query_frames(sql.as_bytes())).unwrap_or_default();
+        if let Some(schema) = &schema {
+            let payload = [&[Command::InitDb as u8], schema.as_bytes()].concat();
+            frames.extend(frames_of(&payload, 0));
+        }
+        set.iter().for_each(|statement| frames.extend(query_frames(statement.as_bytes())));
+        self.connection.write_all(&frames).await.map_err(FitError::Lost)?;
+        self.fitted(tracking.is_some(), schema, set.len(), wanted, buffers).await
+    }
+
+    /// The answers to the statements that [`Backend::fit`] has sent: all are taken, the first refusal is reported.
+    async fn fitted(
+        &mut self,
+        tracking: bool,
+        schema: Option<Box<str>>,
+        sets: usize,
+        wanted: &Settings,
+        buffers: &BufferPool,
+    ) -> Result<(), FitError> {
+        if tracking {
+            let refused = self.verdict(buffers).await?;
+            self.tracking = if refused.is_none() { Tracking::On } else { Tracking::Off };
+            if let Some(error) = refused {
+                tracing::warn!(server = %self.server().hostname, %error, "no session tracking");
             }
         }
-        self.settings = wanted.clone();
+        let mut refused = None;
+        if let Some(schema) = schema {
+            refused = self.verdict(buffers).await?;
+            if refused.is_none() {
+                self.settings.schema = schema;
+            }
+        }
+        for _ in 0..sets {
+            let error = self.verdict(buffers).await?;
+            self.half_set |= error.is_some();
+            refused = refused.or(error);
+        }
+        if let Some(error) = refused {
+            // What has been set is not worked out: the next user starts from a reset.
+            self.half_set |= sets > 0;
+            return Err(FitError::Refused(error));
+        }
+        self.settings.clone_from(wanted);
         Ok(())
+    }
+
+    /// Switches on what the server can tell of a session's changes.
+    fn tracking_statement(&self) -> &'static str {
+        match self.is_mariadb {
+            true => {
+                "SET SESSION session_track_system_variables='*', session_track_schema=ON, \
+                 session_track_state_change=ON, session_track_transaction_info='CHARACTERISTICS'"
+            }
+            false => {
+                "SET SESSION session_track_system_variables='*', session_track_schema=ON, \
+                 session_track_state_change=ON, session_track_transaction_info='CHARACTERISTICS', \
+                 session_track_gtids='OWN_GTID'"
+            }
+        }
     }
 
     /// COM_RESET_CONNECTION: rolls back, and forgets all that a session has left, but not the schema.
     pub async fn reset(&mut self, buffers: &BufferPool) -> Result<(), FitError> {
         self.simple(&[Command::ResetConnection as u8], buffers).await?;
         self.settings = self.settings.after_reset();
+        self.half_set = false;
+        if self.tracking == Tracking::On {
+            self.tracking = Tracking::Due;
+        }
         Ok(())
     }
 
@@ -214,9 +291,14 @@ impl Backend {
 
     /// A command that is answered with OK or ERR.
     async fn simple(&mut self, payload: &[u8], buffers: &BufferPool) -> Result<(), FitError> {
-        let outcome =
-            self.exchange(&frames_of(payload, 0), Expect::Simple, buffers).await.map_err(FitError::Lost)?;
-        outcome.0.error.map_or(Ok(()), |error| Err(FitError::Refused(error)))
+        self.connection.write_all(&frames_of(payload, 0)).await.map_err(FitError::Lost)?;
+        self.verdict(buffers).await?.map_or(Ok(()), |error| Err(FitError::Refused(error)))
+    }
+
+    /// The answer to such a command: the error, if it is one.
+    async fn verdict(&mut self, buffers: &BufferPool) -> Result<Option<ErrPacket>, FitError> {
+        let answer = self.answer(Expect::Simple, buffers).await.map_err(FitError::Lost)?;
+        Ok(answer.0.error)
     }
 
     /// Runs a query of the proxy's own; rows as text, NULL as `None`.
@@ -233,27 +315,21 @@ impl Backend {
 
     /// The same, with the names of the columns.
     pub async fn query_table(&mut self, sql: &str, buffers: &BufferPool) -> Result<Table, FitError> {
-        let frames = query_frames(sql.as_bytes());
-        let (outcome, bytes) =
-            self.exchange(&frames, Expect::Results, buffers).await.map_err(FitError::Lost)?;
+        self.connection.write_all(&query_frames(sql.as_bytes())).await.map_err(FitError::Lost)?;
+        let (outcome, bytes) = self.answer(Expect::Results, buffers).await.map_err(FitError::Lost)?;
         match outcome.error {
             Some(error) => Err(FitError::Refused(error)),
-            None => table_of(&bytes).map_err(FitError::Lost),
+            None => table_of(&bytes, self.capabilities).map_err(FitError::Lost),
         }
     }
 
-    /// Sends a command and takes its whole answer, raw.
-    async fn exchange(
-        &mut self,
-        frames: &[u8],
-        expect: Expect,
-        buffers: &BufferPool,
-    ) -> io::Result<(Outcome, Vec<u8>)> {
-        self.connection.write_all(frames).await?;
+    /// Takes the whole answer to a command of the proxy's own, raw.
+    async fn answer(&mut self, expect: Expect, buffers: &BufferPool) -> io::Result<(Outcome, Vec<u8>)> {
         let mut tracker = ResponseTracker::new(expect, self.capabilities);
         let mut answer = Vec::new();
         loop {
-            if self.connection.fill(0, buffers).await? == 0 {
+            // The answer to an earlier command may have brought some of this one.
+            if self.connection.input.is_empty() && self.connection.fill(0, buffers).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             let input = &mut self.connection.input;
@@ -304,7 +380,9 @@ async fn log_in(
         | Capabilities::LONG_FLAG
         | Capabilities::TRANSACTIONS
         | Capabilities::MULTI_RESULTS
-        | Capabilities::PS_MULTI_RESULTS;
+        | Capabilities::PS_MULTI_RESULTS
+        | Capabilities::SESSION_TRACK
+        | Capabilities::DEPRECATE_EOF;
     capabilities.set(Capabilities::FOUND_ROWS, account.traits.found_rows);
     capabilities.set(Capabilities::IGNORE_SPACE, account.traits.ignore_space);
     capabilities.set(Capabilities::MULTI_STATEMENTS, account.traits.multi_statements);
@@ -358,39 +436,26 @@ pub struct Table {
     pub rows: Vec<Vec<Option<String>>>,
 }
 
-/// A text result set: column count, definitions, EOF, rows, EOF.
-fn table_of(mut bytes: &[u8]) -> io::Result<Table> {
+/// A text result set, from its frames; empty for an OK.
+fn table_of(mut bytes: &[u8], capabilities: Capabilities) -> io::Result<Table> {
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, "not a result set");
-    let mut next = || {
-        let Ok(proxyd_wire::frame::Located::Complete { framed, .. }) =
-            proxyd_wire::frame::locate(bytes, OWN_ANSWER)
-        else {
-            return None;
-        };
+    let mut collector = AnswerCollector::new(capabilities, OWN_ANSWER);
+    while let Ok(Located::Complete { framed, .. }) = frame::locate(bytes, OWN_ANSWER) {
         let (packet, rest) = bytes.split_at(framed);
         bytes = rest;
-        Some(proxyd_wire::frame::payload(packet))
-    };
-    let first = next().ok_or_else(invalid)?;
-    let columns = match first.first() {
-        Some(0) | None => return Ok(Table::default()),
-        Some(&count) => usize::from(count),
-    };
-    let mut names = Vec::with_capacity(columns);
-    for _ in 0..columns {
-        let definition = next().ok_or_else(invalid)?;
-        names.push(ColumnDefinition::parse(&definition).map_err(|_| invalid())?.name);
-    }
-    // The EOF after them.
-    next().ok_or_else(invalid)?;
-    let mut rows = Vec::new();
-    while let Some(packet) = next() {
-        if packet.first() == Some(&0xfe) && packet.len() < 9 {
-            return Ok(Table { columns: names, rows });
+        match collector.on(&frame::payload(packet)).map_err(|_| invalid())? {
+            None => {}
+            Some(Answer::Ok(_)) => return Ok(Table::default()),
+            Some(Answer::Err(error)) => return Err(io::Error::other(error)),
+            Some(Answer::Rows { columns, rows }) => {
+                let text = |value: Vec<u8>| String::from_utf8_lossy(&value).into_owned();
+                let row = |row: Vec<Option<Vec<u8>>>| row.into_iter().map(|value| value.map(text)).collect();
+                return Ok(Table {
+                    columns: columns.into_iter().map(|column| column.name).collect(),
+                    rows: rows.into_iter().map(row).collect(),
+                });
+            }
         }
-        let row = parse_text_row(&packet, columns).map_err(|_| invalid())?;
-        let text = |value: Option<&[u8]>| value.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        rows.push(row.into_iter().map(text).collect());
     }
     Err(invalid())
 }

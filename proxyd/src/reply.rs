@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use proxyd_wire::response::{ColumnDefinition, put_text_row};
+use proxyd_wire::response::{ColumnDefinition, text_resultset};
 use proxyd_wire::{Capabilities, EofPacket, ErrPacket, OkPacket, Status, frame};
 
 use crate::backend::ConnectError;
@@ -151,33 +151,30 @@ impl Refusal {
     }
 }
 
-/// An OK with this status, as the answer to a command.
-pub fn ok(status: Status, info: &str) -> Vec<u8> {
+/// An OK with this status, as the answer to a command of a client with these capabilities.
+pub fn ok(client: Capabilities, status: Status, info: &str) -> Vec<u8> {
     let packet = OkPacket { status, info: info.as_bytes().to_vec(), ..OkPacket::default() };
-    frames_of(&packet.encode(Capabilities::PROTOCOL_41), 1)
+    frames_of(&packet.encode(client), 1)
 }
 
 /// An OK that ends a login, with this sequence number.
-pub fn ok_at(status: Status, sequence: u8) -> Vec<u8> {
+pub fn ok_at(client: Capabilities, status: Status, sequence: u8) -> Vec<u8> {
     let packet = OkPacket { status, ..OkPacket::default() };
-    frames_of(&packet.encode(Capabilities::PROTOCOL_41), sequence)
+    frames_of(&packet.encode(client), sequence)
 }
 
 /// An EOF as the answer to a command.
-pub fn eof(status: Status) -> Vec<u8> {
-    frames_of(&EofPacket { warnings: 0, status }.encode(), 1)
+pub fn eof(client: Capabilities, status: Status) -> Vec<u8> {
+    let payload = match client.contains(Capabilities::DEPRECATE_EOF) {
+        true => OkPacket { status, ..OkPacket::default() }.encode_end(client),
+        false => EofPacket { warnings: 0, status }.encode(),
+    };
+    frames_of(&payload, 1)
 }
 
 /// A result set of one text column and one row.
-pub fn one_row(column: &str, value: &str, status: Status) -> Vec<u8> {
-    let eof = EofPacket { warnings: 0, status }.encode();
-    let mut row = Vec::new();
-    put_text_row(&mut row, &[Some(value.as_bytes())]);
-    let (mut out, mut sequence) = (Vec::new(), 1);
-    for payload in [&[1][..], &ColumnDefinition::text(column).encode(), &eof, &row, &eof] {
-        frame::write(&mut out, &mut sequence, payload);
-    }
-    out
+pub fn one_row(client: Capabilities, column: &str, value: &str, status: Status) -> Vec<u8> {
+    text_resultset(&[ColumnDefinition::text(column)], &[vec![Some(value.to_owned())]], status, client)
 }
 
 /// COM_QUERY with this text, from sequence number 0 on.

@@ -116,6 +116,8 @@ pub struct ProcessRow {
     pub info: String,
     /// Why the session keeps its backend connection; empty when it is free to change.
     pub pin_reason: &'static str,
+    /// The transaction that the session has committed last, as its server calls it.
+    pub last_gtid: Option<String>,
 }
 
 /// A row of `stats_mysql_free_connections`: an idle backend connection.

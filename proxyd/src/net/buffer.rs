@@ -62,6 +62,18 @@ impl Buffer {
         }
     }
 
+    /// Puts other bytes in the place of some of the filled ones.
+    pub fn replace(&mut self, range: std::ops::Range<usize>, with: &[u8]) {
+        let (from, to) = (self.start + range.start, (self.start + range.end).min(self.end));
+        let end = self.end - (to - from) + with.len();
+        if end > self.bytes.len() {
+            self.bytes.resize(end, 0);
+        }
+        self.bytes.copy_within(to..self.end, from + with.len());
+        self.bytes[from..from + with.len()].copy_from_slice(with);
+        self.end = end;
+    }
+
     /// Room to read into, at least one byte; moves or grows what is filled if there is none.
     /// `want` is the size that the packet at the front is known to have, 0 when unknown.
     pub fn spare(&mut self, want: usize, pool: &BufferPool) -> &mut [u8] {
@@ -107,6 +119,20 @@ mod tests {
         buffer.consume(2);
         assert!(buffer.spare(40_000, &pool).len() >= 40_000 - 4);
         assert_eq!(buffer.filled(), b"cdef");
+    }
+
+    #[test]
+    fn replaces_in_place() {
+        let pool = BufferPool::default();
+        let mut buffer = Buffer::default();
+        buffer.spare(0, &pool)[..6].copy_from_slice(b"abcdef");
+        buffer.advance(6);
+        buffer.consume(1);
+        buffer.replace(1..3, b"XYZ");
+        assert_eq!(buffer.filled(), b"bXYZef");
+        buffer.replace(4..6, b"");
+        buffer.replace(0..0, &[b'!'; 20_000]);
+        assert_eq!((buffer.len(), &buffer.filled()[19_999..]), (20_004, &b"!bXYZ"[..]));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use proxyd_sql::{Kind, Statement};
 use proxyd_wire::Status;
-use proxyd_wire::response::{Expect, Outcome, ResponseTracker};
+use proxyd_wire::response::{Dialect, Expect, Outcome, ResponseTracker};
 
 use super::pins::{Pins, Reply};
 use super::record::Interrupt;
@@ -73,7 +73,13 @@ impl Session {
             self.record.deadline.set(job.timeout.map(|timeout| Instant::now() + timeout));
             self.note_backend(&held.backend);
             let before = (held.backend.connection.bytes_out, held.backend.connection.bytes_in);
-            let tracker = ResponseTracker::new(job.expect, held.backend.capabilities);
+            let dialect = Dialect::new(
+                held.backend.capabilities,
+                self.capabilities,
+                self.status(),
+                held.pins.own_tracking,
+            );
+            let tracker = ResponseTracker::new(job.expect, held.backend.capabilities).with_dialect(dialect);
             let relay = Relay {
                 client: &mut self.client,
                 backend: &mut held.backend,
@@ -293,6 +299,7 @@ impl Session {
             last_insert_id: outcome.last_insert_id,
         };
         held.pins.after(statement, &reply, now);
+        self.learn(outcome);
         self.let_go(now);
     }
 

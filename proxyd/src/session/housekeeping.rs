@@ -19,7 +19,7 @@ const BETWEEN_SESSIONS: Duration = Duration::from_secs(1);
 
 impl Session {
     pub(super) async fn ok(&mut self) -> Result<(), SessionEnd> {
-        let frames = reply::ok(self.status(), "");
+        let frames = reply::ok(self.capabilities, self.status(), "");
         self.send(&frames).await
     }
 
@@ -85,7 +85,7 @@ impl Session {
         match option {
             0 | 1 => {
                 self.traits.multi_statements = option == 0;
-                let frames = reply::eof(self.status());
+                let frames = reply::eof(self.capabilities, self.status());
                 self.send(&frames).await
             }
             _ => self.refuse(&Refusal::malformed("unknown option")).await,

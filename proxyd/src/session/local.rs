@@ -178,12 +178,12 @@ impl Session {
     pub(super) async fn answer_locally(&mut self, answer: Answer) -> Result<(), SessionEnd> {
         match answer {
             Answer::Ok { info } => {
-                let frames = reply::ok(self.status(), &info);
+                let frames = reply::ok(self.capabilities, self.status(), &info);
                 self.send(&frames).await
             }
             Answer::Error(refusal) => self.refuse(&refusal).await,
             Answer::Row { column, value } => {
-                let frames = reply::one_row(&column, &value, self.status());
+                let frames = reply::one_row(self.capabilities, &column, &value, self.status());
                 self.send(&frames).await
             }
             Answer::Kill { id, query_only } => self.kill(id, query_only).await,

@@ -27,8 +27,8 @@ const LOGIN_PACKET: usize = 128 * 1024;
 /// utf8mb4_general_ci, which every server and client knows.
 const COLLATION: u8 = 45;
 
-/// What clients may negotiate. DEPRECATE_EOF, SESSION_TRACK and QUERY_ATTRIBUTES are not among it: what both sides of
-/// the proxy speak needs no translation.
+/// What clients may negotiate. QUERY_ATTRIBUTES is not among it: what both sides of the proxy speak needs no
+/// translation. (EOFs and session state changes are translated.)
 fn offered() -> Capabilities {
     Capabilities::LONG_PASSWORD
         | Capabilities::FOUND_ROWS
@@ -43,6 +43,8 @@ fn offered() -> Capabilities {
         | Capabilities::PS_MULTI_RESULTS
         | Capabilities::CONNECT_ATTRS
         | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA
+        | Capabilities::SESSION_TRACK
+        | Capabilities::DEPRECATE_EOF
 }
 
 /// What full authentications have left: the passwords of users that are stored as `$A$` hashes. Shared by the workers,
@@ -158,7 +160,7 @@ async fn begin(
         worker,
     };
     session.introduce();
-    let frames = reply::ok_at(session.status(), sequence);
+    let frames = reply::ok_at(session.capabilities, session.status(), sequence);
     session.client.write_all(&frames).await.map_err(handshake)?;
     Ok(session)
 }
@@ -191,7 +193,7 @@ impl Session {
         self.account = account;
         self.secret = secret;
         self.introduce();
-        let frames = reply::ok_at(self.status(), sequence);
+        let frames = reply::ok_at(self.capabilities, self.status(), sequence);
         self.send(&frames).await
     }
 

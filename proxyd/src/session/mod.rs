@@ -8,6 +8,7 @@ mod cached;
 pub mod charset;
 pub mod end;
 pub mod forward;
+mod gtids;
 mod housekeeping;
 mod local;
 mod login;
@@ -16,6 +17,7 @@ mod prepared;
 pub mod record;
 mod relay;
 pub mod settings;
+mod tracked;
 
 use std::collections::HashMap;
 use std::rc::Rc;

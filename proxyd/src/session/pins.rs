@@ -33,6 +33,8 @@ pub struct Pins {
     temporary_table: bool,
     locks: bool,
     unknown_set: bool,
+    /// The client has switched on what it wants to be told of its session.
+    pub own_tracking: bool,
     text_prepared: bool,
     user_variables: bool,
     found_rows: bool,
@@ -53,6 +55,7 @@ impl Pins {
             p if p.temporary_table => "temporary-table",
             p if p.locks => "lock",
             p if p.unknown_set => "set",
+            p if p.own_tracking => "session-track",
             p if p.text_prepared => "prepare",
             p if p.statements > 0 => "prepared-statement",
             p if p.user_variables => "user-variable",
@@ -75,6 +78,7 @@ impl Pins {
             || self.temporary_table
             || self.locks
             || self.unknown_set
+            || self.own_tracking
             || self.text_prepared
     }
 
@@ -94,6 +98,7 @@ impl Pins {
             Kept::AtBackend => self.user_variables = true,
             Kept::ForNextTransaction => self.next_transaction = true,
             Kept::Unknown => self.unknown_set = true,
+            Kept::OwnTracking => self.own_tracking = true,
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::gtids::LastGtids;
 use crate::stats::{ProcessRow, ServerKey};
 
 /// A statement's text is kept up to this length for the process list; an idle session keeps none.
@@ -43,6 +44,8 @@ pub struct Record {
     pub in_transaction: Cell<bool>,
     pub pin_reason: Cell<&'static str>,
     pub backend: RefCell<Option<Rc<BackendPlace>>>,
+    /// What the servers said of this session's last commits.
+    pub gtids: RefCell<LastGtids>,
     info: RefCell<Vec<u8>>,
     interrupt: Cell<Option<Interrupt>>,
     wake: Notify,
@@ -69,6 +72,7 @@ impl Record {
             in_transaction: Cell::new(false),
             pin_reason: Cell::new(""),
             backend: RefCell::new(None),
+            gtids: RefCell::default(),
             info: RefCell::default(),
             interrupt: Cell::new(None),
             wake: Notify::new(),
@@ -134,6 +138,7 @@ impl Record {
             time_ms: u64::try_from((now - self.since.get()).as_millis()).unwrap_or(u64::MAX),
             info: String::from_utf8_lossy(&self.info.borrow()).into_owned(),
             pin_reason: self.pin_reason.get(),
+            last_gtid: self.gtids.borrow().newest().map(str::to_owned),
         }
     }
 }

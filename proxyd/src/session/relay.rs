@@ -128,22 +128,34 @@ impl Relay<'_> {
     /// Writes what the backend has sent so far; the outcome if that was the end of the response.
     async fn pass_on(&mut self, tracker: &mut ResponseTracker) -> Result<Option<Outcome>, PassError> {
         let input = &mut self.backend.connection.input;
-        let scan = tracker
-            .scan(input.filled())
-            .map_err(|error| PassError::Backend(io::Error::new(io::ErrorKind::InvalidData, error)))?;
-        self.client.write_all(&input.filled()[..scan.consumed]).await.map_err(PassError::Client)?;
-        if let Some(tee) = &mut self.tee {
-            tee.copy(&input.filled()[..scan.consumed]);
+        let (mut ready, mut done) = (0, None);
+        while done.is_none() {
+            let converted = tracker
+                .convert(&mut input.filled_mut()[ready..])
+                .map_err(|error| PassError::Backend(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+            let before = ready;
+            ready += converted.consumed;
+            done = converted.done;
+            let Some(edit) = converted.edit else { break };
+            let (from, to) = (before + edit.range.start, before + edit.range.end);
+            input.replace(from..to, &edit.with);
+            ready = ready + edit.with.len() - (to - from);
         }
-        input.consume(scan.consumed);
-        if scan.done.is_some() {
+        if ready > 0 {
+            self.client.write_all(&input.filled()[..ready]).await.map_err(PassError::Client)?;
+            if let Some(tee) = &mut self.tee {
+                tee.copy(&input.filled()[..ready]);
+            }
+            input.consume(ready);
+        }
+        if done.is_some() {
             if !input.is_empty() {
                 let error = io::Error::new(io::ErrorKind::InvalidData, "bytes after the end of the response");
                 return Err(PassError::Backend(error));
             }
             input.release(&self.worker.buffers);
         }
-        Ok(scan.done)
+        Ok(done)
     }
 }
 

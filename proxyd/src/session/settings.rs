@@ -68,6 +68,8 @@ pub enum Kept {
     ForNextTransaction,
     /// A session variable whose value only the backend knows.
     Unknown,
+    /// What the client wants to be told of its session: others must not be told so.
+    OwnTracking,
 }
 
 /// `SET SESSION TRANSACTION …` is kept under pseudo variables whose name is the whole clause and whose value is empty.
@@ -125,6 +127,11 @@ impl Settings {
                 let name = plain_name(name);
                 self.user_variables.retain(|v| *v.name != *name);
                 return Kept::AtBackend;
+            }
+            Target::Variable { scope: Scope::Session, name }
+                if plain_name(name).starts_with("session_track_") =>
+            {
+                return Kept::OwnTracking;
             }
             _ if !value.is_literal() => return Kept::Unknown,
             Target::UserVariable(name) => put(&mut self.user_variables, plain_name(name), &text),

@@ -84,8 +84,14 @@ fn fill_processlist(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, NULL, ?15)",
     )?;
     for row in input.processes {
-        let pinned = (!row.pin_reason.is_empty())
-            .then(|| serde_json::json!({ "pinned_by": row.pin_reason }).to_string());
+        let mut pinned = serde_json::Map::new();
+        if !row.pin_reason.is_empty() {
+            pinned.insert("pinned_by".to_owned(), row.pin_reason.into());
+        }
+        if let Some(gtid) = &row.last_gtid {
+            pinned.insert("last_gtid".to_owned(), gtid.as_str().into());
+        }
+        let pinned = (!pinned.is_empty()).then(|| serde_json::Value::Object(pinned).to_string());
         insert.execute(params![
             sql(row.thread_id as u64),
             row.session_id,

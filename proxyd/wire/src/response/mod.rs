@@ -1,6 +1,7 @@
 //! What a server answers: OK, ERR, EOF and result sets, and where a response ends.
 
 mod column;
+pub mod dialect;
 pub mod end;
 mod eof;
 mod err;
@@ -12,11 +13,12 @@ pub mod tracker;
 mod warnings;
 
 pub use column::{BINARY, ColumnDefinition, TYPE_LONGLONG, TYPE_VAR_STRING, UTF8MB4};
+pub use dialect::{Dialect, Edit};
 pub use end::{End, First, Outcome, Prepared};
 pub use eof::EofPacket;
 pub use err::ErrPacket;
 pub use ok::OkPacket;
 pub use resultset::{Answer, AnswerCollector, ResultSetWriter, text_resultset};
 pub use row::{parse_text_row, put_text_row};
-pub use tracker::{Expect, ResponseTracker, Scan};
+pub use tracker::{Converted, Expect, ResponseTracker, Scan};
 pub use warnings::clear_warnings;

@@ -4,13 +4,18 @@
 //! at its end, what the last OK, EOF or ERR said. It looks at frame headers, first bytes and short packets only.
 //! Sources: MySQL, "COM_QUERY Response", "COM_STMT_PREPARE Response", "COM_FIELD_LIST Response".
 
+mod walk;
+
+use super::dialect::{Dialect, Ended, Rewrite};
 use super::end::{End, First, Outcome, Prepared};
 use super::{EofPacket, ErrPacket, OkPacket};
 use crate::capabilities::Capabilities;
 use crate::command::Command;
-use crate::frame::{HEADER, Header, MAX_PAYLOAD};
+use crate::frame::{HEADER, MAX_PAYLOAD};
 use crate::lenenc::{Malformed, NULL, Reader};
 use crate::status::Status;
+
+pub use walk::Converted;
 
 /// What is kept of one OK, EOF or ERR that came in pieces; a longer one loses its tail.
 const CAPTURE: usize = 64 * 1024;
@@ -85,6 +90,9 @@ pub struct Scan {
 /// Follows one response. Make a new one for each command.
 #[derive(Debug)]
 pub struct ResponseTracker {
+    dialect: Option<Dialect>,
+    /// What becomes of the packet that has just ended.
+    rewrite: Option<Rewrite>,
     capabilities: Capabilities,
     due: Due,
     header: [u8; HEADER],
@@ -124,6 +132,8 @@ impl ResponseTracker {
             Expect::Nothing => Due::Done,
         };
         ResponseTracker {
+            dialect: None,
+            rewrite: None,
             capabilities,
             due,
             header: [0; HEADER],
@@ -139,78 +149,11 @@ impl ResponseTracker {
         self.outcome.first.is_none() && self.header_filled == 0 && !self.packet.started
     }
 
-    /// Looks at the next bytes from the backend, in order, each once.
-    ///
-    /// After an outcome with [`End::LocalInfile`] the same tracker follows the answer to the file's data.
-    ///
-    /// # Errors
-    /// Bytes that are no such response: the connection cannot be used any more.
-    pub fn scan(&mut self, buffer: &[u8]) -> Result<Scan, Malformed> {
-        let mut rest = buffer;
-        while self.due != Due::Done {
-            if self.packet.started || self.read_header(&mut rest) {
-                let whole = self.read_payload(&mut rest)?;
-                if whole && let Some(end) = self.outcome.end.take() {
-                    let outcome = Outcome { end: Some(end), ..std::mem::take(&mut self.outcome) };
-                    return Ok(Scan { consumed: buffer.len() - rest.len(), done: Some(outcome) });
-                }
-                if whole || !rest.is_empty() {
-                    continue;
-                }
-            }
-            return Ok(Scan { consumed: buffer.len(), done: None });
-        }
-        let nothing = Outcome { end: Some(End::Complete), ..Outcome::default() };
-        Ok(Scan { consumed: buffer.len() - rest.len(), done: Some(nothing) })
-    }
-
-    /// Takes header bytes from `rest`; true when a frame has begun.
-    fn read_header(&mut self, rest: &mut &[u8]) -> bool {
-        while self.header_filled < HEADER {
-            let Some((&byte, after)) = rest.split_first() else { return false };
-            self.header[self.header_filled] = byte;
-            self.header_filled += 1;
-            *rest = after;
-        }
-        self.header_filled = 0;
-        let header = Header::parse(&self.header);
-        let continuation = self.packet.continued;
-        if !continuation {
-            self.capture.clear();
-            self.packet = Packet { length: header.length, ..Packet::default() };
-        }
-        self.packet.left = header.length;
-        self.packet.continued = header.is_continued();
-        self.packet.is_continuation = continuation;
-        self.packet.started = true;
-        true
-    }
-
-    /// Takes payload bytes from `rest`; true when the frame is complete (and, if it was its packet's last, judged).
-    fn read_payload(&mut self, rest: &mut &[u8]) -> Result<bool, Malformed> {
-        let (now, after) = rest.split_at(rest.len().min(self.packet.left));
-        *rest = after;
-        if self.packet.first_byte.is_none()
-            && let Some(&byte) = now.first()
-        {
-            self.packet.first_byte = Some(byte);
-            self.packet.captured = self.is_wanted(byte);
-        }
-        let whole_frame = now.len() == self.packet.left;
-        self.packet.left -= now.len();
-        let at_end = whole_frame && !self.packet.continued;
-        if self.packet.captured && !(at_end && self.capture.is_empty()) {
-            let room = CAPTURE.saturating_sub(self.capture.len());
-            self.capture.extend(now.iter().take(room));
-        }
-        if !whole_frame {
-            return Ok(false);
-        }
-        self.packet.started = false;
-        if at_end {
-            self.end_packet(now)?;
-        }
-        Ok(true)
+    /// The same response for a client that speaks otherwise: to be followed with [`ResponseTracker::convert`].
+    #[must_use]
+    pub fn with_dialect(mut self, dialect: Option<Dialect>) -> ResponseTracker {
+        self.dialect = dialect;
+        self
     }
 
     /// Whether the payload of a packet with this first byte is needed, not only its length.
@@ -229,11 +172,15 @@ impl ResponseTracker {
 
     /// Whether the packet is the EOF, or the OK in its place, that ends rows.
     fn ends_rows(&self, first: u8) -> bool {
+        self.is_end(first, self.packet.length)
+    }
+
+    fn is_end(&self, first: u8, length: usize) -> bool {
         let limit = match self.capabilities.contains(Capabilities::DEPRECATE_EOF) {
             true => MAX_PAYLOAD,
             false => EofPacket::MAX_LENGTH,
         };
-        first == EofPacket::HEADER && self.packet.length < limit
+        first == EofPacket::HEADER && length < limit
     }
 
     /// A whole packet went by; `last` are its bytes if none had to be captured before.
@@ -245,9 +192,29 @@ impl ResponseTracker {
             () => captured.as_slice(),
         };
         self.outcome.tail_lost |= self.packet.captured && captured.len() == CAPTURE;
-        let judged = self.judge(payload);
+        let due = self.due;
+        let judged = self.judge(payload).and_then(|()| self.rewrite(due, payload));
         self.capture = captured;
         judged
+    }
+
+    /// Decides what becomes of a packet that was `due`, for a client of another dialect.
+    fn rewrite(&mut self, due: Due, payload: &[u8]) -> Result<(), Malformed> {
+        let first = self.packet.first_byte;
+        let ends_rows = first.is_some_and(|first| self.ends_rows(first));
+        let Some(dialect) = &mut self.dialect else { return Ok(()) };
+        let ended = match due {
+            _ if first == Some(ErrPacket::HEADER) => return Ok(()),
+            Due::First | Due::Simple if first == Some(OkPacket::HEADER) => Ended::Ok,
+            Due::Rows | Due::FieldList | Due::Simple if ends_rows => Ended::Rows,
+            Due::Columns { left: 0 | 1 } => Ended::LastColumn,
+            Due::EofAfterColumns => Ended::EofAfterColumns,
+            Due::Definitions { left: 0 | 1, .. } => Ended::LastDefinition,
+            Due::EofAfterDefinitions { .. } => Ended::EofAfterDefinitions,
+            _ => return Ok(()),
+        };
+        self.rewrite = dialect.change(ended, self.header[3], payload)?;
+        Ok(())
     }
 
     fn judge(&mut self, payload: &[u8]) -> Result<(), Malformed> {
