@@ -206,7 +206,8 @@ upgrade() {
   angel=$(main_pid standfast-angel) proxyd=$(proxyd_pid) vrrpd=$(main_pid standfast-vrrpd)
   before=$(guest cat /etc/standfast/standfast.toml)
   package_install "$(package_file new)" || return 1
-  [ "$(main_pid standfast-angel)" != "$angel" ] && [ "$(main_pid standfast-vrrpd)" != "$vrrpd" ] || { echo "an old daemon runs"; return 1; }
+  [ "$(main_pid standfast-angel)" != "$angel" ] || { echo "an old angel runs"; return 1; }
+  [ "$(main_pid standfast-vrrpd)" = "$vrrpd" ] || { echo "vrrpd was started anew instead of turning into the new program"; return 1; }
   until_true 5 other_proxyd "$proxyd"
   until_true 5 serving
   [ "$(guest cat /etc/standfast/standfast.toml)" = "$before" ]

@@ -1,12 +1,16 @@
-//! The command line: `standfast-vrrpd --config FILE [--host NAME] [--cleanup]`.
+//! The command line: `standfast-vrrpd --config FILE [--host NAME] [--check | --cleanup]`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+use configs::Appliance;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     Run,
     Cleanup,
+    /// Only say whether the configuration is accepted.
+    Check,
     /// Internal: what `--cleanup` leaves behind.
     Guard,
 }
@@ -18,7 +22,7 @@ pub(crate) struct Arguments {
     pub(crate) mode: Mode,
 }
 
-pub(crate) const USAGE: &str = "usage: standfast-vrrpd [--config FILE] [--host NAME] [--cleanup]";
+pub(crate) const USAGE: &str = "usage: standfast-vrrpd [--config FILE] [--host NAME] [--check | --cleanup]";
 const CONFIG: &str = "/etc/standfast/standfast.toml";
 
 impl Arguments {
@@ -34,6 +38,7 @@ impl Arguments {
                     arguments.host = Some(name);
                 }
                 Some("--cleanup") => arguments.mode = Mode::Cleanup,
+                Some("--check") => arguments.mode = Mode::Check,
                 Some("--guard") => arguments.mode = Mode::Guard,
                 _ => return Err(format!("unknown argument {}", word.display())),
             }
@@ -43,7 +48,17 @@ impl Arguments {
 
     /// The same arguments for another process, in another mode.
     pub(crate) fn again(&self, mode: &str) -> Vec<OsString> {
-        let mut words = vec![OsString::from(mode), "--config".into(), self.config.clone().into()];
+        std::iter::once(OsString::from(mode)).chain(self.words()).collect()
+    }
+
+    /// The configuration as this host sees it, or everything that is wrong with it.
+    pub(crate) fn load(&self) -> Result<Appliance, String> {
+        configs::load(&self.config, self.host.as_deref()).map_err(|problems| problems.to_string())
+    }
+
+    /// The same arguments for the same mode as usual.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        let mut words = vec!["--config".into(), self.config.clone().into()];
         if let Some(host) = &self.host {
             words.extend(["--host".into(), OsString::from(host)]);
         }

@@ -1,5 +1,6 @@
 //! `standfast-vrrpd`: keeps the VIPs of this host where the election of RFC 9568 wants them.
 
+mod child;
 mod cleanup;
 mod cli;
 mod daemon;
@@ -16,34 +17,40 @@ use configs::Appliance;
 use cli::{Arguments, Mode};
 use log::log;
 
+/// As sysexits.h has them, and as the angel uses them.
+const USAGE: u8 = 64;
+const OS: u8 = 71;
+const CONFIG: u8 = 78;
+
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args_os().skip(1)) {
         Ok(arguments) => arguments,
         Err(problem) => {
             eprintln!("standfast-vrrpd: {problem}\n{}", cli::USAGE);
-            return ExitCode::from(2);
+            return ExitCode::from(USAGE);
         }
     };
     let appliance = match load(&arguments) {
         Ok(appliance) => appliance,
         Err(problem) => {
             eprintln!("standfast-vrrpd: {problem}");
-            return ExitCode::from(2);
+            return ExitCode::from(CONFIG);
         }
     };
     let done = match arguments.mode {
+        Mode::Check => Ok(()),
         Mode::Cleanup => cleanup::cleanup(&appliance, &arguments),
         Mode::Guard => cleanup::guard(&appliance),
         Mode::Run => {
             abort_on_panic();
-            daemon::run(&appliance)
+            daemon::run(appliance, arguments)
         }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log!("error", "stopped", "error=\"{error}\"");
-            ExitCode::FAILURE
+            ExitCode::from(OS)
         }
     }
 }
@@ -57,6 +64,14 @@ fn abort_on_panic() {
     }));
 }
 
+/// Who cleans up after a vrrpd must know its addresses, even if the file has become unreadable since.
 fn load(arguments: &Arguments) -> Result<Appliance, String> {
-    configs::load(&arguments.config, arguments.host.as_deref()).map_err(|problems| problems.to_string())
+    let loaded = arguments.load();
+    match arguments.mode {
+        Mode::Run | Mode::Check => loaded,
+        Mode::Cleanup | Mode::Guard => loaded.or_else(|problem| {
+            let last = Arguments { config: record::accepted(), ..arguments.clone() };
+            last.load().map_err(|_| problem)
+        }),
+    }
 }

@@ -7,10 +7,12 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
+
+use crate::log::log;
 
 const ENTRY: usize = 16;
 /// More routers than a link can have.
@@ -19,6 +21,24 @@ const MAX_ENTRIES: usize = 256;
 /// The time since boot, sleep included, on which a record is dated.
 pub(crate) fn boot_time() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
+}
+
+/// The file that says what the last configuration was that a vrrpd lived by.
+const ACCEPTED: &str = "vrrpd.toml";
+
+/// Keeps a copy of a configuration that was accepted, for a `--cleanup` that finds a worse one in its place.
+pub(crate) fn accept(run_dir: &Path, config: &Path) {
+    let (kept, new) = (run_dir.join(ACCEPTED), run_dir.join(format!("{ACCEPTED}.new")));
+    let copied = std::fs::copy(config, &new).and_then(|_| std::fs::rename(&new, &kept));
+    if let Err(error) = copied {
+        log!("warn", "no-copy-of-the-configuration", "error=\"{error}\"");
+    }
+}
+
+/// Where that copy is when the configuration that names RUN_DIR cannot be read.
+pub(crate) fn accepted() -> PathBuf {
+    let run_dir = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
+    run_dir.unwrap_or_else(|| configs::Paths::default().run_dir).join(ACCEPTED)
 }
 
 /// Who an entry is about: name and VRID, hashed (FNV-1a, 64 bits).

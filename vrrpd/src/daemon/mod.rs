@@ -1,6 +1,7 @@
 //! The process: one thread that waits, hears, and lets the state machines decide.
 //!
-//! Owns every socket and the clock. Stopped by SIGTERM or SIGINT, which resigns every router first.
+//! Owns every socket and the clock. Stopped by SIGTERM or SIGINT, which resigns every router first; SIGHUP and SIGUSR2 are
+//! [`renewal`]'s.
 
 mod control;
 mod counters;
@@ -8,6 +9,7 @@ mod feed;
 mod history;
 mod kernel;
 mod orders;
+mod renewal;
 mod station;
 mod status;
 pub(crate) mod vips;
@@ -26,16 +28,18 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use vrrpd::fsm::Event;
 use vrrpd::packet::{Advert, Checksum, Discard, MAX_LENGTH};
 
+use crate::cli::Arguments;
 use crate::log::log;
 use crate::net::{Announcer, ConnectionReset, Interface, Monitor, Packet, Poller, Rtnl};
 use crate::notify::Notify;
 use crate::realtime;
-use crate::record::{LastAdverts, Lock, Record, RouterId, boot_time};
+use crate::record::{self, LastAdverts, Lock, Record, RouterId, boot_time};
 
 use control::{Answer, Control};
 use counters::Counters;
 use feed::Feed;
 use kernel::Kernel;
+use renewal::Candidate;
 use station::Station;
 
 /// Nothing is waited for longer than this: a change that no socket told about is found then.
@@ -52,10 +56,10 @@ const FLOOD_PAUSE: Duration = Duration::from_millis(1);
 const PACKET: usize = MAX_LENGTH + 64;
 
 /// Runs until a signal ends it.
-pub(crate) fn run(appliance: &Appliance) -> io::Result<()> {
+pub(crate) fn run(appliance: Appliance, arguments: Arguments) -> io::Result<()> {
     fs::create_dir_all(&appliance.paths.run_dir)?;
-    let _lock = take_lock(appliance)?;
-    let mut daemon = Daemon::new(appliance)?;
+    let _lock = take_lock(&appliance)?;
+    let mut daemon = Daemon::new(appliance, arguments)?;
     realtime::request();
     daemon.start();
     while !daemon.round()? {}
@@ -74,8 +78,10 @@ fn take_lock(appliance: &Appliance) -> io::Result<Lock> {
     }
 }
 
-struct Daemon<'a> {
-    appliance: &'a Appliance,
+struct Daemon {
+    arguments: Arguments,
+    appliance: Appliance,
+    candidate: Candidate,
     stations: Vec<Station>,
     kernel: Kernel,
     monitor: Monitor,
@@ -93,21 +99,25 @@ struct Daemon<'a> {
     packet: [u8; PACKET],
 }
 
-impl<'a> Daemon<'a> {
-    fn new(appliance: &'a Appliance) -> io::Result<Daemon<'a>> {
+impl Daemon {
+    fn new(appliance: Appliance, arguments: Arguments) -> io::Result<Daemon> {
         let now = Instant::now();
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGTERM);
         signals.add(Signal::SIGINT);
+        signals.add(Signal::SIGHUP);
+        signals.add(Signal::SIGUSR2);
         signals.thread_block()?;
         let run_dir = &appliance.paths.run_dir;
+        record::accept(run_dir, &arguments.config);
         let last_adverts = LastAdverts::read(run_dir);
         let listener = health::control::bind(&appliance.paths.vrrpd_socket()).map_err(io::Error::other)?;
         let notify = Notify::from_env();
         let stations = appliance.routers.iter().enumerate();
         Ok(Daemon {
-            appliance,
-            stations: stations.map(|(place, router)| Station::new(place, router, appliance, now)).collect(),
+            stations: stations.map(|(place, router)| Station::new(place, router, &appliance, now)).collect(),
+            arguments,
+            candidate: Candidate::default(),
             kernel: Kernel {
                 wires: Vec::new(),
                 rtnl: Rtnl::open()?,
@@ -128,6 +138,7 @@ impl<'a> Daemon<'a> {
             last_adverts,
             poller: Poller::default(),
             packet: [0; PACKET],
+            appliance,
         })
     }
 
@@ -161,11 +172,12 @@ impl<'a> Daemon<'a> {
         self.kernel.wires.iter().for_each(|wire| self.poller.watch(wire.socket.fd()));
         self.control.watch(&mut self.poller);
         self.feed.fd().into_iter().for_each(|fd| self.poller.watch(fd));
+        self.candidate.fd().into_iter().for_each(|fd| self.poller.watch(fd));
         self.poller.watch(self.monitor.fd());
         self.poller.watch(self.signals.as_raw_fd());
         self.poller.wait(self.next_deadline().saturating_duration_since(Instant::now()))?;
 
-        if self.poller.is_ready(self.signals.as_raw_fd()) {
+        if self.poller.is_ready(self.signals.as_raw_fd()) && self.obey_signals() {
             return Ok(true);
         }
         self.hear_feed();
@@ -181,12 +193,28 @@ impl<'a> Daemon<'a> {
         }
         self.publish();
         self.pet_watchdog();
+        if self.candidate.accepts(Instant::now()) {
+            self.renew();
+        }
         Ok(false)
+    }
+
+    /// True when one of them says to stop.
+    fn obey_signals(&mut self) -> bool {
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            match Signal::try_from(signal.ssi_signo.cast_signed()) {
+                Ok(Signal::SIGHUP) => self.reload(),
+                Ok(Signal::SIGUSR2) => self.candidate.ask(&self.arguments),
+                _ => return true,
+            }
+        }
+        false
     }
 
     fn next_deadline(&self) -> Instant {
         let routers = self.stations.iter().filter_map(|station| station.router.next_deadline());
-        let others = [self.feed.next_deadline(), self.watchdog_at, Some(self.survey_at)];
+        let others =
+            [self.feed.next_deadline(), self.watchdog_at, Some(self.survey_at), self.candidate.deadline()];
         routers.chain(others.into_iter().flatten()).min().unwrap_or(self.survey_at)
     }
 
@@ -267,7 +295,7 @@ impl<'a> Daemon<'a> {
 
     fn answer(&mut self) {
         let (stations, kernel) = (&mut self.stations, &mut self.kernel);
-        let (appliance, verdict, cause) = (self.appliance, self.verdict, self.feed.cause());
+        let (appliance, verdict, cause) = (&self.appliance, self.verdict, self.feed.cause());
         self.control.poll(|request| match request.split_once(' ') {
             None if request == "status" => {
                 Answer::Line(status::json(appliance, stations, &kernel.counters, verdict, cause))

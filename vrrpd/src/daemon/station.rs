@@ -27,7 +27,9 @@ pub(crate) struct Station {
     pub(crate) since: Instant,
     pub(crate) history: History,
     /// Its line in the record.
-    place: usize,
+    pub(super) place: usize,
+    /// A reload made it of one that was Active: the VIPs are here.
+    pub(super) inherits: bool,
     version: Version,
     auth: Option<SimpleAuth>,
     addresses: AddressList,
@@ -61,6 +63,7 @@ impl Station {
             since: now,
             history: History::default(),
             place,
+            inherits: false,
             version: match config.version {
                 VrrpVersion::V2 => Version::V2,
                 VrrpVersion::V3 => Version::V3,
@@ -162,6 +165,52 @@ impl Station {
                 }
             }
         }
+    }
+
+    /// As MASTER, one advert more than is due: this process is about to be away for a moment.
+    pub(super) fn advertise_now(&mut self, kernel: &mut Kernel) {
+        if self.is_active() {
+            self.send(self.router.priority(), kernel);
+        }
+    }
+
+    /// A reload says nothing new about it; only its neighbours may have changed.
+    pub(super) fn stay(&mut self, place: usize, appliance: &Appliance) {
+        self.place = place;
+        self.vips = Vips::new(&self.config, appliance);
+    }
+
+    /// Writes its line of a new record.
+    pub(super) fn note(&self, kernel: &mut Kernel) {
+        kernel.note(self.place, self.id, self.is_active());
+    }
+
+    /// Takes over from the station that had its name before a reload. One that others know by another VRID, version or way
+    /// is told to resign; else a MASTER's addresses stay, but for those that are no longer its.
+    pub(super) fn inherit(
+        &mut self,
+        mut former: Station,
+        interfaces: &[Interface],
+        kernel: &mut Kernel,
+        now: Instant,
+    ) {
+        let (old, new) = (&former.config, &self.config);
+        let known_as =
+            |it: &configs::Router| (it.vrid, it.version, it.transport.clone(), it.interface.clone());
+        let in_place = former.is_active()
+            && known_as(old) == known_as(new)
+            && former.auth == self.auth
+            && former.vips.is_ipv6() == self.vips.is_ipv6();
+        if !in_place {
+            return former.handle(now, Event::Shutdown, kernel);
+        }
+        let kept = self.vips.wanted(interfaces).unwrap_or_default();
+        for gone in former.held.iter().filter(|vip| !kept.contains(vip)) {
+            kernel.reset(gone.address, RESET_BUDGET);
+            kernel.uninstall(*gone);
+        }
+        self.inherits = true;
+        self.history = std::mem::take(&mut former.history);
     }
 
     fn send(&mut self, priority: Priority, kernel: &mut Kernel) {
