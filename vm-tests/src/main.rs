@@ -12,6 +12,7 @@ mod exec_unit;
 mod lab;
 mod mysql;
 mod mysql97;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,8 @@ enum Command {
     Demo(demo::Options),
     /// Run the checks: real MariaDB, real clients, the article's chains, bad input
     Test(checks::Options),
+    /// Three virtual machines with the built package installed: drills that namespaces cannot prove
+    Vm(vm::Options),
     /// One embedded backend: MySQL's protocol over SQLite
     Backend(backend::Options),
     /// Become a program inside a namespace
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
             Ok(never) => match never {},
         },
         Command::Demo(options) => prepare().and_then(|()| demo::run(&options)).map(|()| true),
+        Command::Vm(options) => prepare().and_then(|()| vm::run(&options)),
         Command::Test(options) => prepare().and_then(|()| checks::run(&options)),
     };
     match outcome {

@@ -18,7 +18,7 @@ use crate::lab::net::{self, Machine, Network};
 use crate::lab::netns::Netns;
 use crate::lab::{process, wait};
 
-const SERVER: &str = "/usr/sbin/mariadbd";
+pub(crate) const SERVER: &str = "/usr/sbin/mariadbd";
 const GALERA: &str = "/usr/lib/galera/libgalera_smm.so";
 const INSTALL: &str = "apt-get install -y mariadb-server mariadb-client galera-4 rsync";
 
@@ -34,7 +34,7 @@ CREATE USER monitor@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('mon
 GRANT BINLOG MONITOR, SLAVE MONITOR ON *.* TO monitor@'%';
 ";
 
-const SMALL: &str = "
+pub(crate) const SMALL: &str = "
 skip_name_resolve=ON
 innodb_buffer_pool_size=16M
 innodb_log_file_size=4M
@@ -260,7 +260,7 @@ fn template(network: &Network, machine: &Machine, directory: &Path, owner: (u32,
 }
 
 /// Straight into the grant tables, before any server listens.
-fn bootstrap_accounts(defaults: &str) -> Result<()> {
+pub(crate) fn bootstrap_accounts(defaults: &str) -> Result<()> {
     let mut server = Command::new(SERVER)
         .args([defaults, "--wsrep-on=OFF", "--bootstrap"])
         .stdin(Stdio::piped())
@@ -285,7 +285,7 @@ fn stamp(node: &Node) -> Result<()> {
     Ok(())
 }
 
-fn make_directory(path: &Path, (uid, gid): (u32, u32)) -> Result<()> {
+pub(crate) fn make_directory(path: &Path, (uid, gid): (u32, u32)) -> Result<()> {
     fs::create_dir_all(path)?;
     chown(path, Some(uid), Some(gid)).with_context(|| format!("chown {}", path.display()))
 }

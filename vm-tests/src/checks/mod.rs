@@ -17,7 +17,7 @@ mod pair;
 mod permutations;
 mod rules;
 mod runner;
-mod shell;
+pub(crate) mod shell;
 mod vrrp;
 
 use anyhow::Result;

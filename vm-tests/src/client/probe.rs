@@ -100,6 +100,13 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("build a runtime")
 }
 
+/// How often an attempt begins, and how long it waits from the connection to the answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    pub every: Duration,
+    pub answer: Duration,
+}
+
 /// A probe of one VIP.
 #[derive(Debug)]
 pub(crate) struct Probe {
@@ -109,17 +116,22 @@ pub(crate) struct Probe {
 
 impl Probe {
     pub(crate) fn start(netns: &Netns, account: Account) -> Result<Self> {
+        Self::paced(Pace { every: EVERY, answer: ANSWER }, netns, account)
+    }
+
+    /// For hosts that are slower than this machine.
+    pub(crate) fn paced(pace: Pace, netns: &Netns, account: Account) -> Result<Self> {
         let log = Log::default();
         let samples = log.clone();
-        let thread = Background::spawn("probe", netns, |stop| knock(account, samples, stop))?;
+        let thread = Background::spawn("probe", netns, move |stop| knock(account, pace, samples, stop))?;
         Ok(Self { log, _thread: thread })
     }
 }
 
-async fn knock(account: Account, log: Log, stop: Arc<AtomicBool>) {
+async fn knock(account: Account, pace: Pace, log: Log, stop: Arc<AtomicBool>) {
     let account = Arc::new(account);
     let permits = Arc::new(Semaphore::new(IN_FLIGHT));
-    let mut clock = tokio::time::interval(EVERY);
+    let mut clock = tokio::time::interval(pace.every);
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while !stop.load(Ordering::Relaxed) {
         clock.tick().await;
@@ -127,7 +139,7 @@ async fn knock(account: Account, log: Log, stop: Arc<AtomicBool>) {
         let (account, log) = (Arc::clone(&account), log.clone());
         tokio::spawn(async move {
             let start = Instant::now();
-            let result = attempt(&account).await;
+            let result = attempt(&account, pace.answer).await;
             log.push(Sample { start, end: Instant::now(), result });
             drop(permit);
         });
@@ -135,10 +147,10 @@ async fn knock(account: Account, log: Log, stop: Arc<AtomicBool>) {
 }
 
 /// One new connection with one query.
-async fn attempt(account: &Account) -> Result<(), Failure> {
+async fn attempt(account: &Account, patience: Duration) -> Result<(), Failure> {
     let stream =
         timeout(CONNECT, Client::dial(account)).await.map_err(|_| Failure::TimedOut("connect"))??;
-    let answered = timeout(ANSWER, async {
+    let answered = timeout(patience, async {
         let mut client = Client::log_in(stream, account).await?;
         let rows = client.query("SELECT 1").await?;
         client.quit().await;

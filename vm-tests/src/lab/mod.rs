@@ -1,5 +1,6 @@
 //! The lab: a network of namespaces, hosts that run the product's units, and what tears it all down again.
 
+pub(crate) mod cache;
 pub(crate) mod cluster;
 pub(crate) mod host;
 pub(crate) mod layout;

@@ -93,6 +93,38 @@ impl Network {
         Ok(())
     }
 
+    /// The namespace of the bridge itself.
+    pub(crate) fn switch(&self) -> &Netns {
+        &self.switch
+    }
+
+    /// A port of the switch for a virtual machine: a tap device, which its emulator opens inside the switch's namespace.
+    pub(crate) fn tap(&self, name: &str) -> Result<String> {
+        let tap = port(name);
+        self.switch.ip(&["tuntap", "add", &tap, "mode", "tap"])?;
+        self.switch.ip(&["link", "set", &tap, "master", "br0", "up"])?;
+        Ok(tap)
+    }
+
+    /// Gives a machine one more address.
+    pub(crate) fn add_address(&self, name: &str, address: &str) -> Result<()> {
+        let more: &[&str] = if address.contains(':') { &["nodad"] } else { &[] };
+        let words = ["address", "add", address, "dev", "eth0"];
+        self.namespace(name)?.ip(&[&words[..], more].concat()).map(drop)
+    }
+
+    /// Cuts ports of the switch off from one another; everybody else still reaches them.
+    pub(crate) fn isolate(&self, port: &str, isolated: bool) -> Result<()> {
+        let state = if isolated { "on" } else { "off" };
+        self.switch.ip(&["link", "set", port, "type", "bridge_slave", "isolated", state]).map(drop)
+    }
+
+    /// Unplugs a port at the switch, or plugs it in again: what hangs on it sees nothing of that.
+    pub(crate) fn attach(&self, port: &str, attached: bool) -> Result<()> {
+        let master: &[&str] = if attached { &["master", "br0"] } else { &["nomaster"] };
+        self.switch.ip(&[&["link", "set", port], master].concat()).map(drop)
+    }
+
     pub(crate) fn namespace(&self, name: &str) -> Result<Netns> {
         self.machines.get(name).map(|(netns, _)| netns.clone()).with_context(|| format!("no machine {name}"))
     }

@@ -1,0 +1,47 @@
+//! The drills: what can happen to a host or to what runs on it, one function each. Each begins with three pristine hosts.
+//!
+//! A drill says what it does and what must hold besides the one thing that always must: one owner for each VIP afterwards.
+
+mod hosts;
+mod network;
+mod processes;
+mod resources;
+
+use anyhow::Result;
+pub(crate) use hosts::cut_power;
+pub(crate) use processes::signal_proxy;
+
+use super::stage::Stage;
+use super::trio::{Layout, Site};
+
+/// One drill.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Drill {
+    pub name: &'static str,
+    /// Which layouts are worth the time.
+    pub layouts: &'static [Layout],
+    pub run: fn(&mut Stage, &Site) -> Result<()>,
+}
+
+const ALL: &[Layout] = &[Layout::SingleVip, Layout::MultiVip, Layout::Ipv6];
+const FIRST: &[Layout] = &[Layout::SingleVip];
+const BOTH: &[Layout] = &[Layout::SingleVip, Layout::MultiVip];
+
+pub(crate) const DRILLS: &[Drill] = &[
+    Drill { name: "proxy-kill", layouts: ALL, run: processes::proxy_kill },
+    Drill { name: "proxy-hang", layouts: ALL, run: processes::proxy_hang },
+    Drill { name: "vrrpd-kill", layouts: ALL, run: processes::vrrpd_kill },
+    Drill { name: "angel-kill", layouts: FIRST, run: processes::angel_kill },
+    Drill { name: "upgrade", layouts: BOTH, run: processes::upgrade },
+    Drill { name: "stop", layouts: ALL, run: processes::stop },
+    Drill { name: "power-off", layouts: ALL, run: hosts::power_off },
+    Drill { name: "frozen", layouts: ALL, run: hosts::frozen },
+    Drill { name: "stalled", layouts: BOTH, run: hosts::stalled },
+    Drill { name: "reboot-each", layouts: FIRST, run: hosts::reboot_each },
+    Drill { name: "cable", layouts: ALL, run: network::cable },
+    Drill { name: "dead-switch", layouts: BOTH, run: network::dead_switch },
+    Drill { name: "partition", layouts: ALL, run: network::partition },
+    Drill { name: "clock-jump", layouts: BOTH, run: resources::clock_jump },
+    Drill { name: "disk-full", layouts: FIRST, run: resources::disk_full },
+    Drill { name: "out-of-memory", layouts: FIRST, run: resources::out_of_memory },
+];

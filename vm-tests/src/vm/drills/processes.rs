@@ -1,0 +1,72 @@
+//! What happens to the processes of one host: they die, hang, are replaced, are stopped.
+
+use anyhow::Result;
+
+use crate::vm::machine::Machine;
+use crate::vm::stage::{Expect, LIMIT, Stage};
+use crate::vm::trio::Site;
+
+/// Nothing that the VIP could notice, and nobody refused.
+const IN_PLACE: Expect = Expect { stays: true, moves: false, nobody_notices: false, nobody_refused: true };
+
+/// Kills or stops the proxy, and waits until another one is there.
+pub(crate) fn signal_proxy(host: &Machine, signal: &str) -> Result<()> {
+    host.run(&format!(
+        "old=$(cat /run/standfast/proxyd.pid) && kill -{signal} $old\n\
+         until new=$(cat /run/standfast/proxyd.pid) && [ \"$new\" != $old ]; do sleep 0.05; done"
+    ))
+    .map(drop)
+}
+
+pub(super) fn proxy_kill(stage: &mut Stage, _: &Site) -> Result<()> {
+    let owner = stage.owner()?;
+    stage.measure("proxy-kill", IN_PLACE, |trio| signal_proxy(&trio.hosts[owner], "KILL"))
+}
+
+pub(super) fn proxy_hang(stage: &mut Stage, _: &Site) -> Result<()> {
+    let owner = stage.owner()?;
+    stage.measure("proxy-hang", IN_PLACE, |trio| signal_proxy(&trio.hosts[owner], "STOP"))
+}
+
+/// Kills a unit's main process, and waits until another one is ready.
+fn kill_main(host: &Machine, unit: &str) -> Result<()> {
+    host.run(&format!(
+        "old=$(systemctl show -p MainPID --value {unit}) && kill -KILL $old\n\
+         until new=$(systemctl show -p MainPID --value {unit}) && [ $new != $old ] && [ $new != 0 ] && \
+         systemctl --quiet is-active {unit}; do sleep 0.1; done"
+    ))
+    .map(drop)
+}
+
+pub(super) fn vrrpd_kill(stage: &mut Stage, _: &Site) -> Result<()> {
+    let owner = stage.owner()?;
+    let expect = Expect { nobody_refused: true, ..Expect::default() };
+    stage.measure("vrrpd-kill", expect, |trio| kill_main(&trio.hosts[owner], "standfast-vrrpd"))
+}
+
+pub(super) fn angel_kill(stage: &mut Stage, _: &Site) -> Result<()> {
+    let owner = stage.owner()?;
+    stage.measure("angel-kill", IN_PLACE, |trio| kill_main(&trio.hosts[owner], "standfast-angel"))
+}
+
+/// By the package manager, while clients come.
+pub(super) fn upgrade(stage: &mut Stage, _: &Site) -> Result<()> {
+    let owner = stage.owner()?;
+    let expect = Expect { nobody_notices: true, ..Expect::default() };
+    stage.measure("upgrade", expect, |trio| {
+        trio.hosts[owner].run("DEBIAN_FRONTEND=noninteractive apt-get install -y -q /root/new.deb")?;
+        let serving = "systemctl --quiet is-active standfast-angel standfast-vrrpd && ! ls -l /proc/[0-9]*/exe 2>/dev/null | grep 'standfast.*(deleted)'";
+        trio.wait_for(owner, "the new version", LIMIT, serving)
+    })
+}
+
+pub(super) fn stop(stage: &mut Stage, _: &Site) -> Result<()> {
+    let owner = stage.owner()?;
+    let gone = Expect { moves: true, ..Expect::default() };
+    stage.measure("stop", gone, |trio| {
+        trio.hosts[owner].run("systemctl stop standfast-vrrpd standfast-angel").map(drop)
+    })?;
+    stage.measure("start again", Expect::default(), |trio| {
+        trio.hosts[owner].run("systemctl start standfast-angel standfast-vrrpd").map(drop)
+    })
+}

@@ -1,0 +1,73 @@
+//! `standfast-lab vm`: three real machines, emulated, with Debian's kernel and systemd and the built package installed by apt.
+//!
+//! Namespaces prove the logic; only machines prove the package, the units, the kernel's ARP, a pulled cable and a frozen host.
+
+mod adverts;
+mod database;
+mod drills;
+mod hand;
+mod image;
+mod machine;
+mod qmp;
+mod report;
+mod short;
+mod stage;
+mod suite;
+mod trio;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::lab::teardown;
+use image::{Image, Packages};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    what: What,
+    /// Where `packaging/build` left both revisions of the package; by default beside this program's directory.
+    #[arg(long, global = true)]
+    packages: Option<PathBuf>,
+    /// Leave disks and logs behind.
+    #[arg(long, global = true)]
+    keep: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Make the guest's image, if the cache does not have it
+    Image,
+    /// The short test: boot three, install, serve, kill the proxy, cut a host's power
+    Short,
+    /// All drills, with a report page
+    Drills(suite::Options),
+}
+
+/// True if everything held.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    machine::require()?;
+    database::require()?;
+    let _guard = teardown::Guard::new(options.keep)?;
+    let began = Instant::now();
+    let image = Image::get()?;
+    println!("image {} ready after {:.0} s", image.key, began.elapsed().as_secs_f64());
+    match &options.what {
+        What::Image => Ok(true),
+        What::Short => short::run(&image, &options.packages()?),
+        What::Drills(suite) => suite::run(&image, &options.packages()?, suite),
+    }
+}
+
+impl Options {
+    fn packages(&self) -> Result<Packages> {
+        let beside = || -> Result<PathBuf> {
+            let own = std::env::current_exe()?;
+            let target =
+                own.parent().and_then(|directory| directory.parent()).context("no target directory")?;
+            Ok(target.join("packages"))
+        };
+        Packages::find(&self.packages.clone().map_or_else(beside, Ok)?)
+    }
+}

@@ -1,0 +1,292 @@
+//! Where a drill happens: three guests, the article's loop and a probe at every VIP, and what they saw.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+use super::adverts::{self, Watch};
+use super::trio::{self, ADVERT, Layout, Site, Trio};
+use crate::client::probe::{Pace, Probe};
+use crate::client::samples::{self, Failures, Sample};
+use crate::client::workload::{self, ArticleLoop};
+use crate::lab::wait;
+
+/// A new connection costs an emulated host some milliseconds of its one core, and a restart of its proxy seconds: as many times
+/// as a real one would take, the probe is more patient.
+const PACE: Pace = Pace { every: Duration::from_millis(40), answer: Duration::from_secs(12) };
+/// For so long all must be quiet before an event, and after it.
+const CALM: Duration = Duration::from_millis(800);
+/// What still counts as quiet in an emulated host beside other work.
+const PAUSE: Duration = Duration::from_millis(400);
+/// Nothing takes longer, on a busy machine neither.
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+
+/// One event as the clients saw it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Event {
+    pub layout: Layout,
+    pub drill: String,
+    /// The first VIP's owner before and after.
+    pub from: String,
+    pub to: String,
+    /// The longest time between two answers, over all VIPs.
+    pub outage_ms: f64,
+    /// Attempts of the probes: one new connection and one query each.
+    pub attempts: usize,
+    pub refused: usize,
+    pub failed: usize,
+    /// Turns of the article's loop that failed.
+    pub loop_failed: usize,
+    pub what_failed: Vec<String>,
+    /// For how long two hosts advertised one VIP.
+    pub two_masters_ms: f64,
+    /// By how much the measuring side itself came late; the outage is no better than that.
+    pub late_ms: f64,
+    /// What was wrong with it; nothing if all went as it should.
+    pub wrong: Option<String>,
+    /// Each host's journal.
+    pub logs: Vec<(String, String)>,
+}
+
+impl Event {
+    /// A drill that could not be done.
+    pub(crate) fn failed(layout: Layout, drill: &str, error: &anyhow::Error) -> Self {
+        Self {
+            layout,
+            drill: drill.into(),
+            from: String::new(),
+            to: String::new(),
+            outage_ms: 0.0,
+            attempts: 0,
+            refused: 0,
+            failed: 0,
+            loop_failed: 0,
+            what_failed: Vec::new(),
+            two_masters_ms: 0.0,
+            late_ms: 0.0,
+            wrong: Some(format!("{error:#}")),
+            logs: Vec::new(),
+        }
+    }
+}
+
+/// What must hold after an event, besides one owner for each VIP.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Expect {
+    /// The first VIP is where it was.
+    pub stays: bool,
+    /// The first VIP is elsewhere.
+    pub moves: bool,
+    /// No attempt was refused or failed.
+    pub nobody_notices: bool,
+    /// Nobody was refused.
+    pub nobody_refused: bool,
+}
+
+/// Fields are dropped in this order: first who asks, then who answers.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub layout: Layout,
+    pub events: Vec<Event>,
+    probes: Vec<Probe>,
+    article: ArticleLoop,
+    watch: Watch,
+    ticker: Ticker,
+    pub trio: Trio,
+}
+
+impl Stage {
+    /// The guests run the layout already.
+    pub(crate) fn set(site: &Site, trio: Trio, layout: Layout) -> Result<Self> {
+        let vips = layout.vips();
+        let watch = Watch::start(&site.network)?;
+        trio.settled(&vips, LIMIT)?;
+        let client = site.client()?;
+        let first = trio::account(vips[0]);
+        let mut last = None;
+        wait::until("the article's table through the first VIP", LIMIT, || {
+            last = workload::run_once(&client, &first, &[workload::CREATE_TABLE]).err();
+            last.is_none()
+        })
+        .with_context(|| {
+            format!("the last answer: {}", last.map_or_else(String::new, |it| it.to_string()))
+        })?;
+        let probes: Result<Vec<Probe>> =
+            vips.iter().map(|vip| Probe::paced(PACE, &client, trio::account(*vip))).collect();
+        let article = ArticleLoop::start(&client, first)?;
+        let ticker = Ticker::start()?;
+        Ok(Self { layout, events: Vec::new(), probes: probes?, article, watch, ticker, trio })
+    }
+
+    pub(crate) fn vips(&self) -> Vec<IpAddr> {
+        self.layout.vips()
+    }
+
+    /// The host that serves the first VIP.
+    pub(crate) fn owner(&self) -> Result<usize> {
+        self.trio.settled(&self.vips(), LIMIT)?.first().copied().context("no VIP")
+    }
+
+    /// Does something to the hosts, and measures until all is quiet again. What goes wrong is part of the event.
+    pub(crate) fn measure(
+        &mut self,
+        drill: &str,
+        expect: Expect,
+        act: impl FnOnce(&mut Trio) -> Result<()>,
+    ) -> Result<()> {
+        let from = self.owner().with_context(|| format!("before {drill}"))?;
+        self.wait_for_calm().with_context(|| format!("before {drill}"))?;
+        self.ticker.reset();
+        let (start, clock) = (Instant::now(), SystemTime::now());
+        let mut owner = None;
+        let went = act(&mut self.trio)
+            .and_then(|()| {
+                owner = Some(self.owner()?);
+                self.wait_for_calm()
+            })
+            .and_then(|()| match owner {
+                Some(now) if expect.stays => self.must(now == from, "the VIP moved"),
+                Some(now) if expect.moves => self.must(now != from, "the VIP did not move"),
+                _ => Ok(()),
+            });
+        let to = owner.map_or("nobody", |host| self.trio.hosts[host].name()).to_owned();
+        let mut event = self.record(drill, start, clock);
+        (event.from, event.to) = (self.trio.hosts[from].name().to_owned(), to);
+        event.wrong = went.err().map(|error| format!("{error:#}")).or_else(|| noticed(&event, expect));
+        println!("{}", line(&event));
+        if event.wrong.is_some() {
+            event.logs.iter().for_each(|(host, log)| println!("-- {host}\n{log}"));
+        }
+        self.events.push(event);
+        Ok(())
+    }
+
+    fn must(&self, holds: bool, otherwise: &str) -> Result<()> {
+        ensure!(holds, "{otherwise}");
+        Ok(())
+    }
+
+    fn wait_for_calm(&self) -> Result<()> {
+        let from = Instant::now();
+        for (probe, vip) in self.probes.iter().zip(self.vips()) {
+            let mut last = None;
+            let calm = wait::until(&format!("{vip} answering without a pause"), LIMIT, || {
+                std::thread::sleep(Duration::from_millis(20));
+                let now = Instant::now();
+                let seen = probe.log.since(now - CALM);
+                last = failure(&seen).or(last.take());
+                now - from >= CALM && samples::calm(&seen, now, CALM, PAUSE)
+            });
+            calm.with_context(|| format!("the last failure: {}", last.unwrap_or_else(|| "none".into())))?;
+        }
+        Ok(())
+    }
+
+    fn record(&self, drill: &str, start: Instant, clock: SystemTime) -> Event {
+        let now = Instant::now();
+        let mut failures = Failures::default();
+        let (mut outage, mut attempts) = (Duration::ZERO, 0);
+        for probe in &self.probes {
+            let seen = probe.log.since(start);
+            attempts += seen.iter().filter(|sample| sample.end >= start).count();
+            failures.add(&Failures::count(&seen, start));
+            outage = outage.max(samples::outage(&seen, start, now));
+        }
+        let turns = Failures::count(&self.article.log.since(start), start);
+        let said = |failures: &Failures, who: &str| -> Vec<String> {
+            failures.by_text.iter().map(|(text, count)| format!("{who}: {count} x {text}")).collect()
+        };
+        let nothing = anyhow::anyhow!("not done");
+        Event {
+            wrong: None,
+            outage_ms: milliseconds(outage),
+            attempts,
+            refused: failures.refused,
+            failed: failures.errors,
+            loop_failed: turns.errors + turns.refused,
+            what_failed: [said(&failures, "new connection"), said(&turns, "loop")].concat(),
+            two_masters_ms: milliseconds(adverts::two_masters(&self.watch.since(clock), ADVERT)),
+            late_ms: milliseconds(self.ticker.latest()),
+            logs: self.trio.logs(clock),
+            ..Event::failed(self.layout, drill, &nothing)
+        }
+    }
+}
+
+fn failure(seen: &[Sample]) -> Option<String> {
+    seen.iter().rev().find_map(|sample| sample.result.as_ref().err().map(ToString::to_string))
+}
+
+fn noticed(event: &Event, expect: Expect) -> Option<String> {
+    if (expect.nobody_refused || expect.nobody_notices) && event.refused > 0 {
+        return Some(format!("{} attempts were refused", event.refused));
+    }
+    (expect.nobody_notices && event.failed > 0).then(|| format!("{} attempts failed", event.failed))
+}
+
+/// One line for whoever watches.
+pub(crate) fn line(event: &Event) -> String {
+    format!(
+        "{:<10} {:<28} {} -> {}  outage {:>5.0} ms  of {} attempts {} refused, {} failed; loop {}; two masters {:.0} ms; late {:.0} ms{}{}",
+        event.layout.name(),
+        event.drill,
+        event.from,
+        event.to,
+        event.outage_ms,
+        event.attempts,
+        event.refused,
+        event.failed,
+        event.loop_failed,
+        event.two_masters_ms,
+        event.late_ms,
+        event.what_failed.iter().map(|text| format!("\n    {text}")).collect::<String>(),
+        event.wrong.iter().map(|text| format!("\n    WRONG: {text}")).collect::<String>(),
+    )
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 10_000.0).round() / 10.0
+}
+
+/// Measures how late this process itself is: a drill on a starved machine says little about the product.
+#[derive(Debug)]
+struct Ticker {
+    /// Microseconds.
+    latest: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Ticker {
+    fn start() -> Result<Self> {
+        let (latest, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let ticker = Self { latest: Arc::clone(&latest), stop: Arc::clone(&stop) };
+        std::thread::Builder::new().name("ticker".into()).spawn(move || {
+            const TICK: Duration = Duration::from_millis(5);
+            while !stop.load(Ordering::Relaxed) {
+                let before = Instant::now();
+                std::thread::sleep(TICK);
+                let late = before.elapsed().saturating_sub(TICK);
+                latest.fetch_max(u64::try_from(late.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            }
+        })?;
+        Ok(ticker)
+    }
+
+    fn reset(&self) {
+        self.latest.store(0, Ordering::Relaxed);
+    }
+
+    fn latest(&self) -> Duration {
+        Duration::from_micros(self.latest.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,80 @@
+//! The suite: every drill on every layout that it is for, each with three hosts that were woken for it; then the report.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use super::drills::{DRILLS, Drill};
+use super::image::{Image, Packages, Pristine};
+use super::report;
+use super::stage::{Event, Stage};
+use super::trio::{Layout, Site, Trio};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only this layout
+    #[arg(long, value_enum)]
+    layout: Option<Layout>,
+    /// Only drills whose name contains this
+    #[arg(long)]
+    only: Option<String>,
+    /// How often each drill is done
+    #[arg(long, default_value_t = 1)]
+    runs: usize,
+    /// Where the report page and its JSON go
+    #[arg(long, default_value = "target/vm-drills")]
+    report: PathBuf,
+}
+
+pub(crate) fn run(image: &Image, packages: &Packages, options: &Options) -> Result<bool> {
+    let began = Instant::now();
+    let site = Site::build()?;
+    let pristine = Pristine::get(image, packages, &site.network, site.first_tap())?;
+    println!("ready for drills after {:.0} s", began.elapsed().as_secs_f64());
+    let mut events = Vec::new();
+    for layout in [Layout::SingleVip, Layout::MultiVip, Layout::Ipv6] {
+        if options.layout.is_some_and(|only| only != layout) {
+            continue;
+        }
+        let wanted = |drill: &&Drill| {
+            let named = options.only.as_ref().is_none_or(|only| drill.name.contains(only.as_str()));
+            named && drill.layouts.contains(&layout)
+        };
+        for drill in DRILLS.iter().filter(wanted) {
+            for _ in 0..options.runs {
+                events.extend(one(&site, &pristine, layout, drill));
+            }
+        }
+    }
+    report::write(&options.report, &events)?;
+    let wrong = events.iter().filter(|event| event.wrong.is_some()).count();
+    println!(
+        "{} events, {wrong} wrong, {:.0} s; the report: {}",
+        events.len(),
+        began.elapsed().as_secs_f64(),
+        options.report.join("index.html").display()
+    );
+    Ok(wrong == 0 && !events.is_empty())
+}
+
+/// One drill from three pristine hosts on. A drill that could not be done is an event too.
+fn one(site: &Site, pristine: &Pristine, layout: Layout, drill: &Drill) -> Vec<Event> {
+    let mut events = Vec::new();
+    let done = Trio::wake(site, pristine)
+        .and_then(|trio| {
+            trio.apply(layout)?;
+            Stage::set(site, trio, layout)
+        })
+        .context("three hosts for the drill")
+        .and_then(|mut stage| {
+            let done = (drill.run)(&mut stage, site);
+            events.append(&mut stage.events);
+            done
+        });
+    if let Err(error) = done {
+        println!("{:<10} {:<28} FAILED: {error:#}", layout.name(), drill.name);
+        events.push(Event::failed(layout, drill.name, &error));
+    }
+    events
+}
