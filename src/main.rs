@@ -4,6 +4,7 @@
 mod check;
 mod control;
 mod demo;
+mod import;
 mod in_flight;
 mod move_vip;
 mod order;
@@ -78,6 +79,8 @@ enum Command {
     Undrain(Config),
     /// Replace the running proxy by a new one behind the same listeners
     RestartProxy(Config),
+    /// Bring along a proxysql.cnf or proxysql.db, a keepalived.conf, or both
+    Import(import::Options),
     /// Three hosts in network namespaces of this machine, and what their failures cost a client
     #[command(disable_help_flag = true)]
     Demo {
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         Command::Drain { within, config } => order::drain(&config.config, within),
         Command::Undrain(config) => order::run(&config.config, "undrain"),
         Command::RestartProxy(config) => order::run(&config.config, "restart-proxy"),
+        Command::Import(options) => import::run(&options),
         Command::Demo { arguments } => demo::run(&arguments),
     }
 }

@@ -25,7 +25,7 @@ use std::path::Path;
 
 pub use appliance::*;
 pub use file::File;
-pub use local::local_addresses;
+pub use local::{interface_addresses, local_addresses};
 pub use problem::{Problem, Problems};
 pub use resolve::Identity;
 pub use together::{Place, Report, ReportRow, check_together};

@@ -8,6 +8,11 @@ use nix::ifaddrs::getifaddrs;
 
 /// Every IPv4 and IPv6 address of every interface; empty if the system will not say.
 pub fn local_addresses() -> Vec<IpAddr> {
+    interface_addresses().into_iter().map(|(_, address)| address).collect()
+}
+
+/// The same, each with its interface's name.
+pub fn interface_addresses() -> Vec<(String, IpAddr)> {
     let Ok(interfaces) = getifaddrs() else {
         return Vec::new();
     };
@@ -15,7 +20,8 @@ pub fn local_addresses() -> Vec<IpAddr> {
         .filter_map(|interface| {
             let address = interface.address?;
             let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
-            v4.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))
+            let address = v4.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))?;
+            Some((interface.interface_name, address))
         })
         .collect()
 }

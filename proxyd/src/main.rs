@@ -56,10 +56,25 @@ struct Arguments {
     /// Which of the file's hosts this is; found by its addresses when not given.
     #[arg(long)]
     host: Option<String>,
+    /// Make an admin database of a ProxySQL's proxysql.cnf or proxysql.db, instead of serving: what `standfast import` does.
+    #[arg(long, value_name = "FILE", requires = "into")]
+    import: Option<PathBuf>,
+    /// The database to make.
+    #[arg(long, value_name = "FILE", requires = "import")]
+    into: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let (Some(source), Some(into)) = (&arguments.import, &arguments.into) {
+        return match admin::import(source, into) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reason) => {
+                eprintln!("{reason}");
+                ExitCode::from(EX_CONFIG)
+            }
+        };
+    }
     let _log = start_log();
     let appliance = match configs::load(&arguments.config, arguments.host.as_deref()) {
         Ok(appliance) => appliance,

@@ -8,6 +8,7 @@ mod commands;
 mod config_text;
 mod credentials;
 mod facts;
+mod import;
 mod lexer;
 mod load;
 mod server;
@@ -20,6 +21,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use import::import;
 pub use server::serve;
 pub use service::Admin;
 pub use status::serve_status;

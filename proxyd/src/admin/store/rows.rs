@@ -136,6 +136,21 @@ impl Store {
         self.db.execute(&sql, params_from_iter(values)).map(drop).map_err(copy_error)
     }
 
+    /// How many rows a table of memory has.
+    pub fn count(&self, table: &str) -> Result<i64, String> {
+        self.db
+            .query_row(&format!("SELECT COUNT(*) FROM main.{table}"), [], |row| row.get(0))
+            .map_err(copy_error)
+    }
+
+    /// Takes a rule out of force and keeps it.
+    pub fn deactivate_rule(&mut self, rule_id: i64) -> Result<(), String> {
+        self.db
+            .execute("UPDATE main.mysql_query_rules SET active = 0 WHERE rule_id = ?1", [rule_id])
+            .map(drop)
+            .map_err(copy_error)
+    }
+
     /// Brings `runtime_mysql_servers` up to date. The hostgroup pairs' twin changes only by a load.
     pub fn write_runtime_servers(&mut self, members: &[MemberState]) -> Result<(), String> {
         self.in_transaction(|transaction| {

@@ -1,0 +1,144 @@
+//! The published article's file, and everything that has no counterpart.
+
+use std::net::IpAddr;
+
+use configs::{File, Identity, VrrpVersion};
+
+use super::*;
+
+/// As printed, but for the priority that the reader is to work out.
+const ARTICLE: &str = r#"
+global_defs {
+  # Keepalived process identifier
+  lvs_id proxy_HA
+}
+# Script used to check if Proxy is running
+vrrp_script check_proxy {
+  script "killall -0 proxysql"
+  interval 2
+  weight 3
+}
+# Virtual interface
+vrrp_instance VI_01 {
+  state MASTER
+  interface em1
+  virtual_router_id 51
+  priority 102
+
+  # The virtual ip address shared between the two loadbalancers
+  virtual_ipaddress {
+    192.168.0.88 dev em1
+  }
+  track_script {
+    check_proxy
+  }
+}
+"#;
+
+fn around(hosts: &[(&str, &str)], interfaces: &[(&str, &str)]) -> Surroundings {
+    let pair = |(name, address): &(&str, &str)| -> (String, IpAddr) {
+        ((*name).to_owned(), address.parse().expect("address"))
+    };
+    Surroundings {
+        hosts: hosts.iter().map(pair).collect(),
+        hostname: "box".into(),
+        interfaces: interfaces.iter().map(pair).collect(),
+    }
+}
+
+const HOSTS: [(&str, &str); 3] =
+    [("test1", "192.168.0.11"), ("test2", "192.168.0.12"), ("test3", "192.168.0.235")];
+
+fn appliance(text: &str, name: &str) -> configs::Appliance {
+    let file = File::parse("new.toml", text).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+    file.appliance(Identity { name: Some(name), local: &[] }).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn the_article_s_file_keeps_its_numbers() {
+    let around = around(&HOSTS, &[("em1", "192.168.0.12")]);
+    let (text, report) = translate("k.conf", ARTICLE, &around).expect("translated");
+    let appliance = appliance(&text, "test2");
+    let router = &appliance.routers[0];
+    assert_eq!((router.vrid, router.priority, router.version), (51, 102, VrrpVersion::V2));
+    assert_eq!((router.advert.as_millis(), router.weight), (1000, 3));
+    assert_eq!(router.failback, configs::Failback::AtOnce);
+    assert_eq!(router.vips[0].address.to_string(), "192.168.0.88");
+    assert!(text.contains("host = \"test2\"\n"), "{text}");
+    assert!(text.contains("interface = \"em1\"\n"), "{text}");
+    let report = report.to_string();
+    assert!(report.contains("k.conf:7: vrrp_script: replaced by the proxy's own liveness"), "{report}");
+    assert!(report.contains("k.conf:14: state: dropped: every host starts as BACKUP"), "{report}");
+    assert!(!report.contains("Not taken"), "{report}");
+}
+
+#[test]
+fn a_priority_that_is_none_and_an_interface_that_is_gone() {
+    let text = ARTICLE.replace("priority 102", "priority <calculate on the WEIGHT for each node>");
+    let around = around(&HOSTS, &[("eth0", "192.168.0.11")]);
+    let (text, report) = translate("k.conf", &text, &around).expect("translated");
+    assert_eq!(appliance(&text, "test1").routers[0].priority, 100);
+    assert!(!text.contains("interface"), "{text}");
+    let report = report.to_string();
+    assert!(report.contains("k.conf:17: priority: is no number"), "{report}");
+    assert!(report.contains("there is no em1 here"), "{report}");
+}
+
+#[test]
+fn unicast_peers_are_the_hosts() {
+    let text = "vrrp_instance A {\n interface eth0\n virtual_router_id 7\n advert_int 0.5\n version 3\n nopreempt\n\
+        unicast_src_ip 10.0.0.1\n unicast_peer {\n  10.0.0.2\n  10.0.0.3\n }\n\
+        virtual_ipaddress {\n  10.0.0.9/24\n  10.0.0.10/24 dev eth1 label eth1:vip\n }\n}\n";
+    let (text, report) = translate("k.conf", text, &around(&[], &[])).expect("translated");
+    let appliance = appliance(&text, "box");
+    let router = &appliance.routers[0];
+    assert_eq!((router.advert.as_millis(), router.version), (500, VrrpVersion::V3));
+    assert_eq!(router.failback, configs::Failback::Never);
+    assert_eq!(router.vips.len(), 2);
+    assert!(text.contains("name = \"host-10-0-0-3\"\naddress = \"10.0.0.3\""), "{text}");
+    assert!(report.to_string().contains("10.0.0.10/24: without its label"), "{report}");
+}
+
+#[test]
+fn what_has_no_counterpart_is_told_with_its_line_and_no_secret() {
+    let text = "vrrp_script disk {\n script /bin/df\n}\nvrrp_instance A {\n interface eth0\n virtual_router_id 7\n\
+        priority 253\n advert_int 0.3\n authentication {\n  auth_type PASS\n  auth_pass sesame-open\n }\n\
+        virtual_ipaddress {\n  10.0.0.9\n }\n track_script {\n  disk\n  nobody\n  live weight 5\n }\n\
+        notify_master /bin/page\n use_vmac\n frobnicate 1\n preempt_delay 30\n}\nvrrp_script live {\n script \"pidof proxysql\"\n}\n\
+        virtual_server 10.0.0.1 80 {\n}\ninclude /etc/more\nvrrp_sync_group G {\n}\n";
+    let (text, report) = translate("k", text, &around(&[("a", "10.0.0.1")], &[])).expect("translated");
+    let router = &appliance(&text, "a").routers[0];
+    assert_eq!((router.priority, router.weight, router.advert.as_millis()), (253, 1, 1000));
+    assert_eq!(router.auth_pass.as_deref(), Some("sesame-o"));
+    let report = report.to_string();
+    let expected = [
+        "k:1: vrrp_script: this check does not exist here",
+        "k:8: advert_int: 1000 ms",
+        "k:11: auth_pass: its first 8 bytes",
+        "k:18: nobody: there is no script",
+        "k:21: notify_master: no script is run",
+        "k:22: use_vmac: ",
+        "k:23: frobnicate: not known here",
+        "k:29: virtual_server: LVS",
+        "k:31: include: the included file is not read",
+        "k:32: vrrp_sync_group: dropped",
+        "k:4: weight 1 instead of 5: the sum ends at 254",
+    ];
+    for line in expected {
+        assert!(report.contains(line), "no {line:?} in\n{report}");
+    }
+    assert!(!report.contains("sesame"), "{report}");
+    assert!(text.contains("failback = \"after 30000ms healthy\""), "{text}");
+}
+
+#[test]
+fn files_that_cannot_be_used() {
+    let none = around(&[], &[]);
+    assert_eq!(
+        translate("k", "global_defs {\n}\n", &none).unwrap_err(),
+        "k: there is no vrrp_instance in it"
+    );
+    assert_eq!(translate("k", "a {\n", &none).unwrap_err(), "k:1: the { of this line is never closed");
+    let why = translate("k", ARTICLE, &none).unwrap_err();
+    assert!(why.starts_with("k: which host is this?"), "{why}");
+}
