@@ -16,6 +16,7 @@ mod control_thread;
 mod counters;
 mod digests;
 mod errors;
+mod events;
 mod gate;
 mod logfile;
 mod logs;

@@ -44,6 +44,11 @@ impl Refusal {
         Refusal::new(1317, b"70100", "Query execution was interrupted")
     }
 
+    /// The statement took longer than its rule, or `mysql-default_query_timeout`, allows.
+    pub fn timed_out() -> Refusal {
+        Refusal::new(1907, b"70100", "Query execution was interrupted, query_timeout exceeded")
+    }
+
     pub fn not_the_owner(id: u32) -> Refusal {
         Refusal::new(1095, b"HY000", format!("You are not owner of thread {id}"))
     }

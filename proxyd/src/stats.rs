@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::cache::CacheStats;
+use crate::session::mirror::MirrorStats;
 use crate::snapshot::Server;
 
 /// Upper bounds of `stats_mysql_commands_counters`' first eleven buckets, in microseconds; the twelfth is the rest.
@@ -68,6 +69,7 @@ pub struct GlobalStats {
     pub query_digests_evicted: u64,
     pub query_digest_memory: u64,
     pub query_cache: CacheStats,
+    pub mirrors: MirrorStats,
 }
 
 /// A row of `stats_mysql_connection_pool`, without what the snapshot knows.
@@ -196,6 +198,7 @@ add_fields!(GlobalStats {
     query_digests_evicted,
     query_digest_memory,
     query_cache,
+    mirrors,
 });
 
 add_fields!(ServerStats {

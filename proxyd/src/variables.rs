@@ -44,6 +44,14 @@ pub struct Variables {
     pub query_cache_handle_warnings: bool,
     /// Longer answers are not kept in the query cache.
     pub threshold_resultset_size: usize,
+    pub default_query_delay: Duration,
+    /// `query_processor_first_comment_parsing` is 1 or 3.
+    pub first_comment_before_rules: bool,
+    /// … or 2 or 3.
+    pub first_comment_after_rules: bool,
+    pub eventslog_default_log: bool,
+    pub mirror_max_concurrency: usize,
+    pub mirror_max_queue_length: usize,
     pub query_digests: bool,
     pub query_digests_track_hostname: bool,
     /// `query_digests_*`: how digests are made.
@@ -112,6 +120,12 @@ impl Default for Variables {
             query_cache_stores_empty_result: true,
             query_cache_handle_warnings: false,
             threshold_resultset_size: 4 << 20,
+            default_query_delay: Duration::ZERO,
+            first_comment_before_rules: false,
+            first_comment_after_rules: true,
+            eventslog_default_log: false,
+            mirror_max_concurrency: 16,
+            mirror_max_queue_length: 32_000,
             query_digests: true,
             query_digests_track_hostname: false,
             digest_options: DigestOptions::default(),
@@ -187,6 +201,12 @@ impl Variables {
             query_cache_stores_empty_result: flag("query_cache_stores_empty_result"),
             query_cache_handle_warnings: number("query_cache_handle_warnings") == 1,
             threshold_resultset_size: size("threshold_resultset_size"),
+            default_query_delay: ms("default_query_delay"),
+            first_comment_before_rules: number("query_processor_first_comment_parsing") & 1 != 0,
+            first_comment_after_rules: number("query_processor_first_comment_parsing") & 2 != 0,
+            eventslog_default_log: number("eventslog_default_log") == 1,
+            mirror_max_concurrency: size("mirror_max_concurrency"),
+            mirror_max_queue_length: size("mirror_max_queue_length"),
             query_digests: flag("query_digests"),
             query_digests_track_hostname: flag("query_digests_track_hostname"),
             digest_options: DigestOptions {

@@ -24,6 +24,7 @@ use crate::logs::Logs;
 use crate::net::{BufferPool, Stream};
 use crate::pool::Pool;
 use crate::route::Hits;
+use crate::session::mirror::Mirrors;
 use crate::session::record::{Interrupt, Record};
 use crate::session::{self, FullAuthCache};
 use crate::snapshot::{Snapshot, Status, View};
@@ -72,6 +73,7 @@ pub struct Worker {
     pub texts: RefCell<Vec<Vec<u8>>>,
     pub digester: RefCell<proxyd_sql::Digester>,
     pub cache: RefCell<QueryCache>,
+    pub mirrors: Mirrors,
     /// The rules that matched the statement that is being routed.
     pub hits: RefCell<Hits>,
     pub shared: Arc<WorkerShared>,
@@ -101,6 +103,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         buffers: BufferPool::default(),
         counters: Counters::new(shared.workers),
         texts: RefCell::default(),
+        mirrors: Mirrors::default(),
         cache: RefCell::new(QueryCache::new(snapshot.variables.query_cache_size / shared.workers.max(1))),
         digester: RefCell::new(proxyd_sql::Digester::new(snapshot.variables.digest_options)),
         hits: RefCell::default(),
@@ -311,6 +314,7 @@ impl Worker {
     /// The counters, with what is looked up only now: idle connections and users.
     fn collect(&self) -> WorkerStats {
         let mut stats = self.counters.report();
+        stats.global.mirrors = self.mirrors.stats();
         stats.global.query_cache = self.cache.borrow().stats();
         let snapshot = self.snapshot();
         stats.global.active_transactions =

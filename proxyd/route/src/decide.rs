@@ -75,6 +75,8 @@ pub struct Decision<'r> {
     pub multiplex: Option<Multiplex>,
     pub gtid_from_hostgroup: Option<u32>,
     pub log: Option<bool>,
+    /// A comment asks for a connection that nobody used before.
+    pub new_connection: bool,
     /// The query to run, if a rule rewrote it.
     pub rewritten: Option<Vec<u8>>,
     /// A rule with `apply` ended the scan.
@@ -146,8 +148,17 @@ impl RuleSet {
 
     /// Scans the rules for one query. `hits` is emptied first.
     pub fn decide(&self, facts: &QueryFacts<'_>, hits: &mut Hits) -> Decision<'_> {
+        self.decide_from(Decision::default(), facts, hits)
+    }
+
+    /// The same for a query of which something is decided already, which the rules may override.
+    pub fn decide_from<'r>(
+        &'r self,
+        mut decision: Decision<'r>,
+        facts: &QueryFacts<'_>,
+        hits: &mut Hits,
+    ) -> Decision<'r> {
         hits.clear();
-        let mut decision = Decision::default();
         let (mut flag, mut iterations, mut random) = (facts.flag_in, facts.iterations, facts.random);
         let mut candidates = std::mem::take(&mut hits.candidates);
         self.index.candidates(facts, facts.query, &mut candidates);

@@ -243,6 +243,7 @@ fn outputs_add_up_and_later_ones_win() {
         multiplex: Some(Multiplex::IgnoreVariables),
         gtid_from_hostgroup: Some(4),
         log: Some(true),
+        new_connection: false,
         rewritten: None,
         applied: false,
         flag: 0,

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod class;
+mod comment;
 pub mod digest;
 pub mod fuzz;
 mod kind;
@@ -18,6 +19,7 @@ pub mod spooky;
 pub mod token;
 
 pub use class::{Detail, Flags, Statement, classify};
+pub use comment::first_comment;
 pub use digest::{DigestOptions, Digester, digest, digest_text};
 pub use kind::Kind;
 pub use set::{Assignment, Scope, Target, Unparsed, Value, ValueKind, parse_set};

@@ -152,6 +152,7 @@ impl Admin {
         if module == Module::AdminVariables && on_bad == OnBadRow::Refuse {
             refuse_lockout(&next)?;
         }
+        warnings.extend(unlike_proxysql(module, &next));
         self.store.borrow_mut().write_runtime_variables(&next)?;
         self.logs().aim(&next, &self.data_dir);
         self.runtime.borrow_mut().load_settings(next);
@@ -195,6 +196,16 @@ pub(super) fn merge_config(
 /// Says where a value is that has no meaning.
 fn in_table(table: &str) -> impl Fn(String) -> String + '_ {
     move |reason| format!("{table}: {reason}")
+}
+
+/// Values that mean something else here.
+fn unlike_proxysql(module: Module, settings: &Settings) -> Option<String> {
+    let binary_log = module == Module::MysqlVariables
+        && !settings.text("mysql-eventslog_filename").is_empty()
+        && settings.number("mysql-eventslog_format") == 1;
+    binary_log.then(|| {
+        "mysql-eventslog_format=1 is ProxySQL's binary format, which is not written: events are lines of JSON".into()
+    })
 }
 
 /// Nobody can take back a load after which nobody can log in.

@@ -21,6 +21,8 @@ pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// Says nothing and takes everything: the client of a mirrored statement.
+    Nowhere,
     /// The state between a plain stream and the same one under TLS; never seen outside an upgrade.
     Upgrading,
 }
@@ -30,7 +32,7 @@ impl Stream {
         match self {
             Stream::Tcp(tcp) => Some(tcp),
             Stream::Tls(tls) => Some(tls.get_ref().0),
-            Stream::Unix(_) | Stream::Upgrading => None,
+            Stream::Unix(_) | Stream::Upgrading | Stream::Nowhere => None,
         }
     }
 
@@ -45,6 +47,7 @@ impl AsyncRead for Stream {
             Stream::Tcp(s) => Pin::new(s).poll_read(cx, buf),
             Stream::Unix(s) => Pin::new(s).poll_read(cx, buf),
             Stream::Tls(s) => Pin::new(s).poll_read(cx, buf),
+            Stream::Nowhere => Poll::Pending,
             Stream::Upgrading => Poll::Ready(Err(Stream::not_plain())),
         }
     }
@@ -56,6 +59,7 @@ impl AsyncWrite for Stream {
             Stream::Tcp(s) => Pin::new(s).poll_write(cx, buf),
             Stream::Unix(s) => Pin::new(s).poll_write(cx, buf),
             Stream::Tls(s) => Pin::new(s).poll_write(cx, buf),
+            Stream::Nowhere => Poll::Ready(Ok(buf.len())),
             Stream::Upgrading => Poll::Ready(Err(Stream::not_plain())),
         }
     }
@@ -65,7 +69,7 @@ impl AsyncWrite for Stream {
             Stream::Tcp(s) => Pin::new(s).poll_flush(cx),
             Stream::Unix(s) => Pin::new(s).poll_flush(cx),
             Stream::Tls(s) => Pin::new(s).poll_flush(cx),
-            Stream::Upgrading => Poll::Ready(Ok(())),
+            Stream::Upgrading | Stream::Nowhere => Poll::Ready(Ok(())),
         }
     }
 
@@ -74,7 +78,7 @@ impl AsyncWrite for Stream {
             Stream::Tcp(s) => Pin::new(s).poll_shutdown(cx),
             Stream::Unix(s) => Pin::new(s).poll_shutdown(cx),
             Stream::Tls(s) => Pin::new(s).poll_shutdown(cx),
-            Stream::Upgrading => Poll::Ready(Ok(())),
+            Stream::Upgrading | Stream::Nowhere => Poll::Ready(Ok(())),
         }
     }
 }
@@ -153,7 +157,7 @@ impl Connection {
             Stream::Tcp(s) => s.readable().await,
             Stream::Unix(s) => s.readable().await,
             // TLS may hold decrypted bytes of its own; only a read tells.
-            Stream::Tls(_) | Stream::Upgrading => Ok(()),
+            Stream::Tls(_) | Stream::Upgrading | Stream::Nowhere => Ok(()),
         }
     }
 

@@ -233,6 +233,7 @@ pub const CATALOGUE: &[Entry] = &[
     e("mysql-query_digests_normalize_digest_text", "false", FLAG),
     e("mysql-query_digests_replace_null", "false", FLAG),
     e("mysql-query_digests_track_hostname", "false", FLAG),
+    e("mysql-query_processor_first_comment_parsing", "2", number(0, 3)),
     e("mysql-query_processor_iterations", "0", number(0, 1_000_000)),
     e("mysql-query_processor_regex", "1", number(1, 2)),
     e("mysql-query_retries_on_failure", "1", number(0, 1000)),

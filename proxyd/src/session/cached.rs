@@ -11,6 +11,7 @@ use proxyd_wire::response::{First, Outcome, clear_warnings};
 use proxyd_wire::{Capabilities, Status};
 
 use super::local::Route;
+use super::querylog::Logged;
 use super::{Session, SessionEnd};
 use crate::cache::{Answer, Freshness};
 use crate::digests::FROM_CACHE;
@@ -104,12 +105,25 @@ impl Session {
     pub(super) async fn answer_from_cache(
         &mut self,
         answer: Answer,
+        route: &Route,
+        text: &[u8],
         kind: Kind,
         started: Instant,
     ) -> Result<(), SessionEnd> {
         let digest = self.enter_digest(FROM_CACHE);
         self.send(&answer.frames).await?;
         let outcome = Outcome { rows: answer.rows, ..Outcome::default() };
+        if self.wants_log(route.log) {
+            let outcome = Some(&outcome);
+            self.log_statement(&Logged {
+                command: "COM_QUERY",
+                kind,
+                text,
+                outcome,
+                from_cache: true,
+                started,
+            });
+        }
         self.count_statement(kind, digest, Some(&outcome), started);
         Ok(())
     }

@@ -186,7 +186,9 @@ impl Session {
                     .or_else(|| self.worker.pool.choose(hg, &[]).filter(|_| waited))
             });
             if let Some(member) = pick {
-                if let Some(backend) = self.worker.pool.take(&member.server, &want) {
+                if !self.new_connection
+                    && let Some(backend) = self.worker.pool.take(&member.server, &want)
+                {
                     self.count_checkout(true, waited);
                     return Ok(backend);
                 }
@@ -338,7 +340,8 @@ impl Session {
                     Refusal::lost(held.backend.server(), "it is OFFLINE_HARD", held.pins.transaction);
                 self.refuse(&refusal).await
             }
-            Interrupt::KillQuery | Interrupt::QueryTimeout => self.refuse(&Refusal::interrupted()).await,
+            Interrupt::QueryTimeout => self.refuse(&Refusal::timed_out()).await,
+            Interrupt::KillQuery => self.refuse(&Refusal::interrupted()).await,
         }
     }
 

@@ -7,11 +7,13 @@ use proxyd_sql::{Detail, Kind, Statement};
 use proxyd_wire::{Command, Status};
 
 use super::cached::CachePlan;
+use super::mirror::Mirror;
 use super::{Session, SessionEnd};
 use crate::digests::Ticket;
 use crate::reply::{self, Refusal};
-use crate::route::{DigestFacts, QueryFacts, Suspect, Verdict};
+use crate::route::{Annotations, Decision, DigestFacts, Multiplex, QueryFacts, Suspect, Verdict};
 use crate::snapshot::{HostgroupId, Snapshot};
+use crate::variables::Variables;
 
 /// Where a statement goes and with which limits.
 pub struct Route {
@@ -21,8 +23,16 @@ pub struct Route {
     pub delay: Option<Duration>,
     /// The text to run instead of the client's.
     pub rewritten: Option<Vec<u8>>,
-    /// A rule keeps the session on its backend from here on (`multiplex=0`).
+    /// A rule keeps the session on its backend from here on (`sticky_conn`).
     pub sticky: bool,
+    /// What the rules say of ties.
+    pub multiplex: Option<Multiplex>,
+    /// Where a copy of it runs.
+    pub mirror: Option<Mirror>,
+    /// A comment asks for a connection that nobody used before.
+    pub new_connection: bool,
+    /// What the rules say of the events log.
+    pub log: Option<bool>,
     /// What the query cache is to do with it.
     pub cache: Option<CachePlan>,
     /// Where the statement counts, if digests are kept.
@@ -93,7 +103,15 @@ pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> 
         random: session.worker.pool.random(),
     };
     let mut hits = session.worker.hits.borrow_mut();
-    let decision = snapshot.rules.decide(&facts, &mut hits);
+    let said = annotations(text, variables);
+    let mut decision = Decision::default();
+    if let Some(said) = said.as_ref().filter(|_| variables.first_comment_before_rules) {
+        decision.annotate(said);
+    }
+    let mut decision = snapshot.rules.decide_from(decision, &facts, &mut hits);
+    if let Some(said) = said.as_ref().filter(|_| variables.first_comment_after_rules) {
+        decision.annotate(said);
+    }
     hits.iter().for_each(|rule| session.worker.counters.rule_hit(rule));
     session.next_flag = decision.next_query_flag_in.unwrap_or(0);
     if variables.firewall_whitelist_enabled && !passes_firewall(&snapshot, &facts, decision.flag) {
@@ -106,17 +124,35 @@ pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> 
         return Err(Answer::Ok { info: message.to_owned() });
     }
     let default = variables.default_query_timeout;
+    let mirror = Mirror::of(&decision, &snapshot, &facts, session.account.default_hostgroup);
+    let mirror = mirror.map(|(mirror, hits)| {
+        hits.iter().for_each(|rule| session.worker.counters.rule_hit(rule));
+        mirror
+    });
+    let delay = Duration::from_millis(decision.delay.unwrap_or(0).into()) + variables.default_query_delay;
     Ok(Route {
         hostgroup: decision.destination_hostgroup.unwrap_or(session.account.default_hostgroup),
         retries: decision.retries.unwrap_or(variables.query_retries_on_failure),
         timeout: decision.timeout.map(|ms| Duration::from_millis(ms.into())).or(Some(default)),
-        delay: decision.delay.filter(|&ms| ms > 0).map(|ms| Duration::from_millis(ms.into())),
-        sticky: decision.sticky_conn == Some(true)
-            || decision.multiplex == Some(crate::route::Multiplex::Disable),
+        delay: (!delay.is_zero()).then_some(delay),
+        sticky: decision.sticky_conn == Some(true),
+        multiplex: decision.multiplex,
+        mirror,
+        new_connection: decision.new_connection,
+        log: decision.log,
         cache: CachePlan::of(&decision, variables),
         rewritten: decision.rewritten,
         digest: None,
     })
+}
+
+/// What the statement's first comment asks for, if anybody reads it.
+fn annotations(text: &[u8], variables: &Variables) -> Option<Annotations> {
+    if !variables.first_comment_before_rules && !variables.first_comment_after_rules {
+        return None;
+    }
+    let looked_at = text.get(..variables.digest_options.max_query_length).unwrap_or(text);
+    proxyd_sql::first_comment(looked_at).map(Annotations::parse)
 }
 
 /// Whether the firewall lets a statement through; what it only detects, it says in the log.

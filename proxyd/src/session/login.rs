@@ -133,7 +133,7 @@ async fn begin(
     let collation = charset::known_or_default(hello.collation.into());
     let schema = chosen_schema(hello.database.as_deref(), &account, &worker);
     let local = client.local_addr();
-    let mut session = Session {
+    let identity = Identity {
         traits: Traits {
             found_rows: hello.capabilities.contains(Capabilities::FOUND_ROWS),
             ignore_space: hello.capabilities.contains(Capabilities::IGNORE_SPACE),
@@ -149,23 +149,80 @@ async fn begin(
         secret,
         collation,
         nonce,
-        attached: Vec::new(),
-        statements: HashMap::new(),
-        next_statement: 1,
-        next_flag: 0,
-        tee: None,
-        client,
-        ticket,
-        record,
-        worker,
     };
+    let mut session = build(client, ticket, record, worker, identity);
     session.introduce();
     let frames = reply::ok_at(session.capabilities, session.status(), sequence);
     session.client.write_all(&frames).await.map_err(handshake)?;
     Ok(session)
 }
 
+/// Who a session belongs to, and what it is set to: all that a copy of it needs.
+pub(super) struct Identity {
+    traits: Traits,
+    capabilities: Capabilities,
+    user: Box<str>,
+    account: User,
+    secret: Secret,
+    client_address: Box<str>,
+    proxy_address: Box<str>,
+    proxy_port: u16,
+    settings: Settings,
+    collation: u16,
+    nonce: [u8; NONCE],
+}
+
+/// A session that has done nothing yet.
+pub(super) fn build(
+    client: Connection,
+    ticket: Ticket,
+    record: Rc<Record>,
+    worker: Rc<Worker>,
+    identity: Identity,
+) -> Session {
+    Session {
+        traits: identity.traits,
+        capabilities: identity.capabilities,
+        user: identity.user,
+        client_address: identity.client_address,
+        proxy_address: identity.proxy_address,
+        proxy_port: identity.proxy_port,
+        settings: identity.settings,
+        account: identity.account,
+        secret: identity.secret,
+        collation: identity.collation,
+        nonce: identity.nonce,
+        attached: Vec::new(),
+        statements: HashMap::new(),
+        next_statement: 1,
+        next_flag: 0,
+        tee: None,
+        new_connection: false,
+        client,
+        ticket,
+        record,
+        worker,
+    }
+}
+
 impl Session {
+    /// For a session that runs one of this one's statements once more.
+    pub(super) fn identity(&self) -> Identity {
+        Identity {
+            traits: self.traits,
+            capabilities: self.capabilities,
+            user: self.user.clone(),
+            account: self.account.clone(),
+            secret: self.secret.clone(),
+            client_address: self.client_address.clone(),
+            proxy_address: self.proxy_address.clone(),
+            proxy_port: self.proxy_port,
+            settings: self.settings.clone(),
+            collation: self.collation,
+            nonce: self.nonce,
+        }
+    }
+
     /// COM_CHANGE_USER: a login in the middle of a connection; everything before it is forgotten.
     pub(super) async fn change_user(&mut self, frames: &[u8]) -> Result<(), SessionEnd> {
         let change = match ChangeUser::parse(&frame::payload(frames), self.capabilities) {

@@ -12,8 +12,10 @@ mod gtids;
 mod housekeeping;
 mod local;
 mod login;
+pub mod mirror;
 pub mod pins;
 mod prepared;
+mod querylog;
 pub mod record;
 mod relay;
 pub mod settings;
@@ -43,6 +45,7 @@ pub use login::{FullAuthCache, prepare_rsa};
 
 use forward::{Attached, Job};
 use prepared::Prepared;
+use querylog::Logged;
 use record::{Interrupt, Record};
 use settings::Settings;
 
@@ -72,6 +75,8 @@ pub struct Session {
     next_flag: u32,
     /// The answer under way, if it may be kept in the query cache.
     tee: Option<cached::Tee>,
+    /// A comment asks for a connection that nobody used before.
+    new_connection: bool,
     /// The greeting's: COM_CHANGE_USER is answered with it.
     nonce: [u8; NONCE],
 }
@@ -158,12 +163,15 @@ impl Session {
         if let Some(answer) = local::answer(self, text, &statement) {
             return self.answer_locally(answer).await;
         }
-        let route = match self.route(text, &statement) {
+        let mut route = match self.route(text, &statement) {
             Ok(route) => route,
             Err(reply) => return self.answer_locally(reply).await,
         };
         if let Some(answer) = self.look_up(&route, text) {
-            return self.answer_from_cache(answer, statement.kind, now).await;
+            return self.answer_from_cache(answer, &route, text, statement.kind, now).await;
+        }
+        if let Some(mirror) = route.mirror.take().filter(|_| expect == Expect::Results) {
+            self.mirror(mirror, route.rewritten.as_deref().unwrap_or(text));
         }
         if let Some(delay) = route.delay {
             tokio::time::sleep(delay).await;
@@ -179,19 +187,31 @@ impl Session {
             statement_id: None,
         };
         self.tee = self.tee(&route);
+        self.new_connection = route.new_connection;
         let outcome = self.forward(job).await?;
         if let Some(outcome) = &outcome {
             self.keep_answer(&route, text, outcome);
-            self.note_session_changes(head, text, &statement, outcome);
-            if let Some(held) = self.attached.last_mut().filter(|_| route.sticky) {
-                held.pins.rule = true;
+            if let Some(held) = self.attached.last_mut() {
+                held.pins.heed(route.sticky, route.multiplex);
             }
+            self.note_session_changes(head, text, &statement, outcome);
             if let Some(error) = &outcome.error {
                 self.count_error(error);
             }
-            self.settle(&statement, outcome);
-        } else {
-            self.let_go(Instant::now());
+        }
+        if expect == Expect::Results && self.wants_log(route.log) {
+            self.log_statement(&Logged {
+                command: "COM_QUERY",
+                kind: statement.kind,
+                text,
+                outcome: outcome.as_ref(),
+                from_cache: false,
+                started: now,
+            });
+        }
+        match &outcome {
+            Some(outcome) => self.settle(&statement, outcome),
+            None => self.let_go(Instant::now()),
         }
         self.count_statement(statement.kind, route.digest, outcome.as_ref(), now);
         Ok(())

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use proxyd_sql::{Flags, Kind, Statement};
 
 use super::settings::Kept;
+use crate::route::Multiplex;
 
 /// After an INSERT that made an id, `LAST_INSERT_ID()` stays answerable for so many statements or so long
 /// (`mysql-auto_increment_delay_multiplex` and its time-out).
@@ -42,8 +43,20 @@ pub struct Pins {
     insert_id: Option<(u8, Instant)>,
     /// A rule said `multiplex=0` or `sticky_conn=1`: the connection stays, the rules go on routing.
     pub rule: bool,
+    /// A rule said `multiplex=2`, or 1: what the statement under way does to user variables, or an unknown SET of it, ties
+    /// nothing.
+    excused: Excuse,
     /// Binary prepared statements that are open on the connection.
     pub statements: u32,
+}
+
+/// What a rule's `multiplex` lets one statement do without being tied.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Excuse {
+    #[default]
+    Nothing,
+    UnknownSets,
+    VariablesAndUnknownSets,
 }
 
 impl Pins {
@@ -91,25 +104,41 @@ impl Pins {
             || (self.warnings && statement.flags.has(Flags::DIAGNOSTICS))
     }
 
+    /// Takes in what the rules say of ties, before anything else of a statement's answer.
+    pub fn heed(&mut self, sticky: bool, multiplex: Option<Multiplex>) {
+        self.excused = match multiplex {
+            Some(Multiplex::IgnoreVariables) => Excuse::VariablesAndUnknownSets,
+            Some(Multiplex::Enable) => Excuse::UnknownSets,
+            Some(Multiplex::Disable) | None => Excuse::Nothing,
+        };
+        match multiplex {
+            Some(Multiplex::Disable) => self.rule = true,
+            Some(Multiplex::Enable) => self.rule = false,
+            Some(Multiplex::IgnoreVariables) | None => {}
+        }
+        self.rule |= sticky;
+    }
+
     /// The tie that an assignment makes which cannot be replayed elsewhere.
     pub fn note_assignment(&mut self, kept: Kept) {
         match kept {
             Kept::Replayable => {}
-            Kept::AtBackend => self.user_variables = true,
+            Kept::AtBackend => self.user_variables |= self.excused != Excuse::VariablesAndUnknownSets,
             Kept::ForNextTransaction => self.next_transaction = true,
-            Kept::Unknown => self.unknown_set = true,
+            Kept::Unknown => self.note_unknown_set(),
             Kept::OwnTracking => self.own_tracking = true,
         }
     }
 
     /// A SET statement that could not be taken apart.
     pub fn note_unknown_set(&mut self) {
-        self.unknown_set = true;
+        self.unknown_set |= self.excused == Excuse::Nothing;
     }
 
     /// Takes in that `statement` was answered on this connection.
     pub fn after(&mut self, statement: &Statement<'_>, reply: &Reply, now: Instant) {
         let has = |flag| statement.flags.has(flag);
+        let excused = std::mem::take(&mut self.excused) == Excuse::VariablesAndUnknownSets;
         let was_in_transaction = self.transaction;
         if let Some(in_transaction) = reply.in_transaction {
             self.transaction = in_transaction;
@@ -127,7 +156,7 @@ impl Pins {
             self.insert_id = Some((INSERT_ID_STATEMENTS, now + INSERT_ID_TIME));
         }
         self.temporary_table |= has(Flags::TEMPORARY_TABLE);
-        self.user_variables |= has(Flags::ASSIGNS_USER_VARIABLE) && statement.kind != Kind::Set;
+        self.user_variables |= has(Flags::ASSIGNS_USER_VARIABLE) && statement.kind != Kind::Set && !excused;
         self.text_prepared |= has(Flags::PREPARE);
         self.locks |=
             statement.flags.any(Flags::ADVISORY_LOCK.with(Flags::LOCK_TABLES).with(Flags::CONNECTION_STATE));
@@ -194,6 +223,34 @@ mod tests {
         after(&mut pins, "INSERT INTO t VALUES (1)", Reply { in_transaction: None, failed: true, ..open });
         assert_eq!(pins.reason(), "transaction");
         after(&mut pins, "COMMIT", Reply { in_transaction: Some(false), ..Reply::default() });
+        assert!(pins.is_free());
+    }
+
+    #[test]
+    fn a_rule_has_the_last_word_on_ties() {
+        let open = Reply { in_transaction: Some(false), ..Reply::default() };
+        let mut pins = Pins::default();
+        pins.heed(false, Some(Multiplex::Disable));
+        after(&mut pins, "SELECT 1", open);
+        assert_eq!(pins.reason(), "rule");
+        pins.heed(false, None);
+        assert_eq!(pins.reason(), "rule", "it stays");
+        pins.heed(false, Some(Multiplex::Enable));
+        assert!(pins.is_free());
+        pins.heed(true, None);
+        assert_eq!(pins.reason(), "rule");
+
+        let mut pins = Pins::default();
+        pins.heed(false, Some(Multiplex::IgnoreVariables));
+        pins.note_assignment(Kept::AtBackend);
+        pins.note_assignment(Kept::Unknown);
+        after(&mut pins, "SELECT @a := 1", open);
+        assert!(pins.is_free());
+        after(&mut pins, "SELECT @a := 1", open);
+        assert_eq!(pins.reason(), "user-variable", "the next statement has no such rule");
+        let mut pins = Pins::default();
+        pins.heed(false, Some(Multiplex::Enable));
+        pins.note_unknown_set();
         assert!(pins.is_free());
     }
 

@@ -4,12 +4,14 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use proxyd_wire::ErrPacket;
 use proxyd_wire::frame;
 use proxyd_wire::response::{End, Outcome, ResponseTracker};
 
 use crate::backend::Backend;
 use crate::control::WorkerEvent;
-use crate::net::Connection;
+use crate::net::{Buffer, Connection};
+use crate::reply::Refusal;
 use crate::worker::Worker;
 
 use super::cached::Tee;
@@ -17,6 +19,9 @@ use super::record::{Interrupt, Record};
 
 /// After `KILL QUERY` the server has this long to end the statement.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a server says of a statement that it was told to end.
+const INTERRUPTED: u16 = 1317;
 
 /// How far a command got.
 #[derive(Debug)]
@@ -56,6 +61,7 @@ impl Relay<'_> {
             return Relayed::BackendLost { error, client_saw_some: false };
         }
         let mut give_up = None;
+        let mut timed_out = false;
         loop {
             let client_saw_some = !tracker.is_untouched();
             match self.wait(give_up).await {
@@ -63,7 +69,10 @@ impl Relay<'_> {
                 Waited::Filled(Ok(_)) => {}
                 Waited::Filled(Err(error)) => return lost(error, client_saw_some),
                 Waited::ClientGone => return Relayed::ClientLost(io::ErrorKind::ConnectionAborted.into()),
-                Waited::Interrupted(Interrupt::KillQuery | Interrupt::QueryTimeout) if give_up.is_none() => {
+                Waited::Interrupted(why @ (Interrupt::KillQuery | Interrupt::QueryTimeout))
+                    if give_up.is_none() =>
+                {
+                    timed_out = why == Interrupt::QueryTimeout;
                     // The server ends the statement and says so; the connection, and a transaction, stay.
                     self.kill_query();
                     give_up = Some(Instant::now() + KILL_PATIENCE);
@@ -83,7 +92,7 @@ impl Relay<'_> {
                     Inspected::Prepared { backend_id } => self.backend_id = Some(backend_id),
                 }
             }
-            match self.pass_on(&mut tracker).await {
+            match self.pass_on(&mut tracker, timed_out).await {
                 Ok(None) => {}
                 Ok(Some(outcome)) => return self.done(outcome),
                 Err(PassError::Client(error)) => return Relayed::ClientLost(error),
@@ -126,7 +135,11 @@ impl Relay<'_> {
     }
 
     /// Writes what the backend has sent so far; the outcome if that was the end of the response.
-    async fn pass_on(&mut self, tracker: &mut ResponseTracker) -> Result<Option<Outcome>, PassError> {
+    async fn pass_on(
+        &mut self,
+        tracker: &mut ResponseTracker,
+        timed_out: bool,
+    ) -> Result<Option<Outcome>, PassError> {
         let input = &mut self.backend.connection.input;
         let (mut ready, mut done) = (0, None);
         while done.is_none() {
@@ -140,6 +153,9 @@ impl Relay<'_> {
             let (from, to) = (before + edit.range.start, before + edit.range.end);
             input.replace(from..to, &edit.with);
             ready = ready + edit.with.len() - (to - from);
+        }
+        if let Some(error) = done.as_ref().and_then(|outcome| outcome.error.as_ref()).filter(|_| timed_out) {
+            ready = say_timed_out(input, ready, error);
         }
         if ready > 0 {
             self.client.write_all(&input.filled()[..ready]).await.map_err(PassError::Client)?;
@@ -157,6 +173,25 @@ impl Relay<'_> {
         }
         Ok(done)
     }
+}
+
+/// The server's word that the statement was interrupted, at the end of these bytes, becomes ours that it took too long.
+/// Nothing happens where the packet is not there whole. Gives the new end.
+fn say_timed_out(input: &mut Buffer, end: usize, error: &ErrPacket) -> usize {
+    let said = error.encode();
+    let Some(start) = end.checked_sub(frame::HEADER + said.len()) else { return end };
+    let Some((header, payload)) =
+        input.filled().get(start..end).and_then(|packet| packet.split_first_chunk())
+    else {
+        return end;
+    };
+    let header: &[u8; frame::HEADER] = header;
+    if error.code != INTERRUPTED || frame::Header::parse(header).length != said.len() || payload != said {
+        return end;
+    }
+    let ours = Refusal::timed_out().frames(header[3]);
+    input.replace(start..end, &ours);
+    start + ours.len()
 }
 
 enum PassError {
@@ -228,6 +263,7 @@ pub fn is_about_the_server(code: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::BufferPool;
 
     fn err(code: u16, text: &str) -> Vec<u8> {
         let payload = [&[0xff][..], &code.to_le_bytes(), b"#HY000", text.as_bytes()].concat();
@@ -244,6 +280,24 @@ mod tests {
         assert_eq!(inspect(&mut err(1064, "syntax"), true, None), Inspected::Pass);
         assert_eq!(inspect(&mut [7, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0], true, None), Inspected::Pass);
         assert_eq!(inspect(&mut [7, 0, 0], true, None), Inspected::TooShort);
+    }
+
+    #[test]
+    fn an_interrupted_statement_has_timed_out() {
+        let buffers = BufferPool::default();
+        let interrupted = ErrPacket::new(INTERRUPTED, b"70100", "Query execution was interrupted");
+        let renamed = |before: &[u8], error: &ErrPacket, end_early: usize| {
+            let bytes = [before, &crate::reply::frames_of(&error.encode(), 9)].concat();
+            let mut input = Buffer::default();
+            input.spare(bytes.len(), &buffers)[..bytes.len()].copy_from_slice(&bytes);
+            input.advance(bytes.len());
+            let end = say_timed_out(&mut input, bytes.len() - end_early, error);
+            (input.filled() == bytes, input.filled()[..end].to_vec())
+        };
+        let (_, told) = renamed(b"rows", &interrupted, 0);
+        assert_eq!(told, [b"rows", &Refusal::timed_out().frames(9)[..]].concat());
+        assert!(renamed(b"", &ErrPacket::new(1064, b"42000", "syntax"), 0).0);
+        assert!(renamed(b"", &interrupted, 3).0, "part of it has gone to the client");
     }
 
     #[test]

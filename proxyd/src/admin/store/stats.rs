@@ -176,7 +176,7 @@ fn fill_global(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -
 }
 
 /// The counters by the names of `stats_mysql_global`.
-fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 32] {
+fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 35] {
     [
         ("Client_Connections_created", stats.client_connections_created),
         ("Client_Connections_aborted", stats.client_connections_aborted),
@@ -210,6 +210,9 @@ fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 32] {
         ("Query_Cache_bytes_OUT", stats.query_cache.bytes_out),
         ("Query_Cache_Purged", stats.query_cache.purged),
         ("Query_Cache_Entries", stats.query_cache.entries),
+        ("Mirror_concurrency", stats.mirrors.running),
+        ("Mirror_queue_length", stats.mirrors.waiting),
+        ("Mirror_dropped", stats.mirrors.dropped),
     ]
 }
 

@@ -8,7 +8,7 @@ use crate::checks::pair::Pair;
 use crate::checks::runner::Runner;
 use crate::lab::wait;
 
-const RULE: (&str, &str) = ("match_digest, cache_ttl", "'^SELECT .* FROM cached', 1500");
+const RULE: (&str, &str) = ("match_digest, cache_ttl", "'^SELECT .* FROM cached', 5000");
 
 pub(super) fn run(runner: &mut Runner, pair: &Pair) {
     runner.check("rules/cache: a changed row is not seen before the ttl", || stale_until_ttl(pair));
@@ -28,10 +28,10 @@ fn stale_until_ttl(pair: &Pair) -> Result<()> {
     ensure!(pair.counter("Query_Cache_Entries")? == 1, "no entry is counted");
     let digest = "SELECT count_star FROM stats_mysql_query_digest WHERE hostgroup = -1 AND digest_text = 'SELECT a FROM cached'";
     ensure!(pair.admin(digest)? == "2", "hits do not count in hostgroup -1");
-    wait::until("the new row", Duration::from_secs(5), || {
+    wait::until("the new row", Duration::from_secs(10), || {
         pair.ok("app 'SELECT a FROM cached'").is_ok_and(|row| row == "2")
     })?;
-    wait::until("the entry is purged", Duration::from_secs(5), || {
+    wait::until("the entry is purged", Duration::from_secs(15), || {
         pair.counter("Query_Cache_Entries").is_ok_and(|entries| entries == 0)
     })
     .map(drop)

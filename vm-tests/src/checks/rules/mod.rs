@@ -2,6 +2,9 @@
 //! annotations, and the flags of users.
 
 mod cache;
+mod effects;
+mod log;
+mod mirror;
 
 use anyhow::Result;
 
@@ -11,5 +14,8 @@ use super::runner::Runner;
 pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     let pair = Pair::start(&runner.binaries, "rules")?;
     cache::run(runner, &pair);
+    effects::run(runner, &pair);
+    mirror::run(runner, &pair);
+    log::run(runner, &pair);
     Ok(())
 }
