@@ -103,12 +103,7 @@ fn import(options: &Options) -> Result<String, String> {
     match new_config {
         Some(mut text) => {
             text.push_str(&listen.section());
-            if let Some(directory) = &options.data_dir {
-                text.push_str(&format!(
-                    "\n[paths]\ndata_dir = {}\n",
-                    keepalived::quoted(&directory.display().to_string())
-                ));
-            }
+            text.push_str(&paths_section(&paths));
             let order = check(&options.config, &text)?;
             let made = files::beside(&options.config, &text, options.dry_run.then_some(&staging))?;
             placed.push(Placed { made, place: options.config.clone(), private: false });
@@ -181,14 +176,25 @@ fn surroundings(options: &Options) -> Surroundings {
     Surroundings { hosts: options.hosts.clone(), hostname, interfaces: configs::interface_addresses() }
 }
 
-/// The configuration that is there, if the import goes beside it.
+/// The configuration that is there; one that is replaced may be wrong.
 fn existing_config(options: &Options, replaces_it: bool) -> Result<Option<File>, String> {
-    match options.config.exists() {
-        true if !replaces_it => {
-            File::load(&options.config).map(Some).map_err(|problems| problems.to_string())
-        }
-        _ => Ok(None),
+    match File::load(&options.config) {
+        Ok(file) => Ok(Some(file)),
+        Err(_) if replaces_it || !options.config.exists() => Ok(None),
+        Err(problems) => Err(problems.to_string()),
     }
+}
+
+/// `[paths]` as TOML, where they are not the usual ones.
+fn paths_section(paths: &Paths) -> String {
+    let usual = Paths::default();
+    let line = |key: &str, path: &Path, usual: &Path| match path == usual {
+        true => String::new(),
+        false => format!("{key} = {}\n", keepalived::quoted(&path.display().to_string())),
+    };
+    let lines =
+        line("run_dir", &paths.run_dir, &usual.run_dir) + &line("data_dir", &paths.data_dir, &usual.data_dir);
+    if lines.is_empty() { lines } else { format!("\n[paths]\n{lines}") }
 }
 
 fn paths(options: &Options, existing: Option<&File>) -> Paths {

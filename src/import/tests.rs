@@ -75,6 +75,10 @@ fn what_is_there_is_replaced_only_by_force_and_kept_then() {
     assert_eq!(names.len(), 3, "{names:?}");
     let kept = names.iter().find(|name| name.contains(".before-import-")).expect("kept");
     assert_eq!(read(&place.0.join(kept)), "mine");
+    fs::remove_file(place.0.join(kept)).expect("remove");
+    fs::write(&config, read(&config) + "[paths]\nrun_dir = \"/run/other\"\n").expect("edit");
+    import(&Options { force: true, ..place.options() }).expect("forced again");
+    assert!(read(&config).contains("run_dir = \"/run/other\""), "the paths of what it replaces are kept");
 }
 
 #[test]

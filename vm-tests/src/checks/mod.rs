@@ -9,6 +9,7 @@ mod article;
 mod bad_input;
 mod chains;
 mod clusters;
+mod import;
 mod interop;
 mod load;
 mod mysql97;
@@ -28,7 +29,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, rules, mysql97, ansible, galera, group, interop, load), or part of a check's name. Without it: all but `ansible`, `galera`, `group`, `interop` and `load`.
+    /// A group (lab, article, chains, permutations, bad-input, rules, mysql97, import, ansible, galera, group, interop, load), or part of a check's name. Without it: all but `ansible`, `galera`, `group`, `interop` and `load`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -39,7 +40,7 @@ type Group = fn(&mut Runner) -> Result<()>;
 /// Run only when they are asked for.
 const ON_REQUEST: [&str; 5] = ["ansible", "galera", "group", "interop", "load"];
 
-const GROUPS: [(&str, Group); 12] = [
+const GROUPS: [(&str, Group); 13] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
@@ -47,6 +48,7 @@ const GROUPS: [(&str, Group); 12] = [
     ("bad-input", bad_input::run),
     ("rules", rules::run),
     ("mysql97", mysql97::run),
+    ("import", import::run),
     ("ansible", ansible::run),
     ("galera", clusters::galera::run),
     ("group", clusters::group::run),
