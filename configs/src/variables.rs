@@ -15,10 +15,10 @@ pub(crate) const ADMIN: &[&str] = &[
     "cluster_proxysql_servers_diffs_before_sync", "cluster_proxysql_servers_save_to_disk", "cluster_username",
     "coredump_generation_interval_ms", "coredump_generation_threshold", "debug", "debug_output",
     "hash_passwords", "mysql_ifaces", "prometheus_memory_metrics_interval", "read_only", "refresh_interval",
-    "restapi_enabled", "restapi_port", "ssl_keylog_file", "stats_credentials", "stats_mysql_connection_pool",
+    "restapi_address", "restapi_enabled", "restapi_port", "ssl_keylog_file", "stats_credentials", "stats_mysql_connection_pool",
     "stats_mysql_connections", "stats_mysql_query_cache", "stats_mysql_query_digest_to_disk",
     "stats_system_cpu", "stats_system_memory", "telnet_admin_ifaces", "telnet_stats_ifaces", "vacuum_stats",
-    "version", "web_enabled", "web_port", "web_verbosity",
+    "version", "web_address", "web_enabled", "web_port", "web_verbosity",
 ];
 
 /// `mysql-*`.

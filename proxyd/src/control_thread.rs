@@ -28,6 +28,7 @@ use crate::net::BufferPool;
 use crate::runtime::{Runtime, SharedRuntime};
 use crate::snapshot::{Credential, Server, Snapshot, Status};
 use crate::tls;
+use crate::web::{self, Web};
 
 /// How often shuns are looked over and the angel is told of the backends.
 const TICK: Duration = Duration::from_millis(100);
@@ -42,6 +43,7 @@ pub struct Control {
     heartbeat: Arc<Segment>,
     socket: std::path::PathBuf,
     drain: Duration,
+    web: Web,
     connector: TlsConnector,
     acceptor: TlsAcceptor,
 }
@@ -68,7 +70,10 @@ impl Control {
         let acceptor =
             tls::acceptor(&appliance.paths.data_dir, &appliance.host.name).map_err(io::Error::other)?;
         let connector = tls::connector(&runtime.borrow().variables().ssl_p2s_ca).map_err(io::Error::other)?;
+        let daemons = admin.web.daemons.clone();
+        let web = web::start(workers.clone(), daemons, acceptor.clone())?;
         Ok(Control {
+            web,
             runtime,
             admin,
             workers,
@@ -109,7 +114,7 @@ pub fn run(control: Control, admin: Vec<TcpListener>, events: mpsc::Receiver<Wor
 }
 
 async fn serve(
-    control: Control,
+    mut control: Control,
     admin: Vec<TcpListener>,
     mut events: mpsc::Receiver<WorkerEvent>,
 ) -> io::Result<()> {
@@ -128,6 +133,9 @@ async fn serve(
             tokio::task::spawn_local(admin::serve_status(listener, control.admin.clone()));
         }
         Err(error) => tracing::warn!(%error, "no control socket: standfast status will not see this proxy"),
+    }
+    if let Some(questions) = control.web.questions.take() {
+        tokio::task::spawn_local(web::answer_questions(questions, control.admin.clone()));
     }
     let monitors = monitor::start(control.runtime.clone(), control.admin.clone());
     let mut terminate = signal(SignalKind::terminate())?;
@@ -178,6 +186,7 @@ impl Control {
     fn tick(&self) {
         let mut runtime = self.runtime.borrow_mut();
         runtime.tick(Instant::now());
+        self.admin.web.follow(&runtime, &self.web.wanted);
         let known = runtime.members().len();
         let snapshot = runtime.snapshot();
         let members = snapshot.hostgroups.values().flat_map(|hostgroup| &hostgroup.members);

@@ -95,6 +95,7 @@ impl Counters {
             commands: commands.map(|(kind, stats)| (kind.name(), stats.clone())).collect(),
             rule_hits: self.rule_hits.borrow().clone(),
             users: HashMap::new(),
+            pins: HashMap::new(),
         }
     }
 }

@@ -31,6 +31,7 @@ mod start;
 mod stats;
 mod tls;
 mod variables;
+mod web;
 mod worker;
 
 use proxyd_route as route;

@@ -23,6 +23,8 @@ pub struct WorkerStats {
     pub rule_hits: HashMap<i64, u64>,
     /// Frontend connections by user name.
     pub users: HashMap<Box<str>, u32>,
+    /// Sessions that keep their connection, by what pins them.
+    pub pins: HashMap<&'static str, u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -155,6 +157,9 @@ impl WorkerStats {
         }
         for (user, count) in &other.users {
             *self.users.entry(user.clone()).or_default() += count;
+        }
+        for (reason, count) in &other.pins {
+            *self.pins.entry(reason).or_default() += count;
         }
     }
 }

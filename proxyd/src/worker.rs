@@ -311,7 +311,7 @@ impl Worker {
         }
     }
 
-    /// The counters, with what is looked up only now: idle connections and users.
+    /// The counters, with what is looked up only now: idle connections, users and pins.
     fn collect(&self) -> WorkerStats {
         let mut stats = self.counters.report();
         stats.global.mirrors = self.mirrors.stats();
@@ -328,6 +328,9 @@ impl Worker {
         for record in self.sessions.borrow().values() {
             if !record.user.borrow().is_empty() {
                 *stats.users.entry(record.user.borrow().clone()).or_default() += 1;
+            }
+            if !record.pin_reason.get().is_empty() {
+                *stats.pins.entry(record.pin_reason.get()).or_default() += 1;
             }
         }
         stats

@@ -10,6 +10,7 @@ use super::service::{Admin, ReadConfig};
 use super::store::{Module, Store, copy_error};
 use crate::logs::Logs;
 use crate::runtime::{Settings, SharedRuntime};
+use crate::web::{ControlSide, Daemons};
 
 /// The file in the data directory.
 const DATABASE: &str = "standfast.db";
@@ -37,7 +38,8 @@ impl Admin {
         }
         state_own_facts(&mut store, appliance)?;
         let logs = Logs::start().map_err(|error| format!("no thread for log files: {error}"))?;
-        let admin = Admin::new(store, runtime, read_config, logs, data_dir.clone());
+        let web = ControlSide::new(Daemons::new(appliance));
+        let admin = Admin::new(store, runtime, web, read_config, logs, data_dir.clone());
         for module in Module::ALL {
             admin.load_at_start(module);
         }

@@ -26,9 +26,18 @@ impl Admin {
         }))
     }
 
+    /// The modules whose runtime differs from disk.
+    pub fn unsaved_modules(&self) -> Vec<&'static str> {
+        let unsaved = self.store.borrow().unsaved();
+        let unsaved =
+            unsaved.inspect_err(|error| tracing::warn!(error, "runtime and disk cannot be compared"));
+        unsaved.unwrap_or_default().into_iter().map(Module::words).collect()
+    }
+
     /// After a load of this module to runtime.
     pub(super) fn note_load(&self, module: Module) -> Result<(), String> {
         let epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.web.note_load(module.words());
         self.store.borrow_mut().note_load(module, epoch)
     }
 

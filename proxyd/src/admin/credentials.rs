@@ -33,7 +33,7 @@ pub fn find_login(settings: &Settings, user: &str) -> Option<Login> {
 }
 
 /// `user:password;user:password`.
-fn password_of(credentials: &str, user: &str) -> Option<String> {
+pub fn password_of(credentials: &str, user: &str) -> Option<String> {
     let entries = credentials.split(';').filter_map(|entry| entry.trim().split_once(':'));
     entries.filter(|(name, password)| *name == user && !password.is_empty()).map(|(_, p)| p.to_owned()).next()
 }

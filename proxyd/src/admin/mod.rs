@@ -19,8 +19,9 @@ mod status;
 mod store;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
+pub use credentials::password_of;
 pub use import::import;
 pub use server::serve;
 pub use service::Admin;

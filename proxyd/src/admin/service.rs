@@ -10,12 +10,14 @@ use super::facts;
 use super::lexer::split;
 use super::statement::{Refusal, Statement, parse};
 use super::store::{CheckLog, ResultSet, Rights, SqlOutcome, StatsInput, Store, TableRef};
+use crate::control::WorkerHandle;
 use crate::logs::Logs;
 use crate::runtime::{
     SharedRuntime, collect_digests, collect_errors, collect_free_connections, collect_processlist,
     collect_stats, kill, normalise,
 };
 use crate::stats::{ServerKey, ServerStats};
+use crate::web::{self, ControlSide};
 
 const DIGESTS: &str = "stats_mysql_query_digest";
 const ERRORS: &str = "stats_mysql_errors";
@@ -26,7 +28,9 @@ pub type ReadConfig = Box<dyn Fn() -> Result<configs::FirstBoot, String>>;
 /// The admin interface of this process.
 pub struct Admin {
     pub(super) store: RefCell<Store>,
-    pub(super) runtime: SharedRuntime,
+    pub runtime: SharedRuntime,
+    /// What the web thread is told.
+    pub web: ControlSide,
     pub(super) read_config: ReadConfig,
     /// What reading `stats_mysql_connection_pool_reset` counted away.
     baseline: RefCell<HashMap<ServerKey, ServerStats>>,
@@ -114,11 +118,13 @@ impl Admin {
     pub(super) fn new(
         store: Store,
         runtime: SharedRuntime,
+        web: ControlSide,
         read_config: ReadConfig,
         logs: Logs,
         data_dir: PathBuf,
     ) -> Admin {
         Admin {
+            web,
             store: RefCell::new(store),
             runtime,
             read_config,
@@ -159,6 +165,14 @@ impl Admin {
 
     /// Does one statement.
     pub async fn execute(&self, session: &mut Session, sql: &str) -> Result<Answer, AdminError> {
+        let answer = self.perform(session, sql).await;
+        if !matches!(answer, Ok(Answer::Rows(_))) {
+            self.web.forget_unsaved();
+        }
+        answer
+    }
+
+    async fn perform(&self, session: &mut Session, sql: &str) -> Result<Answer, AdminError> {
         let statement = parse(sql, &session.schema)?;
         if statement == Statement::ShowWarnings {
             return self.show_warnings(session);
@@ -168,6 +182,7 @@ impl Admin {
             Statement::Sql(sql) => self.run_sql(session, &sql).await,
             Statement::SelectVariables(list) => self.select_variables(&list),
             Statement::Use(schema) => session.choose_schema(&schema).map(|()| done(0)),
+            Statement::ShowMetrics => Ok(one_cell("Data", web::metrics_text(self).await)),
             Statement::Nothing | Statement::ShowWarnings => Ok(done(0)),
             Statement::FlushLogs
             | Statement::Kill { .. }
@@ -214,8 +229,17 @@ impl Admin {
         self.paused.set(on);
     }
 
+    pub fn is_paused(&self) -> bool {
+        self.paused.get()
+    }
+
+    pub fn workers(&self) -> Vec<WorkerHandle> {
+        self.runtime.borrow().workers().to_vec()
+    }
+
     /// Adds a row to the monitors' log tables.
     pub fn record_check(&self, log: &CheckLog) {
+        self.web.count_check(log);
         let history = self.runtime.borrow().variables().monitor_history;
         if let Err(error) = self.store.borrow_mut().record_check(log, history) {
             tracing::warn!(%error, "a monitor's check could not be recorded");

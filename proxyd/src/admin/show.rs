@@ -25,6 +25,7 @@ pub fn parse(rest: &[Token], sql: &str, schema: &str) -> Result<Statement, Refus
         ["MYSQL", "SERVERS"] => {
             select("SELECT * FROM main.mysql_servers ORDER BY hostgroup_id, hostname, port")
         }
+        ["PROMETHEUS", "METRICS"] => Ok(Statement::ShowMetrics),
         ["WARNINGS" | "ERRORS", ..] => Ok(Statement::ShowWarnings),
         ["CHARACTER", "SET", ..] | ["CHARSET", ..] => select(
             "SELECT 'utf8mb4' AS Charset, 'UTF-8 Unicode' AS Description, 'utf8mb4_general_ci' AS \"Default collation\", 4 AS Maxlen",
@@ -33,7 +34,7 @@ pub fn parse(rest: &[Token], sql: &str, schema: &str) -> Result<Statement, Refus
             "SELECT 'utf8mb4_general_ci' AS Collation, 'utf8mb4' AS Charset, 45 AS Id, 'Yes' AS \"Default\", 'Yes' AS Compiled, 1 AS Sortlen",
         ),
         _ => syntax(
-            "SHOW knows TABLES, DATABASES, CREATE TABLE, VARIABLES, STATUS, PROCESSLIST, MYSQL USERS, MYSQL SERVERS and WARNINGS",
+            "SHOW knows TABLES, DATABASES, CREATE TABLE, VARIABLES, STATUS, PROCESSLIST, MYSQL USERS, MYSQL SERVERS, PROMETHEUS METRICS and WARNINGS",
         ),
     }
 }

@@ -19,6 +19,8 @@ pub enum Statement {
     /// `SELECT @@a, @@b AS c`: column label and name without scope.
     SelectVariables(Vec<(String, String)>),
     ShowWarnings,
+    /// `SHOW PROMETHEUS METRICS`: the text of `/metrics`.
+    ShowMetrics,
     Kill {
         session: u32,
         query_only: bool,
@@ -203,12 +205,14 @@ pub fn words(tokens: &[Token]) -> Vec<&'static str> {
         "LOGS",
         "MEM",
         "MEMORY",
+        "METRICS",
         "MEMPROFILE",
         "MYSQL",
         "OUTFILE",
         "PARAMS",
         "PAUSE",
         "PROCESSLIST",
+        "PROMETHEUS",
         "PROXYSQL",
         "QUERY",
         "READONLY",

@@ -13,6 +13,8 @@ pub enum Domain {
     Number(u64, u64),
     Flag,
     OneOf(&'static [&'static str]),
+    /// IP addresses, separated by `;`.
+    Addresses,
     Text,
 }
 
@@ -77,6 +79,7 @@ pub const CATALOGUE: &[Entry] = &[
     e("admin-prometheus_memory_metrics_interval", "61", number(1, 604_800)),
     e("admin-read_only", "false", FLAG),
     e("admin-refresh_interval", "2000", number(100, 100_000)),
+    e("admin-restapi_address", "127.0.0.1", Domain::Addresses),
     e("admin-restapi_enabled", "false", FLAG),
     e("admin-restapi_port", "6070", number(1, 65_535)),
     e("admin-ssl_keylog_file", "", TEXT),
@@ -91,6 +94,7 @@ pub const CATALOGUE: &[Entry] = &[
     e("admin-telnet_stats_ifaces", "", TEXT),
     e("admin-vacuum_stats", "true", FLAG),
     e("admin-version", "", TEXT),
+    e("admin-web_address", "127.0.0.1", Domain::Addresses),
     e("admin-web_enabled", "false", FLAG),
     e("admin-web_port", "6080", number(1, 65_535)),
     e("admin-web_verbosity", "0", number(0, 10)),

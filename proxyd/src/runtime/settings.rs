@@ -82,6 +82,13 @@ pub fn normalise(name: &str, value: &str) -> Result<(&'static Entry, String), St
             Some(word) => (*word).to_owned(),
             None => return refuse(format!("it takes one of {}", words.join(", "))),
         },
+        Domain::Addresses => {
+            let is_address = |part: &str| part.trim().parse::<std::net::IpAddr>().is_ok();
+            if !trimmed.split(';').all(is_address) {
+                return refuse("it takes IP addresses, separated by ';'".into());
+            }
+            trimmed.to_owned()
+        }
         Domain::Text => value.to_owned(),
     };
     Ok((entry, stored))

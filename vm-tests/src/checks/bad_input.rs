@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::runner::Runner;
+use super::shell::inside;
 use super::vrrp;
 use crate::client::probe::{self, runtime};
 use crate::drills::stage::Stage;
@@ -73,16 +74,6 @@ fn nothing_else_suffers(stage: &Stage, act: &dyn Fn() -> Result<()>) -> Result<(
     ensure!(stage.cluster.holder(vip) == Some(host), "the VIP moved");
     ensure!(stage.host(host).proxyd() == proxy, "the proxy was restarted");
     Ok(())
-}
-
-/// Runs blocking code inside a namespace.
-fn inside<T: Send + 'static>(netns: &Netns, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let netns = netns.clone();
-    let done = std::thread::spawn(move || {
-        netns.enter()?;
-        work()
-    });
-    done.join().unwrap_or_else(|_| bail!("a client thread panicked"))
 }
 
 fn dial(address: SocketAddr) -> Result<TcpStream> {

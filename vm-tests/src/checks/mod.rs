@@ -20,6 +20,7 @@ mod rules;
 mod runner;
 pub(crate) mod shell;
 mod vrrp;
+mod web;
 
 use anyhow::Result;
 
@@ -29,7 +30,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, rules, mysql97, import, ansible, galera, group, interop, load), or part of a check's name. Without it: all but `ansible`, `galera`, `group`, `interop` and `load`.
+    /// A group (lab, article, chains, permutations, bad-input, rules, mysql97, import, ansible, galera, group, interop, web, load), or part of a check's name. Without it: all but `ansible`, `galera`, `group`, `interop` and `load`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -53,6 +54,7 @@ const GROUPS: [(&str, Group); 13] = [
     ("galera", clusters::galera::run),
     ("group", clusters::group::run),
     ("interop", interop::run),
+    ("web", web::run),
     ("load", load::run),
 ];
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -50,4 +50,17 @@ pub(crate) fn bash(netns: &Netns, directory: &Path, script: &str, limit: Duratio
     }
     let read = |path: &Path| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     Ok(Output { stdout: read(&out)?, stderr: read(&err)?, success: status.is_some_and(|s| s.success()) })
+}
+
+/// Runs blocking code inside a namespace.
+pub(crate) fn inside<T: Send + 'static>(
+    netns: &Netns,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let netns = netns.clone();
+    let done = std::thread::spawn(move || {
+        netns.enter()?;
+        work()
+    });
+    done.join().unwrap_or_else(|_| bail!("a client thread panicked"))
 }

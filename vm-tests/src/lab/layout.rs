@@ -72,6 +72,12 @@ impl Template {
         self
     }
 
+    /// Sets a value by its dotted path.
+    pub(crate) fn with(mut self, path: &str, value: impl Into<Value>) -> Self {
+        self.changes.push((path.into(), value.into()));
+        self
+    }
+
     /// The layouts with several VIPs wait 30 s before a VIP goes home: too long to watch. Says so if it changed that.
     pub(crate) fn shorten_failback(&mut self) -> Option<&'static str> {
         if self.layout != Layout::MultiVip || self.numbers != Numbers::Standfast {

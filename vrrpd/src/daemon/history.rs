@@ -41,6 +41,8 @@ pub(crate) struct Peer {
 #[derive(Default)]
 pub(crate) struct History {
     transitions: VecDeque<Transition>,
+    /// How often each state was reached for each cause; as many as there are words for them.
+    counts: Vec<((&'static str, &'static str), u64)>,
     peers: Vec<Peer>,
 }
 
@@ -49,7 +51,18 @@ impl History {
         if self.transitions.len() == TRANSITIONS {
             self.transitions.pop_front();
         }
+        let way = (transition.next, transition.cause);
+        match self.counts.iter_mut().find(|(known, _)| *known == way) {
+            Some((_, count)) => *count += 1,
+            None => self.counts.push((way, 1)),
+        }
         self.transitions.push_back(transition);
+    }
+
+    /// How often each state was reached for each cause since vrrpd started.
+    pub(crate) fn counts(&self) -> Vec<Value> {
+        let one = |((state, cause), count): &((&str, &str), u64)| json!({ "state": state, "cause": cause, "count": count });
+        self.counts.iter().map(one).collect()
     }
 
     pub(crate) fn heard(&mut self, now: Instant, heard: Heard) {
@@ -110,6 +123,7 @@ mod tests {
         }
         let kept: Vec<u8> = history.transitions().map(|it| it.priority).collect();
         assert_eq!(kept, (84..100).collect::<Vec<u8>>());
+        assert_eq!(history.counts(), [json!({ "state": "MASTER", "cause": "master-down", "count": 100 })]);
         assert_eq!(history.peers().count(), PEERS);
         let last = *history.peer(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 99))).unwrap();
         history.heard(now, last.heard);

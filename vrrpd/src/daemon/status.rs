@@ -41,6 +41,7 @@ fn router(appliance: &Appliance, station: &Station) -> Value {
         "cause": station.router.cause().word(),
         "master": station.router.master().map(|address| name(appliance, station, address)),
         "peers": peers(appliance, station),
+        "changes": station.history.counts(),
         "transitions": station.history.transitions().map(|it| it.to_json()).collect::<Vec<_>>(),
     })
 }

@@ -28,7 +28,7 @@ use crate::runtime::Runtime;
 use crate::snapshot::Snapshot;
 
 /// A data directory that goes away with its test.
-pub(super) struct DataDir(pub PathBuf);
+pub struct DataDir(pub PathBuf);
 
 impl DataDir {
     pub fn new() -> DataDir {
@@ -48,7 +48,7 @@ impl Drop for DataDir {
 }
 
 /// An admin interface and one session in it.
-pub(super) struct Console {
+pub struct Console {
     pub admin: Admin,
     pub session: Session,
     pub runtime: Rc<RefCell<Runtime>>,
@@ -109,7 +109,7 @@ impl Console {
     }
 }
 
-pub(super) fn appliance(dir: &Path, first_boot: FirstBoot) -> Appliance {
+pub fn appliance(dir: &Path, first_boot: FirstBoot) -> Appliance {
     Appliance {
         host: Host { name: "test1".into(), address: [127, 0, 0, 1].into() },
         peers: Vec::new(),
@@ -134,7 +134,7 @@ pub(super) fn appliance(dir: &Path, first_boot: FirstBoot) -> Appliance {
 }
 
 /// One server, one user, one rule, and the article's admin login.
-pub(super) fn small_config() -> FirstBoot {
+pub fn small_config() -> FirstBoot {
     let row = |cells: &[(&str, Value)]| -> BTreeMap<String, Value> {
         cells.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
     };

@@ -71,7 +71,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("SAVE MYSQL DIGEST TO DISK", "stats_mysql_query_digest"),
     ("SELECT GLOBAL_CHECKSUM()", "GLOBAL_CHECKSUM"),
     ("KILL CONNECTION 1", "there is no session 1"),
-    ("SHOW PROMETHEUS METRICS", "SHOW knows"),
     ("DUMP EVENTSLOG FROM BUFFER TO MEMORY", "syntax error"),
 ];
 
