@@ -41,7 +41,7 @@ type Group = fn(&mut Runner) -> Result<()>;
 /// Run only when they are asked for.
 const ON_REQUEST: [&str; 5] = ["ansible", "galera", "group", "interop", "load"];
 
-const GROUPS: [(&str, Group); 13] = [
+const GROUPS: [(&str, Group); 14] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
