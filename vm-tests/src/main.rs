@@ -12,6 +12,7 @@ mod exec_unit;
 mod lab;
 mod mysql;
 mod mysql97;
+mod outages;
 mod vm;
 
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ enum Command {
     Test(checks::Options),
     /// Three virtual machines with the built package installed: drills that namespaces cannot prove
     Vm(vm::Options),
+    /// What a client loses when the VIP moves, beside keepalived on the same lab; two tables
+    Outages(outages::Options),
     /// One embedded backend: MySQL's protocol over SQLite
     Backend(backend::Options),
     /// Become a program inside a namespace
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         },
         Command::Demo(options) => prepare().and_then(|()| demo::run(&options)).map(|()| true),
         Command::Vm(options) => prepare().and_then(|()| vm::run(&options)),
+        Command::Outages(options) => prepare().and_then(|()| outages::run(&options)),
         Command::Test(options) => prepare().and_then(|()| checks::run(&options)),
     };
     match outcome {

@@ -17,6 +17,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use configs::Appliance;
+use vrrpd::priority::silence;
 
 use crate::cli::Arguments;
 use crate::daemon::vips::{self, Vips};
@@ -64,7 +65,7 @@ fn time_left(appliance: &Appliance) -> Duration {
     let (last, now) = (LastAdverts::read(&appliance.paths.run_dir), boot_time());
     let left = |router: &configs::Router| {
         let setup = vips::setup(router, appliance);
-        let down = setup.priority.plus(setup.weight).active_down_interval(setup.interval.duration());
+        let down = silence(setup.interval.duration());
         Some(down.saturating_sub(last.age(RouterId::of(router), now)?))
     };
     appliance.routers.iter().filter_map(left).max().unwrap_or_default()

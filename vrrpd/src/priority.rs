@@ -6,6 +6,12 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Priority(pub u8);
 
+/// An Active router that is silent for so long counts as gone with nobody yet, and for longer perhaps with somebody.
+#[must_use]
+pub fn silence(interval: Duration) -> Duration {
+    3 * interval
+}
+
 impl Priority {
     /// "I no longer take part": the sender resigns.
     pub const RELEASE: Priority = Priority(0);
@@ -27,7 +33,7 @@ impl Priority {
     /// `Active_Down_Interval`: this long without an advert, and the Active router is gone.
     #[must_use]
     pub fn active_down_interval(self, interval: Duration) -> Duration {
-        3 * interval + self.skew_time(interval)
+        silence(interval) + self.skew_time(interval)
     }
 }
 

@@ -38,7 +38,7 @@ fn three(interval_ms: u64, failback: Failback) -> World {
 
 #[test]
 fn silent_death_of_the_master_then_of_the_next() {
-    for (interval, first, second) in [(100, 342_500, 388_000), (10, 35_200, 43_000)] {
+    for (interval, first, second) in [(100, 311_500, 388_000), (10, 33_200, 43_000)] {
         let mut world = three(interval, Failback::Never);
         world.power_off(0);
         let time = world.time_until(1_000_000, |world| world.holders() == [1]);

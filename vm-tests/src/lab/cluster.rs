@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::host::{Binaries, Host};
+use super::keepalived::Instance;
 use super::layout::Template;
 use super::net::{self, Machine, Network};
 use super::netns::Netns;
@@ -74,9 +75,13 @@ impl Cluster {
             )?);
         }
         let vips = vips()[..plan.template.layout.vips()].to_vec();
+        let vip = vips[0];
         let holders = Holders::watch(&hosts, vips)?;
         let mut cluster = Self { hosts, network, plan, holders, backends };
         for host in &mut cluster.hosts {
+            if let Some(advert_ms) = cluster.plan.template.keepalived {
+                host.use_keepalived(Instance { advert_ms, vip });
+            }
             host.start().with_context(|| format!("start {}", host.name))?;
         }
         for host in &cluster.hosts {

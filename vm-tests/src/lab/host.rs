@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
+use super::keepalived::{self, Instance};
 use super::layout::Template;
 use super::net::Network;
 use super::netns::Netns;
@@ -52,6 +53,8 @@ pub(crate) struct Host {
     pub netns: Netns,
     /// Its power and its cable are in.
     connected: Arc<AtomicBool>,
+    /// Who elects, if not vrrpd.
+    keepalived: Option<Instance>,
     network: Network,
     binaries: Binaries,
     directory: PathBuf,
@@ -73,6 +76,7 @@ impl Host {
             address,
             netns: network.namespace(name)?,
             connected: Arc::new(AtomicBool::new(true)),
+            keepalived: None,
             network: network.clone(),
             binaries: binaries.clone(),
             directory: directory.join(name),
@@ -111,8 +115,26 @@ impl Host {
     /// `systemctl start standfast-angel standfast-vrrpd`
     pub(crate) fn start(&mut self) -> Result<()> {
         self.start_angel()?;
-        self.vrrpd = Some(Unit::start(self.spec("vrrpd", true), &self.netns)?);
+        let elects = self.elects()?;
+        self.vrrpd = Some(Unit::start(elects, &self.netns)?);
         Ok(())
+    }
+
+    /// From the next start on, keepalived elects in vrrpd's place.
+    pub(crate) fn use_keepalived(&mut self, instance: Instance) {
+        self.keepalived = Some(instance);
+    }
+
+    fn elects(&self) -> Result<Spec> {
+        let Some(instance) = &self.keepalived else { return Ok(self.spec("vrrpd", true)) };
+        Ok(Spec {
+            name: "keepalived".into(),
+            program: keepalived::program(),
+            arguments: instance.prepare(&self.name, &self.netns.name, &self.directory)?,
+            stop_post: None,
+            stop_timeout: STOP,
+            directory: self.directory.clone(),
+        })
     }
 
     /// `systemctl start standfast-angel`
@@ -127,7 +149,10 @@ impl Host {
 
     /// Waits until both units have said that they are ready.
     pub(crate) fn ready(&self) -> Result<()> {
-        for (name, unit) in [("angel", self.angel()?), ("vrrpd", self.vrrpd()?)] {
+        let (angel, vrrpd) = (("angel", self.angel()?), ("vrrpd", self.vrrpd()?));
+        // keepalived says nothing; whoever waits for it waits for what it does.
+        let units = if self.keepalived.is_some() { vec![angel] } else { vec![angel, vrrpd] };
+        for (name, unit) in units {
             wait::until(&format!("{}: standfast-{name} ready", self.name), READY, || unit.is_ready())
                 .with_context(|| self.tail(name))?;
         }
@@ -139,6 +164,42 @@ impl Host {
         let vrrpd = self.vrrpd.take().is_none_or(|mut unit| unit.stop());
         let angel = self.angel.take().is_none_or(|mut unit| unit.stop());
         vrrpd && angel
+    }
+
+    /// `systemctl stop` of whoever elects, while the proxy goes on. True if it went without force.
+    pub(crate) fn stop_election(&mut self) -> bool {
+        self.vrrpd.take().is_none_or(|mut unit| unit.stop())
+    }
+
+    /// And its start.
+    pub(crate) fn start_election(&mut self) -> Result<()> {
+        self.vrrpd = Some(Unit::start(self.elects()?, &self.netns)?);
+        Ok(())
+    }
+
+    /// Whether its election takes part: as BACKUP or MASTER, whoever elects.
+    pub(crate) fn stands_by(&self) -> bool {
+        let states = ["BACKUP", "MASTER"];
+        if self.keepalived.is_none() {
+            let status = self.control("vrrpd.sock", "status").unwrap_or_default();
+            return states.iter().any(|state| status.contains(&format!("\"state\":\"{state}\"")));
+        }
+        let log = std::fs::read_to_string(self.directory.join("keepalived.log")).unwrap_or_default();
+        let last =
+            log.lines().rev().find(|line| line.contains("Entering") || line.contains("Stopped Keepalived"));
+        last.is_some_and(|line| states.iter().any(|state| line.contains(state)))
+    }
+
+    /// Its cable is pulled; everything on it goes on.
+    pub(crate) fn pull_cable(&self) -> Result<()> {
+        self.connected.store(false, Ordering::Relaxed);
+        self.network.cut(&self.name)
+    }
+
+    pub(crate) fn plug_cable(&self) -> Result<()> {
+        self.network.join(&self.name)?;
+        self.connected.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// `systemctl stop standfast-angel`, while vrrpd goes on.

@@ -53,13 +53,22 @@ pub(crate) struct Template {
     pub directory: PathBuf,
     /// Values to set, by their dotted path; `*` is every element of an array.
     changes: Vec<(String, Value)>,
+    /// keepalived elects, with adverts of so many milliseconds.
+    pub keepalived: Option<u16>,
     /// Addresses to write instead of others, wherever they stand.
     readdressed: Vec<(Ipv4Addr, Ipv4Addr)>,
 }
 
 impl Template {
     pub(crate) fn new(layout: Layout, numbers: Numbers, directory: &Path) -> Self {
-        Self { layout, numbers, directory: directory.into(), changes: Vec::new(), readdressed: Vec::new() }
+        Self {
+            layout,
+            numbers,
+            directory: directory.into(),
+            changes: Vec::new(),
+            keepalived: None,
+            readdressed: Vec::new(),
+        }
     }
 
     /// Gives the shipped file's hosts other addresses.
@@ -85,6 +94,18 @@ impl Template {
         }
         self.changes.push(("vrrp.failback".into(), Value::from("after 3s healthy")));
         Some("fail-back after 3 s healthy here; the shipped layout waits 30 s")
+    }
+
+    /// Other adverts than the shipped ones.
+    pub(crate) fn with_adverts_every(mut self, milliseconds: u16) -> Self {
+        self.changes.push(("vrrp.advert_ms".into(), Value::from(i64::from(milliseconds))));
+        self
+    }
+
+    /// keepalived in vrrpd's place.
+    pub(crate) fn with_keepalived(mut self, advert_ms: u16) -> Self {
+        self.keepalived = Some(advert_ms);
+        self
     }
 
     /// Milliseconds between two adverts.

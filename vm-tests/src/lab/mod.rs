@@ -3,6 +3,7 @@
 pub(crate) mod cache;
 pub(crate) mod cluster;
 pub(crate) mod host;
+pub(crate) mod keepalived;
 pub(crate) mod layout;
 pub(crate) mod net;
 pub(crate) mod netns;

@@ -27,6 +27,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use vrrpd::fsm::Event;
 use vrrpd::packet::{Advert, Checksum, Discard, MAX_LENGTH};
+use vrrpd::priority::silence;
 
 use crate::cli::Arguments;
 use crate::log::log;
@@ -151,7 +152,7 @@ impl Daemon {
             let Some(station) = self.stations.get_mut(at) else { return };
             let present = station.vips.present(&interfaces);
             let setup = station.router.setup();
-            let down = setup.priority.plus(setup.weight).active_down_interval(setup.interval.duration());
+            let down = silence(setup.interval.duration());
             let age = self.last_adverts.age(RouterId::of(&station.config), boot_time());
             let resume = link && !present.is_empty() && age.is_some_and(|age| age < down);
             if !resume {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::priority::Priority;
+use crate::priority::{Priority, silence};
 
 use super::{Cause, Heard, Setup};
 
@@ -30,6 +30,8 @@ pub struct Backup {
 /// Limits of one back-off slot: more than a busy host's jitter, less than anybody would notice.
 const SHORTEST_SLOT: Duration = Duration::from_millis(5);
 const LONGEST_SLOT: Duration = Duration::from_millis(100);
+/// An advert may be so late on any network.
+const SHORTEST_LATENESS: Duration = Duration::from_millis(2);
 
 impl Backup {
     pub(super) fn new(now: Instant, master: Option<&Heard>, setup: &Setup, own: Priority) -> Backup {
@@ -44,13 +46,13 @@ impl Backup {
             takeover: false,
             expiry: Cause::MasterDown,
         };
-        backup.down_at = now + own.active_down_interval(interval) + backup.back_off(setup, own);
+        backup.down_at = now + backup.wait_in_silence(setup, own);
         backup
     }
 
     /// This host slept past its time: it cannot know what it missed.
     pub(super) fn look_again(&mut self, now: Instant, setup: &Setup, own: Priority) {
-        self.down_at = now + own.active_down_interval(self.interval) + self.back_off(setup, own);
+        self.down_at = now + self.wait_in_silence(setup, own);
         self.second_look = true;
     }
 
@@ -88,7 +90,7 @@ impl Backup {
         self.second_look = false;
         // Nothing to take over: the wish must not come true at some later time.
         self.takeover &= heard.priority < own;
-        self.down_at = now + own.active_down_interval(self.interval) + self.back_off(setup, own);
+        self.down_at = now + self.wait_in_silence(setup, own);
         self.expiry = Cause::MasterDown;
         self.lower_since =
             if heard.priority < own && live { Some(self.lower_since.unwrap_or(now)) } else { None };
@@ -105,6 +107,16 @@ impl Backup {
             self.heard_since = now;
         }
         self.master = Some(*heard);
+    }
+
+    /// How long an Active router may be silent: three intervals, the Skew_Time and slots. The first in line has nobody to let
+    /// go first; its skew only allows for an advert that is a little late.
+    pub(super) fn wait_in_silence(&self, setup: &Setup, own: Priority) -> Duration {
+        if self.master.is_some() && self.ahead(setup, own) == 0 {
+            let late = (self.interval / 10).max(SHORTEST_LATENESS);
+            return silence(self.interval) + own.skew_time(self.interval).min(late);
+        }
+        own.active_down_interval(self.interval) + self.back_off(setup, own)
     }
 
     /// Slots for the hosts that may take over before this one.

@@ -28,14 +28,14 @@
 //! | state | event | actions, in order | next |
 //! |---|---|---|---|
 //! | Initialize | becomes fit, after Startup | as Startup | |
-//! | Initialize | Resume: this process was Active a moment ago, and fit | SendAdvert(p), InstallVips, Announce | Active |
+//! | Initialize | Resume: this process was Active less than three intervals ago, and fit | SendAdvert(p), InstallVips, Announce | Active |
 //! | Backup, Active | no longer fit (verdict, link, or the grace ends) | as Shutdown | Initialize |
 //! | Backup | begins to compete | as Deadline | |
 //! | Backup | Takeover (operator) | - | Backup, preempts a lower master, or gives up on hearing one that is not |
 //! | Backup | Seize (operator), competing | SendAdvert(254), InstallVips, Announce | Active, adverts say 254 for three intervals |
 //! | Active | Yield (operator) | as Shutdown | Backup, takes it back if nobody else does |
 //! | Backup | anything, overslept by an Active_Down_Interval | - | Backup, listens for another one, but only once |
-//! | Active | anything, no advert sent for an Active_Down_Interval | RemoveVips, Reset | Backup, then the event |
+//! | Active | anything, no advert sent for three intervals | RemoveVips, Reset | Backup, then the event |
 //! | Active | Deadline, announcement due (0, 50, 200 ms, 1, 5 s, then every 10 s) | Announce | Active |
 //! | Active | VipsLost (somebody removed them) | InstallVips, Announce | Active |
 //!
@@ -50,7 +50,9 @@
 //!
 //! **First in line.** Skew_Time lets a better placed router go first. Where there is none, and the router that resigns has
 //! been the only Active one for an Active_Down_Interval, waiting serves nobody: the first in line takes over at once, and
-//! the others hear it long before their own time comes.
+//! the others hear it long before their own time comes. Of a router that fell silent it waits three intervals and a tenth,
+//! for an advert that is late. So nobody takes over within three intervals, and that is the time in which a
+//! router that was away may resume, and after which one that slept lets go.
 
 mod announce;
 mod backup;
@@ -64,7 +66,7 @@ use configs::Failback;
 use health::verdict::Verdict;
 
 use crate::interval::AdvertInterval;
-use crate::priority::Priority;
+use crate::priority::{Priority, silence};
 
 use announce::Announcements;
 pub use backup::Backup;
@@ -368,16 +370,16 @@ impl Router {
 
     /// A stalled virtual machine wakes up with its old timers expired, and another host is Active by now.
     fn guard_against_oversleeping(&mut self, now: Instant, out: &mut Actions) {
-        let own = self.priority();
         match self.state {
             State::Active(active) => {
                 let silent_for = (now + self.interval()).saturating_duration_since(active.advert_at);
-                if silent_for > own.active_down_interval(self.interval()) {
+                if silent_for > silence(self.interval()) {
                     out.push_all([Action::RemoveVips, Action::ResetConnections]);
                     self.become_backup(now, None, Cause::Overslept);
                 }
             }
             State::Backup(mut backup) if self.competes(now) && !backup.second_look => {
+                let own = self.priority();
                 if now > backup.down_at + own.active_down_interval(backup.interval) {
                     backup.look_again(now, &self.setup, own);
                     self.state = State::Backup(backup);

@@ -97,7 +97,7 @@ impl Router {
             None => moves.push(format!("no master is heard for another {}", ms(left))),
             Some(master) => {
                 let resigned = backup.wait_after_release(now, &self.setup, own);
-                let silent = own.active_down_interval(backup.interval) + backup.back_off(&self.setup, own);
+                let silent = backup.wait_in_silence(&self.setup, own);
                 let who = name(master.source);
                 moves.push(format!("{who} is silent for {}", ms(silent)));
                 moves.push(format!("{who} resigns: it comes {} later", ms(resigned)));

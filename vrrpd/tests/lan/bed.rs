@@ -204,7 +204,7 @@ fn config(run_dir: &Path, wire: Wire, hosts: usize) -> String {
 }
 
 /// Runs something inside a network namespace.
-fn inside<T: Send + 'static>(namespace: &str, what: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn inside<T: Send + 'static>(namespace: &str, what: impl FnOnce() -> T + Send + 'static) -> T {
     let file = fs::File::open(format!("/run/netns/{namespace}")).unwrap();
     let thread = thread::spawn(move || {
         // SAFETY: setns(2) with an open descriptor changes the namespace of this thread alone.

@@ -3,6 +3,7 @@
 //! Needs root and `ip`; without root it says so and passes. The big lab is in `vm-tests`.
 
 mod bed;
+mod malformed;
 mod renewal;
 
 use std::fs;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use health::verdict::Verdict;
 use vrrpd::fsm::{Action, Event, Heard, Router, Setup, State};
-use vrrpd::priority::Priority;
+use vrrpd::priority::{Priority, silence};
 
 /// xorshift64*: small, and the same on every machine.
 pub(crate) struct Random(u64);
@@ -131,7 +131,7 @@ impl World {
 
     fn down_interval(&self, host: usize) -> u64 {
         let setup = &self.hosts[host].setup;
-        micros(setup.priority.plus(setup.weight).active_down_interval(setup.interval.duration()))
+        micros(silence(setup.interval.duration()))
     }
 
     pub(crate) fn start(&mut self, host: usize) {

@@ -20,7 +20,7 @@ With a password that does not fit, right is that neither takes the other's word,
 
 *Leader* has priority 200, the other 150. *After resignation* and *after silence*: milliseconds until the other had the VIP, as
 seen by a look every 15 ms from outside. By the RFC a resignation costs the other 414 ms (v2) or 41 ms (v3), silence 3414 or
-341 ms, but vrrpd, first in line after the only master, takes over at once; without preemption it is the leader that takes over after silence, in 3219 or 322 ms. Silence is counted from the split,
+341 ms, but vrrpd, first in line after the only master, takes over at once, and after silence of 3 1/10 adverts; without preemption it is the leader that takes over after silence, in 3219 or 322 ms. Silence is counted from the split,
 up to one advert later than the RFC does.
 
 keepalived 2.2 sends IPv6 unicast adverts with the kernel's hop limit of 64. VRRP demands 255 (an advert from beyond the link must

@@ -1,0 +1,118 @@
+//! `standfast-lab outages`: what a client loses when the VIP moves, with vrrpd and with keepalived on the same lab in the same run.
+//!
+//! The same hosts, proxies and clients each time; only who elects differs. One lab a combination of adverts and elector;
+//! in it every event as often as asked. The report is Markdown, for `BENCHMARKS.md`.
+
+mod event;
+mod tables;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::checks::shell;
+use crate::demo::Places;
+use crate::demo::live::Live;
+use crate::drills::stage::Stage;
+use crate::lab::cluster::{BackendKind, Cluster, Plan};
+use crate::lab::layout::{Layout, Numbers, Template};
+use crate::lab::{net, reaper, teardown};
+use event::Event;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// How often each event happens.
+    #[arg(long, default_value_t = 1)]
+    runs: usize,
+    /// Milliseconds between adverts.
+    #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1000])]
+    adverts: Vec<u16>,
+    /// Only these events.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Event::ALL)]
+    events: Vec<Event>,
+    /// Write the tables to this file as well.
+    #[arg(long, value_name = "FILE.md")]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    places: Places,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Elector {
+    Vrrpd,
+    Keepalived,
+}
+
+/// One event as the client saw it.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    outage_ms: f64,
+    two_holders_ms: f64,
+}
+
+/// By elector, event and adverts; `None` is a run in which it did not come to an end.
+type Results = BTreeMap<(Elector, Event, u16), Vec<Option<Seen>>>;
+
+/// True if every event came to an end.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    shell::require("keepalived", "keepalived")?;
+    reaper::start()?;
+    let _guard = teardown::Guard::new(options.places.keep)?;
+    let mut results = Results::new();
+    for advert in &options.adverts {
+        for elector in [Elector::Vrrpd, Elector::Keepalived] {
+            combination(options, elector, *advert, &mut results)?;
+        }
+    }
+    let text = tables::render(&results, options.runs)?;
+    println!("{text}");
+    if let Some(path) = &options.report {
+        std::fs::write(path, &text).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(results.values().flatten().all(Option::is_some))
+}
+
+fn combination(options: &Options, elector: Elector, advert: u16, results: &mut Results) -> Result<()> {
+    let mut stage = None;
+    for run in 1..=options.runs {
+        for event in &options.events {
+            let mut ready = match stage.take() {
+                Some(stage) => stage,
+                None => set(options, elector, advert)?,
+            };
+            ready.run = run;
+            let outcome = event.happen(&mut ready, elector);
+            let seen = match (outcome, ready.events.pop()) {
+                (Ok(()), Some(it)) => {
+                    stage = Some(ready);
+                    Some(Seen { outage_ms: it.outage_ms, two_holders_ms: it.two_masters_ms })
+                }
+                (outcome, _) => {
+                    eprintln!(
+                        "{elector:?}, {advert} ms, {event:?}, run {run}: {:#}",
+                        outcome.err().unwrap_or_else(|| anyhow::anyhow!("nothing was seen"))
+                    );
+                    None
+                }
+            };
+            results.entry((elector, *event, advert)).or_default().push(seen);
+        }
+    }
+    Ok(())
+}
+
+fn set(options: &Options, elector: Elector, advert: u16) -> Result<Stage> {
+    let template = Template::new(Layout::SingleVip, Numbers::Standfast, &options.places.configs);
+    let template = template.with_adverts_every(advert);
+    let template = if elector == Elector::Keepalived { template.with_keepalived(advert) } else { template };
+    let plan = Plan {
+        template,
+        binaries: options.places.binaries()?,
+        backend: BackendKind::Sqlite,
+        hosts: net::proxy_hosts(),
+    };
+    let live = Live::start();
+    live.say(&format!("{elector:?} elects, adverts every {advert} ms"));
+    Stage::set(Cluster::start(plan)?, live)
+}
