@@ -23,6 +23,7 @@ lifecycle_tests() {
   check "standfast restart-proxy, ten times: no attempt lost" under_load restart_often
   check "upgrade under load: all new, nobody refused, the VIP stays" under_load upgrade
   check "upgrade with a configuration that is wrong: the old ones go on" upgrade_wrong
+  check "start with a configuration that is wrong: failed with 78, once" start_wrong
   check "systemctl stop standfast-vrrpd: the VIP leaves" stop_vrrpd
   check "systemctl stop, all: nothing runs; start: it serves again" stop_all
   check "the journal knows no refused system call and no panic" clean_journal
@@ -225,6 +226,25 @@ upgrade_wrong() {
   [ "$(main_pid standfast-angel)" = "$angel" ] && [ "$(proxyd_pid)" = "$proxyd" ] && active
   guest /usr/libexec/standfast/after-upgrade
   until_true 5 other_proxyd "$proxyd"
+}
+
+# Neither unit tries again and again, no VIP stays, and the journal says what is wrong.
+start_wrong() {
+  local unit
+  guest systemctl stop $units
+  guest_sh 'cp -p /etc/standfast/standfast.toml /root/good.toml; echo "nonsense = 1" >>/etc/standfast/standfast.toml'
+  ! guest systemctl start standfast-angel || { echo "it started"; return 1; }
+  for unit in $units; do
+    guest systemctl start $unit 2>/dev/null || true
+    until_true 5 guest systemctl --quiet is-failed $unit
+    [ "$(guest systemctl show -p ExecMainStatus --value $unit)" = 78 ] || { guest systemctl status $unit; return 1; }
+    [ "$(guest systemctl show -p NRestarts --value $unit)" = 0 ] || { echo "$unit was restarted"; return 1; }
+    guest journalctl -o cat -u $unit -n 20 | grep -q 'nonsense' || { guest journalctl -o cat -u $unit -n 20; return 1; }
+  done
+  no_vip
+  guest_sh 'cp -p /root/good.toml /etc/standfast/standfast.toml'
+  guest systemctl start $units
+  until_true 10 has_vip
 }
 
 stop_vrrpd() {

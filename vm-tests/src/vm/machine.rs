@@ -213,6 +213,17 @@ impl Machine {
         Ok(())
     }
 
+    /// For how long its threads have wanted to run and were not run (schedstat of proc(5)); nothing when it is off.
+    pub(crate) fn starved(&self) -> Duration {
+        let Some(child) = &self.emulator else { return Duration::ZERO };
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", child.id())) else { return Duration::ZERO };
+        let waited = |thread: fs::DirEntry| -> Option<u64> {
+            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            text.split(' ').nth(1)?.parse().ok()
+        };
+        Duration::from_nanos(threads.flatten().filter_map(waited).sum())
+    }
+
     /// Pulls the plug.
     pub(crate) fn power_off(&mut self) -> Result<()> {
         self.hand = None;
@@ -244,7 +255,9 @@ impl Machine {
     /// Begins a script inside.
     pub(crate) fn begin(&self, script: &str) -> Result<Job> {
         let hand = self.hand.as_ref().with_context(|| format!("{} is off", self.name()))?;
-        hand.begin(script).with_context(|| format!("{}: {}", self.name(), self.emulator_said()))
+        hand.begin(script).with_context(|| {
+            format!("{} does not listen: {}\n{}", self.name(), self.emulator_said(), self.console_tail())
+        })
     }
 
     /// Runs a script inside, whatever it comes to.

@@ -8,6 +8,8 @@ mod drills;
 mod hand;
 mod image;
 mod machine;
+mod newcomer;
+mod product;
 mod qmp;
 mod report;
 mod short;
@@ -41,6 +43,8 @@ enum What {
     Image,
     /// The short test: boot three, install, serve, kill the proxy, cut a host's power
     Short,
+    /// Walk docs/install.md in three fresh machines, and say how long each step took
+    Newcomer,
     /// All drills, with a report page
     Drills(suite::Options),
 }
@@ -56,6 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     match &options.what {
         What::Image => Ok(true),
         What::Short => short::run(&image, &options.packages()?),
+        What::Newcomer => newcomer::run(&image, &options.packages()?),
         What::Drills(suite) => suite::run(&image, &options.packages()?, suite),
     }
 }

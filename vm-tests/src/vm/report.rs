@@ -27,8 +27,8 @@ fn page(events: &[Event]) -> String {
          <h1>Failover drills in three machines</h1><p>{} events, {wrong} wrong. Each drill begins with three Debian machines with the package installed by apt, \
          adverts every 100 ms, the article's loop, and a new connection with one query every 40 ms at every VIP. \
          <span class=\"note\">The machines are emulated in software: what needs a processor takes ten to twenty times as long as on a real one. \
-         “Late” is by how much the measuring side itself was late.</span></p>\
-         <table><tr><th>Layout<th>Event<th>VIP<th class=n>Outage, ms<th class=n>Attempts<th class=n>Refused<th class=n>Failed<th class=n>Loop<th class=n>Two masters, ms<th class=n>Late, ms<th>Details</tr>",
+         “Late” is by how much the measuring side itself was late, “starved” how much of the time a host waited for a processor of this machine; above 20 % an expectation that failed is called inconclusive.</span></p>\
+         <table><tr><th>Product<th>Layout<th>Event<th>VIP<th class=n>Outage, ms<th class=n>Attempts<th class=n>Refused<th class=n>Failed<th class=n>Loop<th class=n>Two masters, ms<th class=n>Late, ms<th class=n>Starved, %<th>Details</tr>",
         events.len()
     );
     events.iter().for_each(|event| row(&mut html, event));
@@ -39,7 +39,7 @@ fn page(events: &[Event]) -> String {
 fn row(html: &mut String, event: &Event) {
     let class = if event.wrong.is_some() { " class=wrong" } else { "" };
     let mut details = String::new();
-    for text in event.wrong.iter().chain(&event.what_failed) {
+    for text in event.wrong.iter().chain(&event.inconclusive).chain(&event.what_failed) {
         let _ = write!(details, "{}<br>", escape(text));
     }
     for (host, log) in &event.logs {
@@ -48,7 +48,8 @@ fn row(html: &mut String, event: &Event) {
     // Writing into a String cannot fail.
     let _ = write!(
         html,
-        "<tr{class}><td>{}<td>{}<td>{} → {}<td class=n>{:.0}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{:.0}<td class=n>{:.0}<td><details><summary>{}</summary>{details}</details></tr>",
+        "<tr{class}><td>{}<td>{}<td>{}<td>{} → {}<td class=n>{:.0}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{:.0}<td class=n>{:.0}<td class=n>{:.0}<td><details><summary>{}</summary>{details}</details></tr>",
+        event.product.name(),
         event.layout.name(),
         escape(&event.drill),
         escape(&event.from),
@@ -60,8 +61,17 @@ fn row(html: &mut String, event: &Event) {
         event.loop_failed,
         event.two_masters_ms,
         event.late_ms,
-        if event.wrong.is_some() { "wrong" } else { "as it should" },
+        event.starved_percent,
+        verdict(event),
     );
+}
+
+fn verdict(event: &Event) -> &'static str {
+    match event {
+        Event { wrong: Some(_), .. } => "wrong",
+        Event { inconclusive: Some(_), .. } => "inconclusive",
+        _ => "as it should",
+    }
 }
 
 fn escape(text: &str) -> String {
@@ -71,11 +81,13 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vm::product::Product;
     use crate::vm::trio::Layout;
 
     #[test]
     fn a_log_is_text_and_never_markup() {
-        let mut event = Event::failed(Layout::SingleVip, "drill", &anyhow::anyhow!("a < b"));
+        let mut event =
+            Event::failed(Product::Standfast, Layout::SingleVip, "drill", &anyhow::anyhow!("a < b"));
         event.logs = vec![("test1".into(), "<script>".into())];
         let page = page(&[event]);
         assert!(page.contains("&lt;script&gt;") && page.contains("a &lt; b") && !page.contains("<script>"));

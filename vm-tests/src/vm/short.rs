@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::drills;
 use super::image::{Image, Packages};
+use super::product::Product;
 use super::stage::{Expect, Stage};
 use super::trio::{Layout, Site, Trio};
 
@@ -19,8 +20,8 @@ pub(crate) fn run(image: &Image, packages: &Packages) -> Result<bool> {
     let began = Instant::now();
     trio.everywhere(|_| "DEBIAN_FRONTEND=noninteractive apt-get install -y -q /root/old.deb".into())?;
     println!("the package installed in {:.0} s", began.elapsed().as_secs_f64());
-    trio.apply(Layout::SingleVip)?;
-    let mut stage = Stage::set(&site, trio, Layout::SingleVip)?;
+    trio.apply(Product::Standfast, Layout::SingleVip)?;
+    let mut stage = Stage::set(&site, trio, Product::Standfast, Layout::SingleVip)?;
     println!("the VIP serves {:.0} s after the installation", began.elapsed().as_secs_f64());
 
     let owner = stage.owner()?;

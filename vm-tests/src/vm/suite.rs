@@ -7,12 +7,16 @@ use anyhow::{Context, Result};
 
 use super::drills::{DRILLS, Drill};
 use super::image::{Image, Packages, Pristine};
+use super::product::Product;
 use super::report;
 use super::stage::{Event, Stage};
 use super::trio::{Layout, Site, Trio};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
+    /// What the hosts run: the package, or keepalived (one VIP, and the drills that are not about the package's own processes)
+    #[arg(long, value_enum, default_value = "standfast")]
+    peer: Product,
     /// Only this layout
     #[arg(long, value_enum)]
     layout: Option<Layout>,
@@ -39,18 +43,22 @@ pub(crate) fn run(image: &Image, packages: &Packages, options: &Options) -> Resu
         }
         let wanted = |drill: &&Drill| {
             let named = options.only.as_ref().is_none_or(|only| drill.name.contains(only.as_str()));
-            named && drill.layouts.contains(&layout)
+            let ours = options.peer == Product::Standfast;
+            named
+                && drill.layouts.contains(&layout)
+                && (ours || drill.for_peer && layout == Layout::SingleVip)
         };
         for drill in DRILLS.iter().filter(wanted) {
             for _ in 0..options.runs {
-                events.extend(one(&site, &pristine, layout, drill));
+                events.extend(one(&site, &pristine, options.peer, layout, drill));
             }
         }
     }
     report::write(&options.report, &events)?;
     let wrong = events.iter().filter(|event| event.wrong.is_some()).count();
+    let unsure = events.iter().filter(|event| event.inconclusive.is_some()).count();
     println!(
-        "{} events, {wrong} wrong, {:.0} s; the report: {}",
+        "{} events, {wrong} wrong, {unsure} inconclusive, {:.0} s; the report: {}",
         events.len(),
         began.elapsed().as_secs_f64(),
         options.report.join("index.html").display()
@@ -59,12 +67,12 @@ pub(crate) fn run(image: &Image, packages: &Packages, options: &Options) -> Resu
 }
 
 /// One drill from three pristine hosts on. A drill that could not be done is an event too.
-fn one(site: &Site, pristine: &Pristine, layout: Layout, drill: &Drill) -> Vec<Event> {
+fn one(site: &Site, pristine: &Pristine, product: Product, layout: Layout, drill: &Drill) -> Vec<Event> {
     let mut events = Vec::new();
     let done = Trio::wake(site, pristine)
         .and_then(|trio| {
-            trio.apply(layout)?;
-            Stage::set(site, trio, layout)
+            trio.apply(product, layout)?;
+            Stage::set(site, trio, product, layout)
         })
         .context("three hosts for the drill")
         .and_then(|mut stage| {
@@ -74,7 +82,7 @@ fn one(site: &Site, pristine: &Pristine, layout: Layout, drill: &Drill) -> Vec<E
         });
     if let Err(error) = done {
         println!("{:<10} {:<28} FAILED: {error:#}", layout.name(), drill.name);
-        events.push(Event::failed(layout, drill.name, &error));
+        events.push(Event::failed(product, layout, drill.name, &error));
     }
     events
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::database::Database;
 use super::image::{Image, Pristine};
 use super::machine::{self, Identity, Machine, SCRIPT};
+use super::product::Product;
 use crate::lab::net::{self, Network};
 use crate::lab::netns::Netns;
 use crate::lab::{teardown, wait};
@@ -40,31 +41,7 @@ impl Layout {
             Layout::Ipv6 => vec!["fd77::88".parse().unwrap_or(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST))],
         }
     }
-
-    /// A script that makes the configuration from the example that the package brought: the example's addresses are the
-    /// lab's. What is changed is said here.
-    fn configure(self) -> String {
-        let example = if self == Layout::Ipv6 { "single-vip" } else { self.name() };
-        let change = match self {
-            Layout::SingleVip => "",
-            // 30 s of waiting show nothing that 3 s do not.
-            Layout::MultiVip => "s/after 30s healthy/after 3s healthy/",
-            Layout::Ipv6 => {
-                r#"s/^address = "192\.168\.0\./address = "fd77::/; s#::88/32#::88/128#; s/0\.0\.0\.0:6033/[::]:6033/"#
-            }
-        };
-        format!(
-            "sed '{change}' /usr/share/doc/standfast/examples/{example}/standfast.toml >/etc/standfast/standfast.toml\n\
-             printf '{EMULATED}' >>/etc/standfast/standfast.toml\n\
-             chown root:standfast /etc/standfast/standfast.toml && chmod 640 /etc/standfast/standfast.toml\n\
-             standfast check /etc/standfast/standfast.toml"
-        )
-    }
 }
-
-/// An emulated processor needs more than a second to start the proxy, and half a second for a burst of clients: by the shipped
-/// times that is a proxy beyond repair. Times that measure the network (adverts) stay as they are.
-const EMULATED: &str = r"\n[angel]\ngrace_ms = 8000\nhang_ms = 2000\n";
 
 /// The port that applications connect to.
 pub(crate) const PORT: u16 = 6033;
@@ -167,12 +144,14 @@ impl Trio {
         Ok(trio)
     }
 
-    /// Configures all with a shipped layout, and starts the product.
-    pub(crate) fn apply(&self, layout: Layout) -> Result<()> {
-        self.everywhere(|_| {
-            format!("{}\nsystemctl start standfast-angel standfast-vrrpd", layout.configure())
-        })
-        .map(drop)
+    /// Configures all with a layout, and starts the product.
+    pub(crate) fn apply(&self, product: Product, layout: Layout) -> Result<()> {
+        self.everywhere(|host| product.set_up(layout, &host.identity)).map(drop)
+    }
+
+    /// For how long each host's emulator has waited for a processor of this machine, in its life.
+    pub(crate) fn starved(&self) -> Vec<Duration> {
+        self.hosts.iter().map(Machine::starved).collect()
     }
 
     /// The same script on all hosts at once.
@@ -236,7 +215,7 @@ impl Trio {
         let since = since.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
         let script = format!(
             "journalctl --no-pager -o short-precise --no-hostname --since=@{since} -n 60 \
-             -u standfast-angel -u standfast-vrrpd -u keepalived -u haproxy 2>&1"
+             -u standfast-angel -u standfast-vrrpd -u keepalived 2>&1"
         );
         let present = self.hosts.iter().zip(&self.absent).filter(|(_, absent)| !**absent);
         let jobs: Vec<_> = present.map(|(host, _)| (host.name(), host.begin(&script).ok())).collect();

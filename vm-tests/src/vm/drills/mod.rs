@@ -20,6 +20,8 @@ pub(crate) struct Drill {
     pub name: &'static str,
     /// Which layouts are worth the time.
     pub layouts: &'static [Layout],
+    /// Says nothing about the package's own processes: keepalived can be put through it too.
+    pub for_peer: bool,
     pub run: fn(&mut Stage, &Site) -> Result<()>,
 }
 
@@ -28,20 +30,20 @@ const FIRST: &[Layout] = &[Layout::SingleVip];
 const BOTH: &[Layout] = &[Layout::SingleVip, Layout::MultiVip];
 
 pub(crate) const DRILLS: &[Drill] = &[
-    Drill { name: "proxy-kill", layouts: ALL, run: processes::proxy_kill },
-    Drill { name: "proxy-hang", layouts: ALL, run: processes::proxy_hang },
-    Drill { name: "vrrpd-kill", layouts: ALL, run: processes::vrrpd_kill },
-    Drill { name: "angel-kill", layouts: FIRST, run: processes::angel_kill },
-    Drill { name: "upgrade", layouts: BOTH, run: processes::upgrade },
-    Drill { name: "stop", layouts: ALL, run: processes::stop },
-    Drill { name: "power-off", layouts: ALL, run: hosts::power_off },
-    Drill { name: "frozen", layouts: ALL, run: hosts::frozen },
-    Drill { name: "stalled", layouts: BOTH, run: hosts::stalled },
-    Drill { name: "reboot-each", layouts: FIRST, run: hosts::reboot_each },
-    Drill { name: "cable", layouts: ALL, run: network::cable },
-    Drill { name: "dead-switch", layouts: BOTH, run: network::dead_switch },
-    Drill { name: "partition", layouts: ALL, run: network::partition },
-    Drill { name: "clock-jump", layouts: BOTH, run: resources::clock_jump },
-    Drill { name: "disk-full", layouts: FIRST, run: resources::disk_full },
-    Drill { name: "out-of-memory", layouts: FIRST, run: resources::out_of_memory },
+    Drill { name: "proxy-kill", layouts: ALL, for_peer: false, run: processes::proxy_kill },
+    Drill { name: "proxy-hang", layouts: ALL, for_peer: false, run: processes::proxy_hang },
+    Drill { name: "vrrpd-kill", layouts: ALL, for_peer: true, run: processes::vrrpd_kill },
+    Drill { name: "angel-kill", layouts: FIRST, for_peer: false, run: processes::angel_kill },
+    Drill { name: "upgrade", layouts: BOTH, for_peer: false, run: processes::upgrade },
+    Drill { name: "stop", layouts: ALL, for_peer: true, run: processes::stop },
+    Drill { name: "power-off", layouts: ALL, for_peer: true, run: hosts::power_off },
+    Drill { name: "frozen", layouts: ALL, for_peer: true, run: hosts::frozen },
+    Drill { name: "stalled", layouts: BOTH, for_peer: true, run: hosts::stalled },
+    Drill { name: "reboot-each", layouts: FIRST, for_peer: false, run: hosts::reboot_each },
+    Drill { name: "cable", layouts: ALL, for_peer: true, run: network::cable },
+    Drill { name: "dead-switch", layouts: BOTH, for_peer: true, run: network::dead_switch },
+    Drill { name: "partition", layouts: ALL, for_peer: true, run: network::partition },
+    Drill { name: "clock-jump", layouts: BOTH, for_peer: true, run: resources::clock_jump },
+    Drill { name: "disk-full", layouts: FIRST, for_peer: false, run: resources::disk_full },
+    Drill { name: "out-of-memory", layouts: FIRST, for_peer: true, run: resources::out_of_memory },
 ];

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::vm::machine::Machine;
+use crate::vm::product::Product;
 use crate::vm::stage::{Expect, LIMIT, Stage};
 use crate::vm::trio::Site;
 
@@ -38,10 +39,15 @@ fn kill_main(host: &Machine, unit: &str) -> Result<()> {
     .map(drop)
 }
 
+/// What speaks VRRP on the VIP's host. keepalived is several processes, and its unit has no `Restart=`.
 pub(super) fn vrrpd_kill(stage: &mut Stage, _: &Site) -> Result<()> {
     let owner = stage.owner()?;
     let expect = Expect { nobody_refused: true, ..Expect::default() };
-    stage.measure("vrrpd-kill", expect, |trio| kill_main(&trio.hosts[owner], "standfast-vrrpd"))
+    let product = stage.product;
+    stage.measure("vrrpd-kill", expect, |trio| match product {
+        Product::Standfast => kill_main(&trio.hosts[owner], product.vrrp_unit()),
+        Product::Keepalived => trio.hosts[owner].run("kill -KILL $(pidof keepalived); sleep 1").map(drop),
+    })
 }
 
 pub(super) fn angel_kill(stage: &mut Stage, _: &Site) -> Result<()> {
@@ -63,10 +69,10 @@ pub(super) fn upgrade(stage: &mut Stage, _: &Site) -> Result<()> {
 pub(super) fn stop(stage: &mut Stage, _: &Site) -> Result<()> {
     let owner = stage.owner()?;
     let gone = Expect { moves: true, ..Expect::default() };
-    stage.measure("stop", gone, |trio| {
-        trio.hosts[owner].run("systemctl stop standfast-vrrpd standfast-angel").map(drop)
-    })?;
+    let units = stage.product.units();
+    stage
+        .measure("stop", gone, |trio| trio.hosts[owner].run(&format!("systemctl stop {units}")).map(drop))?;
     stage.measure("start again", Expect::default(), |trio| {
-        trio.hosts[owner].run("systemctl start standfast-angel standfast-vrrpd").map(drop)
+        trio.hosts[owner].run(&format!("systemctl start {units}")).map(drop)
     })
 }
