@@ -140,12 +140,16 @@ impl Stage {
 
     /// The host that serves the first VIP.
     pub(crate) fn owner(&self) -> Result<usize> {
-        self.trio.settled(&self.vips(), self.limit())?.first().copied().context("no VIP")
+        self.owner_within(LIMIT)
+    }
+
+    fn owner_within(&self, limit: Duration) -> Result<usize> {
+        self.trio.settled(&self.vips(), limit)?.first().copied().context("no VIP")
     }
 
     /// The other product is not waited for so long: what has not happened then does not happen.
     fn limit(&self) -> Duration {
-        if self.product == Product::Standfast { LIMIT } else { LIMIT / 6 }
+        if self.product == Product::Standfast { LIMIT } else { LIMIT / 4 }
     }
 
     /// Does something to the hosts, and measures until all is quiet again. What goes wrong is part of the event.
@@ -161,7 +165,7 @@ impl Stage {
         let (start, clock, waited) = (Instant::now(), SystemTime::now(), self.trio.starved());
         let mut owner = None;
         let went = act(&mut self.trio).and_then(|()| {
-            owner = Some(self.owner()?);
+            owner = Some(self.owner_within(self.limit())?);
             self.wait_for_calm()
         });
         let to = owner.map_or("nobody", |host| self.trio.hosts[host].name()).to_owned();
