@@ -42,6 +42,8 @@ pub enum WorkerCommand {
     FlushQueryCache,
     /// `PROXYSQL PAUSE` (true): leave new clients in the listeners' queues until `RESUME` (false).
     Pause(bool),
+    /// `PROXYSQL STOP`: as `Pause(true)`, and end all sessions.
+    Stop,
     /// Finish what runs, refuse new sessions, then report.
     Drain(oneshot::Sender<()>),
 }

@@ -18,16 +18,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, End};
 use crate::backend::{Account, Backend, Traits};
 use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
 use crate::counters::ServerCounters;
+use crate::hosts::ClientHosts;
 use crate::logs::Logs;
 use crate::monitor;
 use crate::net::BufferPool;
 use crate::runtime::{Runtime, SharedRuntime};
 use crate::snapshot::{Credential, Server, Snapshot, Status};
-use crate::tls;
+use crate::tls::{self, ServerTls};
 use crate::web::{self, Web};
 
 /// How often shuns are looked over and the angel is told of the backends.
@@ -67,8 +68,10 @@ impl Control {
         });
         let admin = Rc::new(Admin::boot(appliance, runtime.clone(), read_config).map_err(io::Error::other)?);
         let socket = appliance.paths.proxyd_socket();
-        let acceptor =
-            tls::acceptor(&appliance.paths.data_dir, &appliance.host.name).map_err(io::Error::other)?;
+        let server_tls =
+            ServerTls::open(&appliance.paths.data_dir, &appliance.host.name).map_err(io::Error::other)?;
+        let acceptor = server_tls.acceptor();
+        admin.set_tls(server_tls);
         let connector = tls::connector(&runtime.borrow().variables().ssl_p2s_ca).map_err(io::Error::other)?;
         let daemons = admin.web.daemons.clone();
         let web = web::start(workers.clone(), daemons, acceptor.clone())?;
@@ -94,6 +97,11 @@ impl Control {
     /// The log files, for the workers.
     pub fn logs(&self) -> Logs {
         self.admin.logs().clone()
+    }
+
+    /// Client hosts that failed to log in, for the workers.
+    pub fn client_hosts(&self) -> Arc<ClientHosts> {
+        self.admin.client_hosts()
     }
 
     /// TLS towards clients, for the workers.
@@ -137,6 +145,7 @@ async fn serve(
     if let Some(questions) = control.web.questions.take() {
         tokio::task::spawn_local(web::answer_questions(questions, control.admin.clone()));
     }
+    tokio::task::spawn_local(admin::keep_history(control.admin.clone()));
     let monitors = monitor::start(control.runtime.clone(), control.admin.clone());
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -148,6 +157,11 @@ async fn serve(
             _ = tick.tick() => control.tick(),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            how = control.admin.ended() => match how {
+                End::Orderly => break,
+                // The angel takes it for an end that nobody needs to investigate.
+                End::AtOnce => std::process::exit(0),
+            },
         }
     }
     control.drain().await;

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::logfile::{LogFile, Target};
+use crate::logfile::{Counts, LogFile, Target};
 use crate::runtime::Settings;
 
 /// Handles; clones write the same files.
@@ -33,6 +33,11 @@ impl Logs {
         };
         self.audit.aim(target("auditlog"));
         self.events.aim(target("eventslog"));
+    }
+
+    /// Of both.
+    pub fn counts(&self) -> Counts {
+        self.audit.counts() + self.events.counts()
     }
 
     /// `PROXYSQL FLUSH LOGS`: the next files.

@@ -18,8 +18,10 @@ mod digests;
 mod errors;
 mod events;
 mod gate;
+mod hosts;
 mod logfile;
 mod logs;
+mod messages;
 mod monitor;
 mod net;
 mod pool;
@@ -39,6 +41,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// mimalloc: the system's allocator would give each worker's short-lived strings a lock to meet at.
 #[global_allocator]
@@ -101,12 +105,15 @@ fn main() -> ExitCode {
 fn start_log() -> tracing_appender::non_blocking::WorkerGuard {
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")))
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(false)
         .without_time()
-        .with_target(false)
+        .with_target(false);
+    tracing_subscriber::registry()
+        .with(filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")))
+        .with(lines)
+        .with(messages::CountMessages)
         .init();
     guard
 }

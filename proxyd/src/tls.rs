@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, OaepPublicEncryptingKey};
 use aws_lc_rs::rsa::{PrivateDecryptingKey, PublicEncryptingKey};
@@ -13,6 +14,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -31,22 +34,59 @@ pub enum TlsError {
     Rsa,
 }
 
-/// The certificate and key for clients: `standfast-cert.pem` and `standfast-key.pem` in the data directory, made
-/// (self-signed) when they are not there.
-pub fn acceptor(data_dir: &Path, host: &str) -> Result<TlsAcceptor, TlsError> {
-    let (cert, key) = (data_dir.join("standfast-cert.pem"), data_dir.join("standfast-key.pem"));
-    if !cert.exists() || !key.exists() {
-        let made = rcgen::generate_simple_self_signed(vec![host.to_owned(), "standfast".to_owned()])?;
-        write_secret(&key, made.signing_key.serialize_pem().as_bytes())?;
-        write_secret(&cert, made.cert.pem().as_bytes())?;
+/// TLS towards clients and administrators: `standfast-cert.pem` and `standfast-key.pem` in the data directory, made
+/// (self-signed) when they are not there, and read again on [`ServerTls::reload`].
+#[derive(Debug)]
+pub struct ServerTls {
+    cert: PathBuf,
+    key: PathBuf,
+    current: Arc<CurrentCertificate>,
+    config: Arc<ServerConfig>,
+}
+
+/// What is shown to the next client.
+#[derive(Debug)]
+struct CurrentCertificate(ArcSwap<CertifiedKey>);
+
+impl ResolvesServerCert for CurrentCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
     }
-    let chain = certificates(&cert)?;
-    let key = PrivateKeyDer::from_pem_file(&key).map_err(|e| TlsError::Pem(key, e))?;
-    let config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+impl ServerTls {
+    pub fn open(data_dir: &Path, host: &str) -> Result<ServerTls, TlsError> {
+        let (cert, key) = (data_dir.join("standfast-cert.pem"), data_dir.join("standfast-key.pem"));
+        if !cert.exists() || !key.exists() {
+            let made = rcgen::generate_simple_self_signed(vec![host.to_owned(), "standfast".to_owned()])?;
+            write_secret(&key, made.signing_key.serialize_pem().as_bytes())?;
+            write_secret(&cert, made.cert.pem().as_bytes())?;
+        }
+        let current = Arc::new(CurrentCertificate(ArcSwap::from_pointee(certified_key(&cert, &key)?)));
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(current.clone());
+        Ok(ServerTls { cert, key, current, config: Arc::new(config) })
+    }
+
+    /// It follows every reload.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.config.clone())
+    }
+
+    /// Reads both files again. Connections that are open keep what they were made with; after an error, so do new ones.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        self.current.0.store(Arc::new(certified_key(&self.cert, &self.key)?));
+        Ok(())
+    }
+}
+
+/// A chain and its key; a key that is another certificate's is an error.
+fn certified_key(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates(cert)?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|e| TlsError::Pem(key.to_owned(), e))?;
+    Ok(CertifiedKey::from_der(chain, key, &provider())?)
 }
 
 /// TLS to backends: verified against `ca` (a PEM file) when one is set, else encrypted without proof of identity, as
@@ -184,12 +224,24 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = std::env::temp_dir().join(format!("standfast-tls-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        acceptor(&dir, "test1").unwrap();
+        ServerTls::open(&dir, "test1").unwrap();
         let first = fs::read(dir.join("standfast-cert.pem")).unwrap();
-        acceptor(&dir, "test1").unwrap();
+        let tls = ServerTls::open(&dir, "test1").unwrap();
         assert_eq!(fs::read(dir.join("standfast-cert.pem")).unwrap(), first);
         let mode = fs::metadata(dir.join("standfast-key.pem")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+        tls.reload().unwrap();
+        let shown = || tls.current.0.load().cert.first().unwrap().to_vec();
+        let before = shown();
+        fs::write(dir.join("standfast-cert.pem"), "garbage").unwrap();
+        tls.reload().unwrap_err();
+        let other = rcgen::generate_simple_self_signed(vec!["other".to_owned()]).unwrap();
+        fs::write(dir.join("standfast-cert.pem"), other.cert.pem()).unwrap();
+        tls.reload().unwrap_err();
+        assert_eq!(shown(), before, "the key is not that certificate's");
+        fs::write(dir.join("standfast-key.pem"), other.signing_key.serialize_pem()).unwrap();
+        tls.reload().unwrap();
+        assert_eq!(shown(), other.cert.der().to_vec());
         fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use proxyd_sql::DigestOptions;
 
+use crate::hosts::HostLimits;
 use crate::runtime::Settings;
 
 /// Names are ProxySQL's without `mysql-`; defaults are ProxySQL's unless a line says why not.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variables {
     pub max_connections: u32,
+    pub client_hosts: HostLimits,
     pub default_schema: String,
     pub server_version: String,
     pub max_allowed_packet: usize,
@@ -90,6 +92,7 @@ impl Default for Variables {
         let ms = Duration::from_millis;
         Variables {
             max_connections: 10_000,
+            client_hosts: HostLimits::default(),
             default_schema: "information_schema".into(),
             server_version: "8.0.11".into(),
             max_allowed_packet: 64 << 20,
@@ -171,6 +174,10 @@ impl Variables {
         let secs = |name: &str| Duration::from_secs(number(name));
         Variables {
             max_connections: count("max_connections"),
+            client_hosts: HostLimits {
+                cache_size: size("client_host_cache_size"),
+                error_counts: count("client_host_error_counts"),
+            },
             default_schema: text("default_schema"),
             server_version: text("server_version"),
             max_allowed_packet: size("max_allowed_packet"),

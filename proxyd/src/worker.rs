@@ -20,13 +20,14 @@ use crate::cache::QueryCache;
 use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
 use crate::counters::Counters;
 use crate::gate::Gate;
+use crate::hosts::ClientHosts;
 use crate::logs::Logs;
 use crate::net::{BufferPool, Stream};
 use crate::pool::Pool;
 use crate::route::Hits;
 use crate::session::mirror::Mirrors;
 use crate::session::record::{Interrupt, Record};
-use crate::session::{self, FullAuthCache};
+use crate::session::{self, FullAuthCache, SessionEnd};
 use crate::snapshot::{Snapshot, Status, View};
 use crate::stats::{ServerKey, WorkerStats};
 use crate::tls::RsaKey;
@@ -60,6 +61,7 @@ pub struct WorkerShared {
     pub rsa: Arc<OnceLock<RsaKey>>,
     pub full_auth: Arc<FullAuthCache>,
     pub logs: Logs,
+    pub hosts: Arc<ClientHosts>,
 }
 
 /// A worker's state, shared by its tasks (all on its thread).
@@ -205,6 +207,16 @@ impl Worker {
         self.sessions.borrow().get(&id).map(|record| record.user.borrow().clone())
     }
 
+    /// Counts a login for or against its host; one that we cut short counts for neither.
+    pub fn note_login(&self, record: &Record, failure: Option<&SessionEnd>) {
+        if failure.is_some_and(|end| matches!(end.cause, session::Cause::Killed)) {
+            return;
+        }
+        let limits = self.snapshot().variables.client_hosts;
+        let now = u64::try_from(crate::start::uptime().as_micros()).unwrap_or(u64::MAX);
+        self.shared.hosts.note(record.peer.ip().to_canonical(), failure.is_none(), now, limits);
+    }
+
     /// A line of the audit log about one of the sessions.
     pub fn audit(&self, event: Event<'_>, record: &Record, tls: Option<bool>) {
         let log = &self.shared.logs.audit;
@@ -285,9 +297,12 @@ impl Worker {
                 let _ = reply.send(allowed && self.kill(session, query_only));
             }
             WorkerCommand::FlushQueryCache => drop(self.cache.borrow_mut().flush()),
-            WorkerCommand::Pause(on) => {
-                self.paused.set(on);
-                self.pause_changed.notify_waiters();
+            WorkerCommand::Pause(on) => self.pause(on),
+            WorkerCommand::Stop => {
+                self.pause(true);
+                for record in self.sessions.borrow().values() {
+                    record.interrupt(Interrupt::KillConnection);
+                }
             }
             WorkerCommand::ReleaseIdle(server) => drop(self.pool.close_one(&server)),
             WorkerCommand::SnapshotChanged => {
@@ -302,6 +317,11 @@ impl Worker {
                 tokio::task::spawn_local(self.clone().drain(reply));
             }
         }
+    }
+
+    fn pause(&self, on: bool) {
+        self.paused.set(on);
+        self.pause_changed.notify_waiters();
     }
 
     fn follow_digest_options(&self, snapshot: &Snapshot) {

@@ -39,7 +39,7 @@ impl Admin {
         state_own_facts(&mut store, appliance)?;
         let logs = Logs::start().map_err(|error| format!("no thread for log files: {error}"))?;
         let web = ControlSide::new(Daemons::new(appliance));
-        let admin = Admin::new(store, runtime, web, read_config, logs, data_dir.clone());
+        let admin = Admin::new(store, runtime, web, read_config, logs, &appliance.paths);
         for module in Module::ALL {
             admin.load_at_start(module);
         }

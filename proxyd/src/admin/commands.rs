@@ -69,20 +69,10 @@ impl Admin {
         Ok(done(0))
     }
 
-    pub(super) fn flush_query_cache(&self) -> Answer {
-        for worker in self.runtime.borrow().workers() {
-            let _ = worker.commands.send(WorkerCommand::FlushQueryCache);
-        }
-        done(0)
-    }
-
     /// Whether the workers accept clients. Those that are there stay, and new ones wait in the listeners' queues.
     pub(super) fn pause(&self, session: &mut Session, on: bool) -> Answer {
         self.set_paused(on);
-        for worker in self.runtime.borrow().workers() {
-            // A worker that is gone has its own alarm: the heartbeat.
-            let _ = worker.commands.send(WorkerCommand::Pause(on));
-        }
+        self.tell_workers(|| WorkerCommand::Pause(on));
         match on {
             true => with_warning(
                 session,

@@ -23,9 +23,7 @@ pub(super) type Moved = (usize, Vec<String>);
 
 impl Admin {
     pub(super) fn move_rows(&self, module: Module, direction: Move) -> Result<Moved, AdminError> {
-        let writes_memory =
-            matches!(direction, Move::RuntimeToMemory | Move::DiskToMemory | Move::ConfigToMemory);
-        if writes_memory && self.is_read_only() {
+        if direction.writes_memory() && self.is_read_only() {
             return Err(AdminError::failed(
                 "the admin interface is read-only (PROXYSQL READWRITE ends that)",
             ));
@@ -194,7 +192,7 @@ pub(super) fn merge_config(
 }
 
 /// Says where a value is that has no meaning.
-fn in_table(table: &str) -> impl Fn(String) -> String + '_ {
+pub(super) fn in_table(table: &str) -> impl Fn(String) -> String + '_ {
     move |reason| format!("{table}: {reason}")
 }
 

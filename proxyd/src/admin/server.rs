@@ -197,6 +197,7 @@ impl Client {
     ) -> io::Result<Option<(Session, Capabilities)>> {
         let Some(known) = self.admin.find_login(login.user()) else { return Ok(None) };
         let mut session = self.admin.open_session(id, login.user(), known.rights);
+        session.peer = Some(self.peer);
         session.tls = packets.connection.is_tls();
         let capabilities = login.client().capabilities;
         if let Some(schema) = login.client().database.as_deref().filter(|schema| !schema.is_empty())

@@ -1,26 +1,40 @@
 //! [`Admin`]: takes one statement after another, does it, gives the answer. Knows no sockets.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use configs::Paths;
+use tokio::sync::watch;
 
 use super::commands::{one_cell, with_warning};
 use super::credentials::{Login, find_login};
 use super::facts;
+use super::history::{HistoryWriter, start_writer};
 use super::lexer::split;
+use super::load::Moved;
+use super::orders::End;
+use super::show::SCHEMAS;
 use super::statement::{Refusal, Statement, parse};
-use super::store::{CheckLog, ResultSet, Rights, SqlOutcome, StatsInput, Store, TableRef};
+use super::store::{CheckLog, ClusterClient, ResultSet, Rights, SqlOutcome, StatsInput, Store, TableRef};
 use crate::control::WorkerHandle;
+use crate::hosts::ClientHosts;
 use crate::logs::Logs;
+use crate::messages;
 use crate::runtime::{
     SharedRuntime, collect_digests, collect_errors, collect_free_connections, collect_processlist,
     collect_stats, kill, normalise,
 };
 use crate::stats::{ServerKey, ServerStats};
+use crate::tls::ServerTls;
 use crate::web::{self, ControlSide};
 
 const DIGESTS: &str = "stats_mysql_query_digest";
 const ERRORS: &str = "stats_mysql_errors";
+const HOSTS: &str = "stats_mysql_client_host_cache";
+const MESSAGES: &str = "stats_proxysql_message_metrics";
 
 /// Reads the configuration file anew, for `LOAD … FROM CONFIG`.
 pub type ReadConfig = Box<dyn Fn() -> Result<configs::FirstBoot, String>>;
@@ -38,7 +52,15 @@ pub struct Admin {
     /// `PROXYSQL PAUSE` is in force.
     paused: Cell<bool>,
     logs: Logs,
+    pub(super) history: Option<HistoryWriter>,
+    pub(super) hosts: Arc<ClientHosts>,
+    /// By UUID.
+    pub(super) cluster_clients: RefCell<BTreeMap<String, ClusterClient>>,
     pub(super) data_dir: PathBuf,
+    pub(super) run_dir: PathBuf,
+    pub(super) ending: watch::Sender<Option<End>>,
+    /// What `PROXYSQL RELOAD TLS` reloads.
+    pub(super) tls: RefCell<Option<ServerTls>>,
 }
 
 /// What the admin interface remembers of one connection.
@@ -50,6 +72,7 @@ pub struct Session {
     pub schema: String,
     pub stats_only: bool,
     pub tls: bool,
+    pub peer: Option<SocketAddr>,
     /// Of the last statement, for `SHOW WARNINGS`.
     pub warnings: Vec<String>,
 }
@@ -57,10 +80,9 @@ pub struct Session {
 impl Session {
     /// `USE` and COM_INIT_DB. It decides what `SHOW TABLES` lists and `DATABASE()` says; names are looked up as always.
     pub fn choose_schema(&mut self, schema: &str) -> Result<(), AdminError> {
-        if !matches!(schema, "main" | "disk" | "stats" | "monitor") {
-            let text = format!(
-                "Standfast Admin Error: unknown schema '{schema}': main, disk, stats and monitor are"
-            );
+        if !SCHEMAS.contains(&schema) {
+            let known = SCHEMAS.join(", ");
+            let text = format!("Standfast Admin Error: unknown schema '{schema}': {known} are");
             return Err(AdminError { code: 1049, state: "42000", text });
         }
         schema.clone_into(&mut self.schema);
@@ -121,8 +143,9 @@ impl Admin {
         web: ControlSide,
         read_config: ReadConfig,
         logs: Logs,
-        data_dir: PathBuf,
+        paths: &Paths,
     ) -> Admin {
+        let history = start_writer(store.history_file.as_deref());
         Admin {
             web,
             store: RefCell::new(store),
@@ -132,7 +155,13 @@ impl Admin {
             next_session: Cell::new(1),
             paused: Cell::new(false),
             logs,
-            data_dir,
+            history,
+            hosts: Arc::default(),
+            cluster_clients: RefCell::default(),
+            data_dir: paths.data_dir.clone(),
+            run_dir: paths.run_dir.clone(),
+            ending: watch::Sender::new(None),
+            tls: RefCell::new(None),
         }
     }
 
@@ -144,6 +173,16 @@ impl Admin {
     /// The password and rights of an admin login, by `admin_credentials` and `stats_credentials` at runtime.
     pub fn find_login(&self, user: &str) -> Option<Login> {
         find_login(self.runtime.borrow().settings(), user)
+    }
+
+    /// What `PROXYSQL RELOAD TLS` is to reload.
+    pub fn set_tls(&self, tls: ServerTls) {
+        *self.tls.borrow_mut() = Some(tls);
+    }
+
+    /// Client hosts that failed to log in, for the workers.
+    pub fn client_hosts(&self) -> Arc<ClientHosts> {
+        self.hosts.clone()
     }
 
     /// A session for a client that logged in.
@@ -184,43 +223,41 @@ impl Admin {
             Statement::Use(schema) => session.choose_schema(&schema).map(|()| done(0)),
             Statement::ShowMetrics => Ok(one_cell("Data", web::metrics_text(self).await)),
             Statement::Nothing | Statement::ShowWarnings => Ok(done(0)),
-            Statement::FlushLogs
-            | Statement::Kill { .. }
+            Statement::Kill { .. }
             | Statement::Set(_)
             | Statement::Move(..)
-            | Statement::ReadOnly(_)
+            | Statement::MoveUser(..)
+            | Statement::Order(_)
             | Statement::ResetDigests
-            | Statement::Pause(_)
-            | Statement::FlushQueryCache
+            | Statement::SaveDigests
             | Statement::ShowConfig
             | Statement::SaveConfig(_)
             | Statement::Checksum { .. }
+            | Statement::GlobalChecksum
                 if session.stats_only =>
             {
-                Err(AdminError::failed("this login reads stats and monitor and may not change anything"))
-            }
-            Statement::FlushLogs => {
-                self.logs.rotate();
-                Ok(done(0))
+                Err(AdminError::failed("this login reads statistics and may not change anything"))
             }
             Statement::ResetDigests => {
                 let workers = self.runtime.borrow().workers().to_vec();
                 Ok(done(collect_digests(&workers, true).await.len()))
             }
-            Statement::Pause(on) => Ok(self.pause(session, on)),
-            Statement::FlushQueryCache => Ok(self.flush_query_cache()),
+            Statement::SaveDigests => self.save_digests().await,
+            Statement::Order(order) => self.obey(session, order).await,
             Statement::Checksum { disk, table, filter } => self.checksum(disk, table, filter),
+            Statement::GlobalChecksum => Ok(one_cell("CHECKSUM", self.store.borrow().global_checksum()?)),
             Statement::ShowConfig => Ok(one_cell("Data", self.config_text()?)),
             Statement::SaveConfig(path) => self.save_config(&path),
             Statement::NoEffect(text) => Ok(with_warning(session, text)),
-            Statement::ReadOnly(on) => self.set_read_only(on),
             Statement::Kill { session: id, query_only } => self.kill(id, query_only).await,
             Statement::Set(list) => self.set_variables(&list),
             Statement::Move(module, direction) => {
-                let (moved, warnings) = self.move_rows(module, direction)?;
-                let count = u16::try_from(warnings.len()).unwrap_or(u16::MAX);
-                session.warnings = warnings;
-                Ok(Answer::Ok { affected: moved as u64, warnings: count })
+                let moved = self.move_rows(module, direction)?;
+                Ok(told(session, moved))
+            }
+            Statement::MoveUser(name, direction) => {
+                let moved = self.move_user(&name, direction)?;
+                Ok(told(session, moved))
             }
         }
     }
@@ -292,6 +329,15 @@ impl Admin {
             true => collect_errors(&workers, reads_reset(ERRORS)).await,
             false => HashMap::new(),
         };
+        let hosts = match reads(HOSTS) {
+            true => self.hosts.report(reads_reset(HOSTS)),
+            false => Vec::new(),
+        };
+        let messages = match reads(MESSAGES) {
+            true => messages::report(reads_reset(MESSAGES)),
+            false => Vec::new(),
+        };
+        let clients: Vec<_> = self.cluster_clients.borrow().values().cloned().collect();
         let runtime = self.runtime.borrow();
         let mut baseline = self.baseline.borrow_mut();
         for table in &wanted {
@@ -301,9 +347,12 @@ impl Admin {
                 processes: &processes,
                 free: &free,
                 paused: self.paused.get(),
-                logs: self.logs.audit.counts() + self.logs.events.counts(),
+                logs: self.logs.counts(),
                 digests: &digests,
                 errors: &errors,
+                hosts: &hosts,
+                messages: &messages,
+                clients: &clients,
                 baseline: &baseline,
             };
             self.store.borrow_mut().fill_stats(table, &input)?;
@@ -329,7 +378,7 @@ impl Admin {
         Ok(done(checked.len()))
     }
 
-    fn set_read_only(&self, on: bool) -> Result<Answer, AdminError> {
+    pub(super) fn set_read_only(&self, on: bool) -> Result<Answer, AdminError> {
         let mut settings = self.runtime.borrow().settings().clone();
         settings.set("admin-read_only", if on { "true" } else { "false" });
         self.store.borrow_mut().write_runtime_variables(&settings)?;
@@ -361,6 +410,13 @@ impl Admin {
             Err(AdminError { code: 1094, state: "HY000", text })
         }
     }
+}
+
+/// The outcome of a LOAD or SAVE.
+fn told(session: &mut Session, (moved, warnings): Moved) -> Answer {
+    let count = u16::try_from(warnings.len()).unwrap_or(u16::MAX);
+    session.warnings = warnings;
+    Answer::Ok { affected: moved as u64, warnings: count }
 }
 
 pub(super) fn done(affected: usize) -> Answer {

@@ -3,6 +3,9 @@
 use super::lexer::Token;
 use super::statement::{Refusal, Statement, syntax, text_of, words};
 
+/// What `USE` and `SHOW TABLES FROM` know.
+pub const SCHEMAS: [&str; 5] = ["main", "disk", "stats", "monitor", "stats_history"];
+
 /// Reads the tokens after `SHOW`; `sql` is the whole statement and `schema` is what `USE` chose.
 pub fn parse(rest: &[Token], sql: &str, schema: &str) -> Result<Statement, Refusal> {
     let keywords = words(rest);
@@ -27,12 +30,13 @@ pub fn parse(rest: &[Token], sql: &str, schema: &str) -> Result<Statement, Refus
         }
         ["PROMETHEUS", "METRICS"] => Ok(Statement::ShowMetrics),
         ["WARNINGS" | "ERRORS", ..] => Ok(Statement::ShowWarnings),
-        ["CHARACTER", "SET", ..] | ["CHARSET", ..] => select(
-            "SELECT 'utf8mb4' AS Charset, 'UTF-8 Unicode' AS Description, 'utf8mb4_general_ci' AS \"Default collation\", 4 AS Maxlen",
-        ),
-        ["COLLATION", ..] => select(
-            "SELECT 'utf8mb4_general_ci' AS Collation, 'utf8mb4' AS Charset, 45 AS Id, 'Yes' AS \"Default\", 'Yes' AS Compiled, 1 AS Sortlen",
-        ),
+        ["CHARACTER", "SET", ..] => charsets(after(2)),
+        ["CHARSET", ..] => charsets(after(1)),
+        ["COLLATION", ..] => select(format!(
+            "SELECT Collation, Charset, Id, `Default`, 'Yes' AS Compiled, 1 AS Sortlen FROM main.mysql_collations WHERE 1{} \
+             ORDER BY Collation",
+            like("Collation", after(1))?
+        )),
         _ => syntax(
             "SHOW knows TABLES, DATABASES, CREATE TABLE, VARIABLES, STATUS, PROCESSLIST, MYSQL USERS, MYSQL SERVERS, PROMETHEUS METRICS and WARNINGS",
         ),
@@ -41,6 +45,15 @@ pub fn parse(rest: &[Token], sql: &str, schema: &str) -> Result<Statement, Refus
 
 fn select(sql: impl Into<String>) -> Result<Statement, Refusal> {
     Ok(Statement::Sql(sql.into()))
+}
+
+fn charsets(rest: &[Token]) -> Result<Statement, Refusal> {
+    select(format!(
+        "SELECT Charset, Charset AS Description, Collation AS \"Default collation\", \
+         CASE WHEN Charset LIKE 'utf%' THEN 4 WHEN Charset = 'ucs2' THEN 2 ELSE 1 END AS Maxlen \
+         FROM main.mysql_collations WHERE `Default` = 'Yes'{} ORDER BY Charset",
+        like("Charset", rest)?
+    ))
 }
 
 fn processlist(info: &str) -> Statement {
@@ -56,8 +69,8 @@ fn tables(rest: &[Token], schema: &str) -> Result<Statement, Refusal> {
     };
     let schema = match schema.as_str() {
         "" => "main",
-        known @ ("main" | "disk" | "stats" | "monitor") => known,
-        other => return syntax(format!("there is no schema '{other}': main, disk, stats and monitor are")),
+        known if SCHEMAS.contains(&known) => known,
+        other => return syntax(format!("there is no schema '{other}': {} are", SCHEMAS.join(", "))),
     };
     let like = like("name", rest)?;
     select(format!(
@@ -75,7 +88,7 @@ fn databases(rest: &[Token]) -> Result<Statement, Refusal> {
 fn create_table(rest: &[Token]) -> Result<Statement, Refusal> {
     let (schemas, table) = match rest {
         [schema, Token::Symbol('.'), table] => (vec![text_of(schema)], text_of(table)),
-        [table] => (["main", "stats", "monitor"].map(str::to_owned).to_vec(), text_of(table)),
+        [table] => (SCHEMAS.map(str::to_owned).to_vec(), text_of(table)),
         _ => return syntax("SHOW CREATE TABLE takes one table"),
     };
     let part = |schema: &String| {
@@ -85,7 +98,7 @@ fn create_table(rest: &[Token]) -> Result<Statement, Refusal> {
             "SELECT name AS \"table\", sql AS \"Create Table\" FROM \"{schema}\".sqlite_master WHERE type = 'table' AND name = {table}"
         )
     };
-    select(schemas.iter().map(part).collect::<Vec<_>>().join(" UNION ALL "))
+    select(format!("{} LIMIT 1", schemas.iter().map(part).collect::<Vec<_>>().join(" UNION ALL ")))
 }
 
 fn variables(prefix: &str, rest: &[Token], sql: &str) -> Result<Statement, Refusal> {

@@ -2,7 +2,10 @@
 //!
 //! What is not an admin command is SQL and goes to SQLite. Commands that only look at tables become SQL here.
 
+use std::fmt;
+
 use super::lexer::{Token, tokens};
+use super::proxysql::{self, Order};
 use super::show;
 use super::store::Module;
 
@@ -25,11 +28,16 @@ pub enum Statement {
         session: u32,
         query_only: bool,
     },
-    ReadOnly(bool),
+    /// `PROXYSQL …`
+    Order(Order),
     /// `TRUNCATE stats.stats_mysql_query_digest`.
     ResetDigests,
-    /// `PROXYSQL PAUSE` and `PROXYSQL RESUME`.
-    Pause(bool),
+    /// `SAVE MYSQL DIGEST TO DISK`
+    SaveDigests,
+    /// `LOAD MYSQL USER … TO RUNTIME` and the like.
+    MoveUser(String, Move),
+    /// `SELECT GLOBAL_CHECKSUM()`
+    GlobalChecksum,
     /// `CHECKSUM …`
     Checksum {
         disk: bool,
@@ -43,8 +51,6 @@ pub enum Statement {
     SaveConfig(String),
     /// Understood, answered with this warning, and nothing else.
     NoEffect(&'static str),
-    FlushLogs,
-    FlushQueryCache,
     Sql(String),
 }
 
@@ -56,6 +62,12 @@ pub enum Move {
     MemoryToDisk,
     DiskToMemory,
     ConfigToMemory,
+}
+
+impl Move {
+    pub fn writes_memory(self) -> bool {
+        matches!(self, Move::RuntimeToMemory | Move::DiskToMemory | Move::ConfigToMemory)
+    }
 }
 
 /// Why a statement cannot be done.
@@ -74,6 +86,8 @@ pub fn syntax<T>(text: impl Into<String>) -> Result<T, Refusal> {
 fn not_offered<T>(text: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::NotOffered(text.into()))
 }
+
+const NO_SUCH_SERVER: &str = "there is no SQLite server and no ClickHouse here";
 
 fn no_effect(text: &'static str) -> Result<Statement, Refusal> {
     Ok(Statement::NoEffect(text))
@@ -95,7 +109,8 @@ pub fn parse(sql: &str, schema: &str) -> Result<Statement, Refusal> {
         "USE" => parse_use(rest),
         "TRUNCATE" => parse_truncate(rest),
         "KILL" => parse_kill(rest),
-        "PROXYSQL" => parse_proxysql(rest),
+        "PROXYSQL" => proxysql::parse(rest),
+        "DUMP" => no_effect("no buffer of events is kept: mysql-eventslog_filename names a file for them"),
         "BEGIN" | "COMMIT" | "ROLLBACK" | "START" | "LOCK" | "UNLOCK" | "FLUSH" => Ok(Statement::Nothing),
         "PRAGMA" | "ATTACH" | "DETACH" | "VACUUM" => {
             not_offered(format!("{} is not allowed here", first.to_ascii_uppercase()))
@@ -105,33 +120,67 @@ pub fn parse(sql: &str, schema: &str) -> Result<Statement, Refusal> {
 }
 
 fn parse_load(rest: &[Token]) -> Result<Statement, Refusal> {
-    let (module, direction) = parse_module("LOAD", rest)?;
-    match words(direction).as_slice() {
-        ["TO", "RUNTIME" | "RUN"] | ["FROM", "MEMORY" | "MEM"] => {
-            Ok(Statement::Move(module, Move::MemoryToRuntime))
+    let Some((what, direction)) = subject("LOAD", rest)? else { return no_effect(NO_SUCH_SERVER) };
+    let direction = match words(direction).as_slice() {
+        ["TO", "RUNTIME" | "RUN"] | ["FROM", "MEMORY" | "MEM"] => Move::MemoryToRuntime,
+        ["TO", "MEMORY" | "MEM"] | ["FROM", "DISK"] => Move::DiskToMemory,
+        ["FROM", "CONFIG"] => Move::ConfigToMemory,
+        _ => return syntax(format!("LOAD {what} goes TO RUNTIME, TO MEMORY, FROM DISK or FROM CONFIG")),
+    };
+    Ok(what.moved(direction))
+}
+
+/// What a LOAD or SAVE moves.
+enum Subject {
+    Module(Module),
+    User(String),
+}
+
+impl Subject {
+    fn moved(self, direction: Move) -> Statement {
+        match self {
+            Subject::Module(module) => Statement::Move(module, direction),
+            Subject::User(name) => Statement::MoveUser(name, direction),
         }
-        ["TO", "MEMORY" | "MEM"] | ["FROM", "DISK"] => Ok(Statement::Move(module, Move::DiskToMemory)),
-        ["FROM", "CONFIG"] => Ok(Statement::Move(module, Move::ConfigToMemory)),
-        _ => syntax(format!("LOAD {} goes TO RUNTIME, TO MEMORY, FROM DISK or FROM CONFIG", module.words())),
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Module(module) => f.write_str(module.words()),
+            Subject::User(name) => write!(f, "MYSQL USER {name}"),
+        }
+    }
+}
+
+/// What stands before TO or FROM, and the tokens from there on; `None` for the modules of servers that are not here.
+fn subject<'a>(verb: &str, rest: &'a [Token]) -> Result<Option<(Subject, &'a [Token])>, Refusal> {
+    if let [mysql, user, name, direction @ ..] = rest
+        && mysql.is("MYSQL")
+        && user.is("USER")
+    {
+        return Ok(Some((Subject::User(text_of(name)), direction)));
+    }
+    match words(rest).as_slice() {
+        ["SQLITESERVER" | "CLICKHOUSE", ..] => Ok(None),
+        _ => parse_module(verb, rest).map(|(module, direction)| Some((Subject::Module(module), direction))),
     }
 }
 
 fn parse_save(rest: &[Token], sql: &str) -> Result<Statement, Refusal> {
     match words(rest).as_slice() {
         ["CONFIG", "TO", "FILE", ..] => return file_after("FILE", sql),
-        ["MYSQL", "DIGEST", "TO", "DISK"] => {
-            return not_offered("digests are kept in memory only: read stats_mysql_query_digest");
-        }
+        ["MYSQL", "DIGEST", "TO", "DISK"] => return Ok(Statement::SaveDigests),
         _ => {}
     }
-    let (module, direction) = parse_module("SAVE", rest)?;
-    match words(direction).as_slice() {
-        ["TO", "DISK"] | ["FROM", "MEMORY" | "MEM"] => Ok(Statement::Move(module, Move::MemoryToDisk)),
-        ["TO", "MEMORY" | "MEM"] | ["FROM", "RUNTIME" | "RUN"] => {
-            Ok(Statement::Move(module, Move::RuntimeToMemory))
-        }
-        _ => syntax(format!("SAVE {} goes TO DISK, TO MEMORY or FROM RUNTIME", module.words())),
-    }
+    let Some((what, direction)) = subject("SAVE", rest)? else { return no_effect(NO_SUCH_SERVER) };
+    let direction = match words(direction).as_slice() {
+        ["TO", "DISK"] | ["FROM", "MEMORY" | "MEM"] => Move::MemoryToDisk,
+        ["TO", "MEMORY" | "MEM"] | ["FROM", "RUNTIME" | "RUN"] => Move::RuntimeToMemory,
+        _ => return syntax(format!("SAVE {what} goes TO DISK, TO MEMORY or FROM RUNTIME")),
+    };
+    Ok(what.moved(direction))
 }
 
 /// The module and the tokens after it.
@@ -167,6 +216,7 @@ pub fn words(tokens: &[Token]) -> Vec<&'static str> {
         "CACHE",
         "CHARACTER",
         "CHARSET",
+        "CLICKHOUSE",
         "CLIENT",
         "CLUSTER_NODE_UUID",
         "COLLATION",
@@ -192,6 +242,7 @@ pub fn words(tokens: &[Token]) -> Vec<&'static str> {
         "GALERA",
         "GCOV",
         "GLOBAL",
+        "GLOBAL_CHECKSUM",
         "GROUP",
         "HOSTGROUP",
         "HOSTGROUPS",
@@ -232,6 +283,7 @@ pub fn words(tokens: &[Token]) -> Vec<&'static str> {
         "SET",
         "SHUTDOWN",
         "SLOW",
+        "SQLITESERVER",
         "SSL",
         "START",
         "STATUS",
@@ -329,6 +381,9 @@ fn file_after(keyword: &str, sql: &str) -> Result<Statement, Refusal> {
 fn parse_select(rest: &[Token], sql: &str) -> Result<Statement, Refusal> {
     match words(rest).as_slice() {
         ["CONFIG", "FILE"] => return Ok(Statement::ShowConfig),
+        ["GLOBAL_CHECKSUM"] if matches!(rest, [_, Token::Symbol('('), Token::Symbol(')')]) => {
+            return Ok(Statement::GlobalChecksum);
+        }
         ["CONFIG", "INTO", "OUTFILE", ..] => return file_after("OUTFILE", sql),
         _ => {}
     }
@@ -410,32 +465,5 @@ fn parse_kill(rest: &[Token]) -> Result<Statement, Refusal> {
     match text_of(id).parse() {
         Ok(session) => Ok(Statement::Kill { session, query_only }),
         Err(_) => syntax("KILL takes the number of a session, as in stats_mysql_processlist"),
-    }
-}
-
-fn parse_proxysql(rest: &[Token]) -> Result<Statement, Refusal> {
-    match words(rest).as_slice() {
-        ["READONLY"] => Ok(Statement::ReadOnly(true)),
-        ["READWRITE"] => Ok(Statement::ReadOnly(false)),
-        ["FLUSH", "LOGS"] => Ok(Statement::FlushLogs),
-        ["PAUSE"] => Ok(Statement::Pause(true)),
-        ["RESUME"] => Ok(Statement::Pause(false)),
-        ["STOP"] => not_offered("use `standfast drain`: it moves the VIP away and lets sessions finish"),
-        ["START"] => not_offered("use `standfast undrain`"),
-        ["FLUSH", "QUERY", "CACHE"] => Ok(Statement::FlushQueryCache),
-        ["FLUSH", "MYSQL", "CLIENT", "HOSTS"] => no_effect("client hosts are not counted"),
-        ["FLUSH", "CONFIGDB"] => no_effect("the database is open and stays open"),
-        ["RELOAD", "TLS"] => {
-            not_offered("use `standfast restart-proxy`: a starting proxy reads the certificates")
-        }
-        ["COREDUMP" | "COMPRESSEDCOREDUMP" | "MEMPROFILE" | "GCOV", ..] => {
-            no_effect("there is nothing to dump or to profile here")
-        }
-        ["CLUSTER_NODE_UUID", ..] => no_effect("configurations are not exchanged with other nodes"),
-        ["RESTART"] => not_offered("use `standfast restart-proxy`: the listeners stay open meanwhile"),
-        ["SHUTDOWN" | "KILL", ..] => not_offered(
-            "the angel would start the proxy again; stop the service instead: systemctl stop standfast",
-        ),
-        _ => syntax("PROXYSQL knows READONLY, READWRITE, PAUSE, RESUME and FLUSH LOGS here"),
     }
 }

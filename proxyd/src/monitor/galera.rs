@@ -26,8 +26,6 @@ pub struct GaleraStatus {
     pub seen: GaleraSeen,
     pub ready: bool,
     pub cluster_size: u32,
-    /// `pxc_maint_mode` is there and not DISABLED.
-    pub maintenance: bool,
 }
 
 impl GaleraStatus {
@@ -54,10 +52,13 @@ impl GaleraStatus {
                     "" | "NONE"
                 ),
                 sst_donor_rejects_queries: is_on(value("wsrep_sst_donor_rejects_queries")),
+                maintenance: !matches!(
+                    value("pxc_maint_mode").to_ascii_uppercase().as_str(),
+                    "" | "DISABLED"
+                ),
             },
             ready: is_on(value("wsrep_ready")),
             cluster_size: value("wsrep_cluster_size").parse().unwrap_or(0),
-            maintenance: !matches!(value("pxc_maint_mode").to_ascii_uppercase().as_str(), "" | "DISABLED"),
         })
     }
 
@@ -81,7 +82,7 @@ impl GaleraStatus {
         };
         let part = match unfit {
             Some(reason) => Part::Unfit(reason),
-            None if self.maintenance => Part::Maintenance,
+            None if seen.maintenance => Part::Maintenance,
             None if seen.read_only => Part::ReadOnly,
             None => Part::Writable,
         };

@@ -135,6 +135,17 @@ impl Runtime {
         self.publish();
     }
 
+    /// `LOAD MYSQL USER … TO RUNTIME`; without a row the user goes. True when the user was known before.
+    pub fn load_user(&mut self, name: &str, row: Option<UserRow>) -> bool {
+        let users = Arc::make_mut(&mut self.users);
+        let known = match row {
+            Some(row) => users.insert(row.username.clone(), User::from(row)),
+            None => users.remove(name),
+        };
+        self.publish();
+        known.is_some()
+    }
+
     /// `LOAD MYSQL QUERY RULES TO RUNTIME`, compiled before.
     pub fn load_rules(&mut self, rules: RuleSet) {
         self.rules = Arc::new(rules);

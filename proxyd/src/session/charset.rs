@@ -23,6 +23,25 @@ pub fn known_or_default(id: u16) -> u16 {
     if id == 255 || names(id).is_some() { id } else { 45 }
 }
 
+/// Id, character set, collation.
+pub fn all() -> impl Iterator<Item = (u16, &'static str, &'static str)> {
+    let listed = COLLATIONS.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        Some((words.next()?.parse().ok()?, words.next()?, words.next()?))
+    });
+    listed.chain([(255, "utf8mb4", "utf8mb4_0900_ai_ci")])
+}
+
+/// The collation that a character set has when none is named.
+pub fn default_collation(charset: &str) -> &'static str {
+    if charset == "latin1" {
+        return "latin1_swedish_ci";
+    }
+    let of_charset = || all().filter(|(_, of, _)| *of == charset).map(|(_, _, collation)| collation);
+    let general = of_charset().find(|collation| collation.ends_with("_general_ci"));
+    general.or_else(|| of_charset().find(|collation| !collation.ends_with("_bin"))).unwrap_or_default()
+}
+
 fn names(id: u16) -> Option<(&'static str, &'static str)> {
     COLLATIONS.lines().find_map(|line| {
         let mut words = line.split(' ');
@@ -33,6 +52,14 @@ fn names(id: u16) -> Option<(&'static str, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_character_set_has_a_default() {
+        assert_eq!(default_collation("utf8mb4"), "utf8mb4_general_ci");
+        assert_eq!(default_collation("gbk"), "gbk_chinese_ci");
+        assert_eq!(default_collation("binary"), "binary");
+        assert!(all().all(|(_, charset, _)| !default_collation(charset).is_empty()));
+    }
 
     #[test]
     fn ids_become_names() {

@@ -94,6 +94,11 @@ async fn greet(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Result
     let snapshot = worker.snapshot();
     let mut client = Connection::new(stream);
     client.keepalive(std::time::Duration::from_secs(120));
+    if !worker.shared.hosts.admits(record.peer.ip().to_canonical(), snapshot.variables.client_hosts) {
+        let text = "this host failed to log in too often; PROXYSQL FLUSH MYSQL CLIENT HOSTS forgives it";
+        client.shutdown().await;
+        return Err(SessionEnd::proxy(Phase::Handshake, Cause::Refused(text.into())));
+    }
     let Some(ticket) = worker.shared.gate.enter(snapshot.variables.max_connections) else {
         worker.counters.global.borrow_mut().access_denied_max_connections += 1;
         return Err(turn_away(&mut client, &Refusal::too_many_connections(), 0).await);

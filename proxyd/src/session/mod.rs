@@ -83,7 +83,9 @@ pub struct Session {
 
 /// A session's life.
 pub async fn run(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> SessionEnd {
-    let mut session = match login::accept(stream, record, worker).await {
+    let accepted = login::accept(stream, record.clone(), worker.clone()).await;
+    worker.note_login(&record, accepted.as_ref().err());
+    let mut session = match accepted {
         Ok(session) => session,
         Err(end) => return end,
     };

@@ -32,6 +32,8 @@ pub struct GaleraSeen {
     pub desync: bool,
     pub reject_queries: bool,
     pub sst_donor_rejects_queries: bool,
+    /// `pxc_maint_mode` is there and not DISABLED.
+    pub maintenance: bool,
 }
 
 /// What a member of a replication group said.
@@ -107,7 +109,7 @@ fn answer(check: Check) -> Option<Vec<Value>> {
             yes_or_no(seen.read_only),
             i64::try_from(seen.transactions_behind).unwrap_or(i64::MAX).into(),
         ]),
-        Check::Galera(None) => Some(vec![Value::Null; 7]),
+        Check::Galera(None) => Some(vec![Value::Null; 8]),
         Check::Galera(Some(seen)) => Some(vec![
             yes_or_no(seen.primary_partition),
             yes_or_no(seen.read_only),
@@ -116,6 +118,7 @@ fn answer(check: Check) -> Option<Vec<Value>> {
             yes_or_no(seen.desync),
             yes_or_no(seen.reject_queries),
             yes_or_no(seen.sst_donor_rejects_queries),
+            yes_or_no(seen.maintenance),
         ]),
     }
 }

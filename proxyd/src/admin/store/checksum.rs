@@ -34,6 +34,11 @@ impl Store {
             .map_err(copy_error)
     }
 
+    /// One number for all of `runtime_checksums_values`.
+    pub fn global_checksum(&self) -> Result<String, String> {
+        self.checksum("main", "runtime_checksums_values", "1")
+    }
+
     /// The modules whose last load differs from what is on disk; none when there is no disk layer.
     pub fn unsaved(&self) -> Result<Vec<Module>, String> {
         let mut unsaved = Vec::new();

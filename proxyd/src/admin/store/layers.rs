@@ -201,7 +201,7 @@ impl Store {
         Ok(done)
     }
 
-    fn need_disk(&self) -> Result<(), String> {
+    pub(super) fn need_disk(&self) -> Result<(), String> {
         match self.disk_error() {
             Some(reason) => Err(format!("the admin database on disk is not available: {reason}")),
             None => Ok(()),

@@ -3,17 +3,22 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::limits::Limit;
+use rusqlite::{Connection, params};
 
 use super::super::facts::{SERVER_VERSION, SessionFacts};
-use super::layers::Module;
-use super::tables::{Kind, Table, of_kind};
+use super::layers::{Module, copy_error};
+use super::tables::{Kind, Table, all, of_kind};
+use crate::session::charset;
+
+/// Beside the database.
+const HISTORY: &str = "standfast-stats.db";
 
 /// In bytes, for a cell and for a whole row: `SELECT zeroblob(…)` must not take the daemon's memory.
 const LONGEST_VALUE: i32 = 16 << 20;
@@ -26,8 +31,11 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub struct Store {
     pub(super) db: Connection,
     disk: Disk,
+    disk_file: PathBuf,
     /// What `USER()`, `DATABASE()` and `CONNECTION_ID()` answer in the statement that runs.
     facts: Arc<Mutex<SessionFacts>>,
+    /// Where the past statistics are on disk, if they are.
+    pub history_file: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -48,10 +56,11 @@ impl Store {
         for schema in ["stats", "monitor"] {
             db.execute(&format!("ATTACH DATABASE ':memory:' AS {schema}"), [])?;
         }
+        let history_file = attach_history(&db, disk_file.with_file_name(HISTORY))?;
         create_memory_tables(&db)?;
         let facts = Arc::default();
         create_functions(&db, &facts)?;
-        let mut store = Store { db, disk: Disk::Empty, facts };
+        let mut store = Store { db, disk: Disk::Empty, disk_file: disk_file.to_owned(), facts, history_file };
         store.disk = match store.attach_disk(disk_file) {
             Ok(disk) => disk,
             Err(reason) => {
@@ -85,6 +94,21 @@ impl Store {
         module.tables().iter().any(has_rows)
     }
 
+    /// `PROXYSQL FLUSH CONFIGDB`: closes the file and opens it again, which may have been repaired or replaced meanwhile.
+    pub fn reopen_disk(&mut self) -> Result<(), String> {
+        if self.disk_error().is_none() {
+            self.db.execute("DETACH DATABASE disk", []).map_err(copy_error)?;
+        }
+        let file = self.disk_file.clone();
+        let opened = self.attach_disk(&file);
+        self.disk = match &opened {
+            // What was loaded at the start stays in memory.
+            Ok(Disk::Empty | Disk::Filled | Disk::Unusable(_)) => Disk::Filled,
+            Err(reason) => Disk::Unusable(reason.clone()),
+        };
+        opened.map(drop)
+    }
+
     /// The reason why there is no disk layer, if there is none.
     pub fn disk_error(&self) -> Option<&str> {
         match &self.disk {
@@ -109,12 +133,19 @@ impl Store {
         let missing: Vec<&Table> = {
             let mut names = self.db.prepare("SELECT name FROM disk.sqlite_master WHERE type = 'table'")?;
             let present = names.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
-            of_kind(Kind::Config).filter(|table| !present.iter().any(|name| name == table.name)).collect()
+            let on_disk =
+                all().filter(|table| matches!(table.kind, Kind::Config | Kind::Listed | Kind::Disk));
+            on_disk.filter(|table| !present.iter().any(|name| name == table.name)).collect()
         };
         if !missing.is_empty() {
             let transaction = self.db.transaction()?;
             for table in missing {
                 transaction.execute(&table.ddl("disk", table.name), [])?;
+                match table.name {
+                    "mysql_collations" => fill_collations(&transaction, "disk")?,
+                    "global_settings" => state_identity(&transaction)?,
+                    _ => {}
+                }
             }
             transaction.commit()?;
         }
@@ -159,7 +190,7 @@ fn create_memory_tables(db: &Connection) -> rusqlite::Result<()> {
         db.execute(&table.ddl("main", table.name), [])?;
         db.execute(&table.ddl("main", &format!("runtime_{}", table.name)), [])?;
     }
-    for table in of_kind(Kind::Runtime) {
+    for table in of_kind(Kind::Runtime).chain(of_kind(Kind::Listed)) {
         db.execute(&table.ddl("main", table.name), [])?;
     }
     for table in of_kind(Kind::Stats) {
@@ -168,5 +199,55 @@ fn create_memory_tables(db: &Connection) -> rusqlite::Result<()> {
     for table in of_kind(Kind::Monitor) {
         db.execute(&table.ddl("monitor", table.name), [])?;
     }
+    fill_collations(db, "main")
+}
+
+fn fill_collations(db: &Connection, schema: &str) -> rusqlite::Result<()> {
+    let mut insert = db.prepare(&format!("INSERT INTO {schema}.mysql_collations VALUES (?1, ?2, ?3, ?4)"))?;
+    for (id, charset, collation) in charset::all() {
+        let default = if charset::default_collation(charset) == collation { "Yes" } else { "" };
+        insert.execute(params![id, collation, charset, default])?;
+    }
     Ok(())
+}
+
+/// The name of this data directory among others: a random UUID, made once.
+fn state_identity(db: &Connection) -> rusqlite::Result<()> {
+    let mut bytes = [0; 16];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| rusqlite::Error::UserFunctionError("no randomness".into()))?;
+    // Version 4, variant 1 (RFC 9562).
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| hex.get(range).unwrap_or_default());
+    db.execute("INSERT INTO disk.global_settings VALUES ('uuid', ?1)", [parts.join("-")]).map(drop)
+}
+
+/// Statistics are worth no refusal to start: without a usable file they are kept in memory.
+fn attach_history(db: &Connection, file: PathBuf) -> rusqlite::Result<Option<PathBuf>> {
+    if let Err(reason) = try_attach_history(db, &file) {
+        tracing::error!(file = %file.display(), reason, "the statistics of the past are not kept on disk");
+        // It may have been attached before the first table failed.
+        let _ = db.execute("DETACH DATABASE stats_history", []);
+        db.execute("ATTACH DATABASE ':memory:' AS stats_history", [])?;
+        create_history(db)?;
+        return Ok(None);
+    }
+    Ok(Some(file))
+}
+
+fn try_attach_history(db: &Connection, file: &Path) -> Result<(), String> {
+    create_private(file).map_err(|error| error.to_string())?;
+    let name = file.to_str().ok_or("its path is not UTF-8")?;
+    db.execute("ATTACH DATABASE ?1 AS stats_history", [name]).map_err(copy_error)?;
+    // The writer has a connection of its own: whoever reads does not wait for it.
+    db.pragma_update(Some("stats_history"), "journal_mode", "WAL").map_err(copy_error)?;
+    create_history(db).map_err(copy_error)
+}
+
+fn create_history(db: &Connection) -> rusqlite::Result<()> {
+    of_kind(Kind::History)
+        .try_for_each(|table| db.execute(&table.ddl("stats_history", table.name), []).map(drop))
 }

@@ -26,7 +26,7 @@ const FIXED_SCHEMA: &str =
 /// What a login may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rights {
-    /// A `stats_credentials` login: reads `stats` and `monitor`, nothing else.
+    /// A `stats_credentials` login: reads `stats`, `stats_history` and `monitor`, nothing else.
     pub stats_only: bool,
     /// `PROXYSQL READONLY` is in force.
     pub read_only: bool,
@@ -162,21 +162,26 @@ fn home_of(table: &str) -> &'static str {
     match find(table).map(|table| table.kind) {
         Some(Kind::Stats) => "stats",
         Some(Kind::Monitor) => "monitor",
-        Some(Kind::Config | Kind::Runtime) | None => "main",
+        Some(Kind::History) => "stats_history",
+        Some(Kind::Disk) => "disk",
+        Some(Kind::Config | Kind::Runtime | Kind::Listed) | None => "main",
     }
 }
 
 fn refuse_read(schema: &str, table: &str, rights: Rights) -> Option<String> {
-    let open_to_all = matches!(schema, "stats" | "monitor")
+    let open_to_all = matches!(schema, "stats" | "stats_history" | "monitor")
         || matches!(table, "sqlite_master" | "sqlite_schema" | "pragma_database_list");
     (rights.stats_only && !open_to_all)
-        .then(|| format!("this login reads stats and monitor only, not {schema}.{table}"))
+        .then(|| format!("this login reads stats, stats_history and monitor only, not {schema}.{table}"))
 }
 
 fn refuse_write(schema: &str, table: &str, rights: Rights) -> Option<String> {
     if rights.stats_only {
         Some("this login may not change anything".into())
-    } else if matches!(schema, "stats" | "monitor") || table.starts_with("runtime_") {
+    } else if matches!(schema, "stats" | "stats_history" | "monitor")
+        || table.starts_with("runtime_")
+        || find(table).is_some_and(|table| matches!(table.kind, Kind::Listed | Kind::Disk))
+    {
         Some(format!("{schema}.{table} is read-only"))
     } else if table.starts_with("sqlite_") && table != "sqlite_sequence" {
         Some(FIXED_SCHEMA.to_owned())

@@ -1,7 +1,7 @@
 //! Rows of the memory layer as the runtime takes them, and the runtime's answers as rows of the twins.
 
 use configs::Value;
-use rusqlite::{Row, params, params_from_iter};
+use rusqlite::{Params, Row, params, params_from_iter};
 
 use super::layers::copy_error;
 use super::open::Store;
@@ -56,23 +56,20 @@ impl Store {
 
     /// The active users that clients may log in as.
     pub fn users(&self) -> Result<Vec<UserRow>, String> {
-        let sql = "SELECT username, COALESCE(password, ''), use_ssl, default_hostgroup, COALESCE(default_schema, ''), \
-                   transaction_persistent, max_connections, \
-                   (SELECT password FROM main.mysql_users AS own WHERE own.username = client.username \
-                    AND own.backend = 1 AND own.frontend = 0 AND own.active = 1) \
-                   FROM main.mysql_users AS client WHERE active = 1 AND frontend = 1 ORDER BY username";
-        self.read(sql, |row| {
-            Ok(UserRow {
-                username: row.get::<_, String>(0)?.into(),
-                credential: parse_credential(&row.get::<_, String>(1)?),
-                use_ssl: row.get(2)?,
-                default_hostgroup: row.get(3)?,
-                default_schema: row.get::<_, String>(4)?.into(),
-                transaction_persistent: row.get(5)?,
-                max_connections: row.get(6)?,
-                backend_credential: row.get::<_, Option<String>>(7)?.map(|text| parse_credential(&text)),
-            })
-        })
+        self.users_where("1", [])
+    }
+
+    pub(super) fn users_where(&self, filter: &str, params: impl Params) -> Result<Vec<UserRow>, String> {
+        let sql = format!(
+            "SELECT client.username, client.password, client.use_ssl, client.default_hostgroup, client.default_schema, \
+             client.transaction_persistent, client.max_connections, own.password IS NOT NULL, own.password \
+             FROM main.mysql_users AS client LEFT JOIN main.mysql_users AS own \
+             ON own.username = client.username AND own.backend = 1 AND own.frontend = 0 AND own.active = 1 \
+             WHERE client.active = 1 AND client.frontend = 1 AND {filter} ORDER BY client.username"
+        );
+        let mut statement = self.db.prepare(&sql).map_err(copy_error)?;
+        let rows = statement.query_map(params, user_row).map_err(copy_error)?;
+        rows.collect::<Result<Vec<_>, _>>().map_err(copy_error)
     }
 
     /// Name and value of the memory layer's variables.
@@ -201,6 +198,20 @@ impl Store {
         let rows = statement.query_map([], from_row).map_err(copy_error)?;
         rows.collect::<Result<Vec<T>, _>>().map_err(copy_error)
     }
+}
+
+fn user_row(row: &Row<'_>) -> rusqlite::Result<UserRow> {
+    let text = |index| Ok::<_, rusqlite::Error>(row.get_ref(index)?.as_str_or_null()?.unwrap_or_default());
+    Ok(UserRow {
+        username: text(0)?.into(),
+        credential: parse_credential(text(1)?),
+        use_ssl: row.get(2)?,
+        default_hostgroup: row.get(3)?,
+        default_schema: text(4)?.into(),
+        transaction_persistent: row.get(5)?,
+        max_connections: row.get(6)?,
+        backend_credential: if row.get(7)? { Some(parse_credential(text(8)?)) } else { None },
+    })
 }
 
 fn server_row(row: &Row<'_>) -> rusqlite::Result<ServerRow> {

@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Transaction, params};
+use rusqlite::types::Value;
+use rusqlite::{Statement, Transaction, params, params_from_iter};
 
 use super::open::Store;
+use super::peers::{ClusterClient, fill_clients, fill_hosts, fill_messages, fill_variables};
 use crate::digests::{DigestRow, FROM_CACHE};
 use crate::errors::{ErrorKey, ErrorStats};
+use crate::hosts::HostRow;
 use crate::logfile::Counts;
+use crate::messages::{Place, Seen};
 use crate::runtime::{MemberState, Runtime};
 use crate::snapshot::Status;
 use crate::stats::{FreeRow, GlobalStats, ProcessRow, ServerKey, ServerStats, WorkerStats};
@@ -24,6 +28,9 @@ pub struct StatsInput<'a> {
     pub logs: Counts,
     pub digests: &'a [DigestRow],
     pub errors: &'a HashMap<ErrorKey, ErrorStats>,
+    pub hosts: &'a [HostRow],
+    pub messages: &'a [(Place, Seen)],
+    pub clients: &'a [ClusterClient],
     /// What `stats_mysql_connection_pool_reset` counted away.
     pub baseline: &'a HashMap<ServerKey, ServerStats>,
 }
@@ -42,6 +49,10 @@ impl Store {
             "stats_mysql_query_digest" | "stats_mysql_query_digest_reset" => fill_digests,
             "stats_mysql_errors" | "stats_mysql_errors_reset" => fill_errors,
             "stats_memory_metrics" => fill_memory,
+            "stats_mysql_client_host_cache" | "stats_mysql_client_host_cache_reset" => fill_hosts,
+            "stats_proxysql_message_metrics" | "stats_proxysql_message_metrics_reset" => fill_messages,
+            "stats_proxysql_servers_clients_status" => fill_clients,
+            "global_variables" => fill_variables,
             _ => return Ok(()),
         };
         self.in_transaction(|transaction| {
@@ -52,28 +63,56 @@ impl Store {
 }
 
 fn fill_pool(transaction: &Transaction<'_>, table: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare(&format!(
-        "INSERT INTO stats.{table} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11, ?12, ?13)"
-    ))?;
-    for member in input.runtime.members() {
+    insert_cells(transaction, table, pool_cells(input.runtime, input.workers, input.baseline))
+}
+
+/// The rows of `stats_mysql_connection_pool`, counted from a baseline on.
+pub fn pool_cells(
+    runtime: &Runtime,
+    workers: &WorkerStats,
+    baseline: &HashMap<ServerKey, ServerStats>,
+) -> Vec<Vec<Value>> {
+    let cells = |member: &MemberState| {
         let key = ServerKey::from(&member.server);
-        let now = input.workers.servers.get(&key).cloned().unwrap_or_default();
-        let since = input.baseline.get(&key).cloned().unwrap_or_default();
-        insert.execute(params![
-            key.hostgroup,
-            &*key.hostname,
-            key.port,
-            member.status.as_str(),
-            sql(now.conn_used),
-            sql(now.conn_free),
-            sql(now.conn_ok.saturating_sub(since.conn_ok)),
-            sql(now.conn_err.saturating_sub(since.conn_err)),
-            sql(now.max_conn_used),
-            sql(now.queries.saturating_sub(since.queries)),
-            sql(now.bytes_sent.saturating_sub(since.bytes_sent)),
-            sql(now.bytes_recv.saturating_sub(since.bytes_recv)),
-            sql(input.runtime.latency_us(&member.row.address)),
-        ])?;
+        let now = workers.servers.get(&key).cloned().unwrap_or_default();
+        let since = baseline.get(&key).cloned().unwrap_or_default();
+        vec![
+            key.hostgroup.into(),
+            key.hostname.into_string().into(),
+            key.port.into(),
+            member.status.as_str().to_owned().into(),
+            sql(now.conn_used).into(),
+            sql(now.conn_free).into(),
+            sql(now.conn_ok.saturating_sub(since.conn_ok)).into(),
+            sql(now.conn_err.saturating_sub(since.conn_err)).into(),
+            sql(now.max_conn_used).into(),
+            sql(now.queries.saturating_sub(since.queries)).into(),
+            0.into(),
+            sql(now.bytes_sent.saturating_sub(since.bytes_sent)).into(),
+            sql(now.bytes_recv.saturating_sub(since.bytes_recv)).into(),
+            sql(runtime.latency_us(&member.row.address)).into(),
+        ]
+    };
+    runtime.members().iter().map(cells).collect()
+}
+
+/// Inserts rows of as many cells as the table has columns; of two with one key the first stays.
+fn insert_cells(
+    transaction: &Transaction<'_>,
+    table: &str,
+    rows: impl IntoIterator<Item = Vec<Value>>,
+) -> rusqlite::Result<()> {
+    let mut insert: Option<Statement<'_>> = None;
+    for row in rows {
+        let statement = match &mut insert {
+            Some(prepared) => prepared,
+            None => {
+                let places = vec!["?"; row.len()].join(", ");
+                let text = format!("INSERT OR IGNORE INTO stats.{table} VALUES ({places})");
+                insert.insert(transaction.prepare(&text)?)
+            }
+        };
+        statement.execute(params_from_iter(row))?;
     }
     Ok(())
 }
@@ -156,23 +195,33 @@ fn fill_commands(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>)
     Ok(())
 }
 
-fn fill_global(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare("INSERT INTO stats.stats_mysql_global VALUES (?1, ?2)")?;
-    let runtime = input.runtime;
-    insert.execute(params!["ProxySQL_Uptime", runtime.started().elapsed().as_secs().to_string()])?;
-    insert.execute(params!["MySQL_Thread_Workers", runtime.workers().len().to_string()])?;
-    insert.execute(params!["mysql_listener_paused", if input.paused { "true" } else { "false" }])?;
-    insert.execute(params!["Servers_table_version", runtime.snapshot().generation.to_string()])?;
-    insert.execute(params!["Log_lines_written", input.logs.written.to_string()])?;
-    insert.execute(params!["Log_lines_lost", input.logs.lost.to_string()])?;
-    for (name, value) in global_counters(&input.workers.global) {
-        insert.execute(params![name, value.to_string()])?;
-    }
+fn fill_global(transaction: &Transaction<'_>, table: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
+    let rows = global_rows(input.runtime, input.workers, input.paused, input.logs);
+    insert_cells(transaction, table, rows.into_iter().map(|(name, value)| vec![name.into(), value.into()]))
+}
+
+/// The rows of `stats_mysql_global`.
+pub fn global_rows(
+    runtime: &Runtime,
+    workers: &WorkerStats,
+    paused: bool,
+    logs: Counts,
+) -> Vec<(String, String)> {
+    let mut rows = vec![
+        ("ProxySQL_Uptime".to_owned(), runtime.started().elapsed().as_secs().to_string()),
+        ("MySQL_Thread_Workers".to_owned(), runtime.workers().len().to_string()),
+        ("mysql_listener_paused".to_owned(), paused.to_string()),
+        ("Servers_table_version".to_owned(), runtime.snapshot().generation.to_string()),
+        ("Log_lines_written".to_owned(), logs.written.to_string()),
+        ("Log_lines_lost".to_owned(), logs.lost.to_string()),
+    ];
+    let counted = global_counters(&workers.global);
+    rows.extend(counted.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())));
     for status in [Status::Online, Status::Shunned, Status::OfflineSoft, Status::OfflineHard] {
         let count = runtime.members().iter().filter(|member: &&MemberState| member.status == status).count();
-        insert.execute(params![format!("Servers_{}", status.as_str()), count.to_string()])?;
+        rows.push((format!("Servers_{}", status.as_str()), count.to_string()));
     }
-    Ok(())
+    rows
 }
 
 /// The counters by the names of `stats_mysql_global`.
@@ -239,29 +288,27 @@ fn fill_users(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) ->
 }
 
 fn fill_digests(transaction: &Transaction<'_>, table: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
-    let places = vec!["?"; 14].join(", ");
-    // Two texts may share a hash.
-    let mut insert =
-        transaction.prepare(&format!("INSERT OR IGNORE INTO stats.{table} VALUES ({places})"))?;
-    for DigestRow { identity, counters } in input.digests {
-        insert.execute(params![
-            if identity.hostgroup == FROM_CACHE { -1 } else { i64::from(identity.hostgroup) },
-            &*identity.schema,
-            &*identity.user,
-            &*identity.client,
-            format!("0x{:016X}", identity.digest),
-            &*identity.text,
-            sql(counters.count),
-            sql(counters.first_seen),
-            sql(counters.last_seen),
-            sql(counters.sum_time),
-            sql(counters.min_time),
-            sql(counters.max_time),
-            sql(counters.rows_affected),
-            sql(counters.rows_sent),
-        ])?;
-    }
-    Ok(())
+    insert_cells(transaction, table, input.digests.iter().map(digest_cells))
+}
+
+/// A row of `stats_mysql_query_digest`.
+pub fn digest_cells(DigestRow { identity, counters }: &DigestRow) -> Vec<Value> {
+    vec![
+        if identity.hostgroup == FROM_CACHE { -1 } else { i64::from(identity.hostgroup) }.into(),
+        identity.schema.to_string().into(),
+        identity.user.to_string().into(),
+        identity.client.to_string().into(),
+        format!("0x{:016X}", identity.digest).into(),
+        identity.text.to_string().into(),
+        sql(counters.count).into(),
+        sql(counters.first_seen).into(),
+        sql(counters.last_seen).into(),
+        sql(counters.sum_time).into(),
+        sql(counters.min_time).into(),
+        sql(counters.max_time).into(),
+        sql(counters.rows_affected).into(),
+        sql(counters.rows_sent).into(),
+    ]
 }
 
 fn fill_errors(transaction: &Transaction<'_>, table: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
@@ -311,6 +358,6 @@ fn resident_bytes() -> u64 {
 }
 
 /// SQLite has no unsigned numbers.
-fn sql(number: u64) -> i64 {
+pub(super) fn sql(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

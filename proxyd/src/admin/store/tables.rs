@@ -1,4 +1,9 @@
-//! Every admin table: schema, columns, keys. Data only; the names and columns are ProxySQL's.
+//! Every admin table: schema, columns, keys. Data only; the names and columns are ProxySQL's. Here are those of the
+//! configuration.
+
+pub mod history;
+mod monitor;
+mod stats;
 
 use super::passive;
 
@@ -9,10 +14,16 @@ pub enum Kind {
     Config,
     /// In `main` only, read-only.
     Runtime,
+    /// In `main` and `disk`, filled by the daemon, read-only.
+    Listed,
+    /// In `disk` only, filled by the daemon, read-only.
+    Disk,
     /// In `stats`, filled when it is read.
     Stats,
     /// In `monitor`, written by the monitors.
     Monitor,
+    /// In `stats_history`, written periodically.
+    History,
 }
 
 /// One table.
@@ -54,7 +65,8 @@ pub fn of_kind(kind: Kind) -> impl Iterator<Item = &'static Table> {
 }
 
 pub fn all() -> impl Iterator<Item = &'static Table> {
-    TABLES.iter().chain(passive::TABLES)
+    let of_configuration = TABLES.iter().chain(passive::TABLES);
+    of_configuration.chain(stats::TABLES).chain(monitor::TABLES).chain(history::TABLES)
 }
 
 /// False for a table that is kept and read by nobody.
@@ -258,12 +270,20 @@ pub const TABLES: &[Table] = &[
         ],
         keys: &["PRIMARY KEY (username, client_address, schemaname, flagIN, digest)"],
     },
+    Table { kind: Kind::Config, name: "global_variables", columns: NAMED_VALUES, keys: &[] },
     Table {
-        kind: Kind::Config,
-        name: "global_variables",
-        columns: &[("variable_name", "VARCHAR NOT NULL PRIMARY KEY"), ("variable_value", "VARCHAR NOT NULL")],
+        kind: Kind::Listed,
+        name: "mysql_collations",
+        columns: &[
+            ("Id", "INTEGER NOT NULL PRIMARY KEY"),
+            ("Collation", "VARCHAR NOT NULL"),
+            ("Charset", "VARCHAR NOT NULL"),
+            ("`Default`", "VARCHAR NOT NULL"),
+        ],
         keys: &[],
     },
+    Table { kind: Kind::Listed, name: "bootstrap_variables", columns: NAMED_VALUES, keys: &[] },
+    Table { kind: Kind::Disk, name: "global_settings", columns: NAMED_VALUES, keys: &[] },
     Table {
         kind: Kind::Runtime,
         name: "runtime_checksums_values",
@@ -275,190 +295,10 @@ pub const TABLES: &[Table] = &[
         ],
         keys: &[],
     },
-    Table { kind: Kind::Stats, name: "stats_mysql_connection_pool", columns: POOL, keys: &[] },
-    Table { kind: Kind::Stats, name: "stats_mysql_connection_pool_reset", columns: POOL, keys: &[] },
-    Table {
-        kind: Kind::Stats,
-        name: "stats_mysql_processlist",
-        columns: &[
-            ("ThreadID", "INT NOT NULL"),
-            ("SessionID", "INTEGER PRIMARY KEY"),
-            ("user", NULLABLE_TEXT),
-            ("db", NULLABLE_TEXT),
-            ("cli_host", NULLABLE_TEXT),
-            ("cli_port", NULLABLE_INT),
-            ("hostgroup", NULLABLE_INT),
-            ("l_srv_host", NULLABLE_TEXT),
-            ("l_srv_port", NULLABLE_INT),
-            ("srv_host", NULLABLE_TEXT),
-            ("srv_port", NULLABLE_INT),
-            ("command", NULLABLE_TEXT),
-            ("time_ms", "INT NOT NULL"),
-            ("info", NULLABLE_TEXT),
-            ("status_flags", NULLABLE_INT),
-            ("extended_info", NULLABLE_TEXT),
-        ],
-        keys: &[],
-    },
-    Table {
-        kind: Kind::Stats,
-        name: "stats_mysql_commands_counters",
-        columns: &[
-            ("Command", "VARCHAR NOT NULL PRIMARY KEY"),
-            ("Total_Time_us", BIGINT),
-            ("Total_cnt", BIGINT),
-            ("cnt_100us", BIGINT),
-            ("cnt_500us", BIGINT),
-            ("cnt_1ms", BIGINT),
-            ("cnt_5ms", BIGINT),
-            ("cnt_10ms", BIGINT),
-            ("cnt_50ms", BIGINT),
-            ("cnt_100ms", BIGINT),
-            ("cnt_500ms", BIGINT),
-            ("cnt_1s", BIGINT),
-            ("cnt_5s", BIGINT),
-            ("cnt_10s", BIGINT),
-            ("cnt_INFs", BIGINT),
-        ],
-        keys: &[],
-    },
-    Table {
-        kind: Kind::Stats,
-        name: "stats_mysql_global",
-        columns: &[("Variable_Name", "VARCHAR NOT NULL PRIMARY KEY"), ("Variable_Value", "VARCHAR NOT NULL")],
-        keys: &[],
-    },
-    Table {
-        kind: Kind::Stats,
-        name: "stats_mysql_free_connections",
-        columns: &[
-            ("fd", "INT NOT NULL"),
-            ("hostgroup", "INT NOT NULL"),
-            ("srv_host", "VARCHAR NOT NULL"),
-            ("srv_port", "INT NOT NULL"),
-            ("user", "VARCHAR NOT NULL"),
-            ("schema", NULLABLE_TEXT),
-            ("init_connect", NULLABLE_TEXT),
-            ("time_zone", NULLABLE_TEXT),
-            ("sql_mode", NULLABLE_TEXT),
-            ("autocommit", NULLABLE_TEXT),
-            ("idle_ms", NULLABLE_INT),
-            ("statistics", NULLABLE_TEXT),
-            ("mysql_info", NULLABLE_TEXT),
-        ],
-        keys: &[],
-    },
-    Table {
-        kind: Kind::Stats,
-        name: "stats_mysql_query_rules",
-        columns: &[("rule_id", "INTEGER PRIMARY KEY"), ("hits", BIGINT)],
-        keys: &[],
-    },
-    Table { kind: Kind::Stats, name: "stats_mysql_query_digest", columns: DIGEST, keys: DIGEST_KEY },
-    Table { kind: Kind::Stats, name: "stats_mysql_query_digest_reset", columns: DIGEST, keys: DIGEST_KEY },
-    Table { kind: Kind::Stats, name: "stats_mysql_errors", columns: ERRORS, keys: ERRORS_KEY },
-    Table { kind: Kind::Stats, name: "stats_mysql_errors_reset", columns: ERRORS, keys: ERRORS_KEY },
-    Table {
-        kind: Kind::Stats,
-        name: "stats_memory_metrics",
-        columns: &[("Variable_Name", "VARCHAR NOT NULL PRIMARY KEY"), ("Variable_Value", "VARCHAR NOT NULL")],
-        keys: &[],
-    },
-    Table {
-        kind: Kind::Stats,
-        name: "stats_mysql_users",
-        columns: &[
-            ("username", "VARCHAR NOT NULL PRIMARY KEY"),
-            ("frontend_connections", BIGINT),
-            ("frontend_max_connections", BIGINT),
-        ],
-        keys: &[],
-    },
-    Table {
-        kind: Kind::Monitor,
-        name: "mysql_server_connect_log",
-        columns: &[
-            ("hostname", "VARCHAR NOT NULL"),
-            ("port", "INT NOT NULL DEFAULT 3306"),
-            ("time_start_us", BIGINT),
-            ("connect_success_time_us", "INT DEFAULT 0"),
-            ("connect_error", NULLABLE_TEXT),
-        ],
-        keys: CHECK_KEY,
-    },
-    Table {
-        kind: Kind::Monitor,
-        name: "mysql_server_ping_log",
-        columns: &[
-            ("hostname", "VARCHAR NOT NULL"),
-            ("port", "INT NOT NULL DEFAULT 3306"),
-            ("time_start_us", BIGINT),
-            ("ping_success_time_us", "INT DEFAULT 0"),
-            ("ping_error", NULLABLE_TEXT),
-        ],
-        keys: CHECK_KEY,
-    },
-    Table {
-        kind: Kind::Monitor,
-        name: "mysql_server_read_only_log",
-        columns: &[
-            ("hostname", "VARCHAR NOT NULL"),
-            ("port", "INT NOT NULL DEFAULT 3306"),
-            ("time_start_us", BIGINT),
-            ("success_time_us", "INT DEFAULT 0"),
-            ("read_only", "INT DEFAULT 1"),
-            ("error", NULLABLE_TEXT),
-        ],
-        keys: CHECK_KEY,
-    },
-    Table {
-        kind: Kind::Monitor,
-        name: "mysql_server_replication_lag_log",
-        columns: &[
-            ("hostname", "VARCHAR NOT NULL"),
-            ("port", "INT NOT NULL DEFAULT 3306"),
-            ("time_start_us", BIGINT),
-            ("success_time_us", "INT DEFAULT 0"),
-            ("repl_lag", "INT DEFAULT 0"),
-            ("error", NULLABLE_TEXT),
-        ],
-        keys: CHECK_KEY,
-    },
-    Table {
-        kind: Kind::Monitor,
-        name: "mysql_server_group_replication_log",
-        columns: &[
-            ("hostname", "VARCHAR NOT NULL"),
-            ("port", "INT NOT NULL DEFAULT 3306"),
-            ("time_start_us", BIGINT),
-            ("success_time_us", "INT DEFAULT 0"),
-            ("viable_candidate", "VARCHAR DEFAULT 'NO'"),
-            ("read_only", "VARCHAR DEFAULT 'YES'"),
-            ("transactions_behind", "INT DEFAULT 0"),
-            ("error", NULLABLE_TEXT),
-        ],
-        keys: CHECK_KEY,
-    },
-    Table {
-        kind: Kind::Monitor,
-        name: "mysql_server_galera_log",
-        columns: &[
-            ("hostname", "VARCHAR NOT NULL"),
-            ("port", "INT NOT NULL DEFAULT 3306"),
-            ("time_start_us", BIGINT),
-            ("success_time_us", "INT DEFAULT 0"),
-            ("primary_partition", "VARCHAR DEFAULT 'NO'"),
-            ("read_only", "VARCHAR DEFAULT 'YES'"),
-            ("wsrep_local_recv_queue", "INT DEFAULT 0"),
-            ("wsrep_local_state", "INT DEFAULT 0"),
-            ("wsrep_desync", "VARCHAR DEFAULT 'NO'"),
-            ("wsrep_reject_queries", "VARCHAR DEFAULT 'NO'"),
-            ("wsrep_sst_donor_rejects_queries", "VARCHAR DEFAULT 'NO'"),
-            ("error", NULLABLE_TEXT),
-        ],
-        keys: CHECK_KEY,
-    },
 ];
+
+const NAMED_VALUES: &[(&str, &str)] =
+    &[("variable_name", "VARCHAR NOT NULL PRIMARY KEY"), ("variable_value", "VARCHAR NOT NULL")];
 
 /// Galera and Group Replication are configured alike.
 const CLUSTER: &[(&str, &str)] = &[
@@ -484,59 +324,3 @@ const CLUSTER: &[(&str, &str)] = &[
 
 const CLUSTER_KEYS: &[&str] =
     &["UNIQUE (reader_hostgroup)", "UNIQUE (offline_hostgroup)", "UNIQUE (backup_writer_hostgroup)"];
-
-const CHECK_KEY: &[&str] = &["PRIMARY KEY (hostname, port, time_start_us)"];
-
-const DIGEST: &[(&str, &str)] = &[
-    ("hostgroup", "INT"),
-    ("schemaname", "VARCHAR NOT NULL"),
-    ("username", "VARCHAR NOT NULL"),
-    ("client_address", "VARCHAR NOT NULL"),
-    ("digest", "VARCHAR NOT NULL"),
-    ("digest_text", "VARCHAR NOT NULL"),
-    ("count_star", "INTEGER NOT NULL"),
-    ("first_seen", "INTEGER NOT NULL"),
-    ("last_seen", "INTEGER NOT NULL"),
-    ("sum_time", "INTEGER NOT NULL"),
-    ("min_time", "INTEGER NOT NULL"),
-    ("max_time", "INTEGER NOT NULL"),
-    ("sum_rows_affected", "INTEGER NOT NULL"),
-    ("sum_rows_sent", "INTEGER NOT NULL"),
-];
-
-const DIGEST_KEY: &[&str] = &["PRIMARY KEY (hostgroup, schemaname, username, client_address, digest)"];
-
-const ERRORS: &[(&str, &str)] = &[
-    ("hostgroup", "INT NOT NULL"),
-    ("hostname", "VARCHAR NOT NULL"),
-    ("port", "INT NOT NULL"),
-    ("username", "VARCHAR NOT NULL"),
-    ("client_address", "VARCHAR NOT NULL"),
-    ("schemaname", "VARCHAR NOT NULL"),
-    ("errno", "INT NOT NULL"),
-    ("count_star", "INTEGER NOT NULL"),
-    ("first_seen", "INTEGER NOT NULL"),
-    ("last_seen", "INTEGER NOT NULL"),
-    ("last_error", TEXT),
-];
-
-// ProxySQL's key has no client_address and folds clients into one row; a row a client says more.
-const ERRORS_KEY: &[&str] =
-    &["PRIMARY KEY (hostgroup, hostname, port, username, client_address, schemaname, errno)"];
-
-const POOL: &[(&str, &str)] = &[
-    ("hostgroup", INT),
-    ("srv_host", "VARCHAR NOT NULL"),
-    ("srv_port", "INT NOT NULL"),
-    ("status", "VARCHAR NOT NULL"),
-    ("ConnUsed", BIGINT),
-    ("ConnFree", BIGINT),
-    ("ConnOK", BIGINT),
-    ("ConnERR", BIGINT),
-    ("MaxConnUsed", BIGINT),
-    ("Queries", BIGINT),
-    ("Queries_GTID_sync", BIGINT),
-    ("Bytes_data_sent", BIGINT),
-    ("Bytes_data_recv", BIGINT),
-    ("Latency_us", BIGINT),
-];

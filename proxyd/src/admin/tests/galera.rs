@@ -70,6 +70,7 @@ fn the_log_has_the_printed_columns() {
         desync: false,
         reject_queries: false,
         sst_donor_rejects_queries: false,
+        maintenance: false,
     };
     let log = |check, started_us, error: Option<&str>| CheckLog {
         address: address(),
@@ -84,15 +85,15 @@ fn the_log_has_the_printed_columns() {
         console.rows(
             "SELECT hostname, port, time_start_us, success_time_us, primary_partition, read_only, \
              wsrep_local_recv_queue, wsrep_local_state, wsrep_desync, wsrep_reject_queries, \
-             wsrep_sst_donor_rejects_queries, error FROM mysql_server_galera_log ORDER BY time_start_us"
+             wsrep_sst_donor_rejects_queries, pxc_maint_mode, error FROM mysql_server_galera_log ORDER BY time_start_us"
         ),
         [
-            "172.16.1.112,3306,1529510693289001,1234,YES,NO,0,4,NO,NO,NO,-",
-            "172.16.1.112,3306,1529510693289002,0,-,-,-,-,-,-,-,no answer in 800 ms"
+            "172.16.1.112,3306,1529510693289001,1234,YES,NO,0,4,NO,NO,NO,NO,-",
+            "172.16.1.112,3306,1529510693289002,0,-,-,-,-,-,-,-,-,no answer in 800 ms"
         ]
     );
     let all = console.rows("SELECT * FROM mysql_server_galera_log ORDER BY time_start_us DESC LIMIT 3");
-    assert_eq!(all[1].split(',').count(), 12, "{all:?}");
+    assert_eq!(all[1].split(',').count(), 13, "{all:?}");
 }
 
 #[test]

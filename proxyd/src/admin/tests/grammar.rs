@@ -1,6 +1,7 @@
 //! Spellings: each row is what somebody types and what it means.
 
 use super::super::lexer::split;
+use super::super::proxysql::Order;
 use super::super::statement::{Move, Refusal, Statement, parse};
 use super::super::store::Module;
 use super::*;
@@ -92,9 +93,9 @@ fn set_is_ours_or_swallowed() {
 
 #[test]
 fn commands_of_the_daemon() {
-    assert_eq!(parsed("PROXYSQL READONLY"), Statement::ReadOnly(true));
-    assert_eq!(parsed("proxysql readwrite;"), Statement::ReadOnly(false));
-    assert_eq!(parsed("PROXYSQL FLUSH LOGS"), Statement::FlushLogs);
+    assert_eq!(parsed("PROXYSQL READONLY"), Statement::Order(Order::ReadOnly(true)));
+    assert_eq!(parsed("proxysql readwrite;"), Statement::Order(Order::ReadOnly(false)));
+    assert_eq!(parsed("PROXYSQL FLUSH LOGS"), Statement::Order(Order::FlushLogs));
     assert_eq!(parsed("KILL CONNECTION 7"), Statement::Kill { session: 7, query_only: false });
     assert_eq!(parsed("KILL QUERY 7"), Statement::Kill { session: 7, query_only: true });
     assert_eq!(parsed("KILL 7"), Statement::Kill { session: 7, query_only: false });
@@ -104,11 +105,29 @@ fn commands_of_the_daemon() {
         parsed("truncate disk.mysql_users"),
         Statement::Sql("DELETE FROM \"disk\".\"mysql_users\"".into())
     );
-    for refused in ["PROXYSQL STOP", "PROXYSQL SHUTDOWN SLOW", "PROXYSQL KILL", "PRAGMA x", "ATTACH 'f' AS x"]
-    {
+    for refused in ["PRAGMA x", "ATTACH 'f' AS x"] {
         assert!(matches!(parse(refused, ""), Err(Refusal::NotOffered(_))), "{refused}");
     }
-    for unknown in ["PROXYSQL DANCE", "KILL me", "USE a b", "SHOW", "SHOW ENGINES", "TRUNCATE"] {
+    assert_eq!(parsed("PROXYSQL SHUTDOWN SLOW"), Statement::Order(Order::Shutdown { slow: true }));
+    let uuid = "8c3ccae0-0b4b-4d6a-a03a-9ec5b7d6ad4c";
+    assert_eq!(
+        parsed(&format!("PROXYSQL CLUSTER_NODE_UUID {uuid} 10.0.0.1:6032")),
+        Statement::Order(Order::ClusterNode { uuid: uuid.into(), interfaces: "10.0.0.1:6032".into() })
+    );
+    assert_eq!(
+        parsed("LOAD MYSQL USER `o'neil` TO RUNTIME"),
+        Statement::MoveUser("o'neil".into(), Move::MemoryToRuntime)
+    );
+    for unknown in [
+        "PROXYSQL CLUSTER_NODE_UUID x",
+        "LOAD MYSQL USER TO RUNTIME",
+        "PROXYSQL DANCE",
+        "KILL me",
+        "USE a b",
+        "SHOW",
+        "SHOW ENGINES",
+        "TRUNCATE",
+    ] {
         assert!(matches!(parse(unknown, ""), Err(Refusal::Syntax(_))), "{unknown}");
     }
 }

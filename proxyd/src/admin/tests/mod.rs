@@ -6,6 +6,7 @@ mod digests;
 mod galera;
 mod grammar;
 mod layers;
+mod orders;
 mod server;
 mod surface;
 mod tables;
@@ -71,7 +72,7 @@ impl Console {
 
     /// Runs every statement of a text; the answer is the last one's.
     pub fn run(&mut self, text: &str) -> Result<Answer, AdminError> {
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut last = Answer::Ok { affected: 0, warnings: 0 };
         for statement in self.admin.split(text) {
             last = tokio.block_on(self.admin.execute(&mut self.session, &statement))?;

@@ -17,8 +17,10 @@ fn with_server<F: AsyncFnOnce(Arc<Server>)>(work: F) {
 }
 
 fn with_server_in<F: AsyncFnOnce(Arc<Server>)>(dir: &DataDir, work: F) {
-    let acceptor = tls::acceptor(&dir.0, "test1").expect("a certificate");
+    let server_tls = tls::ServerTls::open(&dir.0, "test1").expect("a certificate");
+    let acceptor = server_tls.acceptor();
     let console = Console::boot(&dir.0, small_config());
+    console.admin.set_tls(server_tls);
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     LocalSet::new().block_on(&tokio, async move {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -47,7 +47,7 @@ async fn start(answers: bool) -> Server {
     let credentials = Credentials { admin: String::new(), stats: "stats:secret".into() };
     let (wanted, wishes) =
         watch::channel(Wanted { doors: vec![(Door::Metrics, metrics), (Door::Page, page)], credentials });
-    let acceptor = tls::acceptor(&dir.0, "test1").expect("a certificate");
+    let acceptor = tls::ServerTls::open(&dir.0, "test1").expect("a certificate").acceptor();
     tokio::spawn(doors::keep(wishes, Arc::new(Library::new(Vec::new(), daemons, ask)), acceptor));
     Server { wanted, metrics, page, _dir: dir }
 }
