@@ -15,6 +15,8 @@ pub struct Appliance {
     /// The other hosts, in the order of the file.
     pub peers: Vec<Host>,
     pub routers: Vec<Router>,
+    /// The operator's own checks; routers ask for them by name.
+    pub checks: Vec<Check>,
     pub angel: Angel,
     pub proxy: Proxy,
     pub paths: Paths,
@@ -52,8 +54,33 @@ pub struct Router {
     pub interface: Option<String>,
     pub vips: Vec<Vip>,
     pub failback: Failback,
+    /// Run at every change of state.
+    pub notify: Option<PathBuf>,
+    /// FAULT while one of them is missing or down.
+    pub track_interface: Vec<String>,
+    /// Names of checks.
+    pub checks: Vec<String>,
     /// VRRPv2 simple authentication (at most 8 bytes).
     pub auth_pass: Option<String>,
+}
+
+/// A program of the operator's that says whether a host may serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    pub name: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    pub interval: Duration,
+    /// After that it is killed, which counts as a failure.
+    pub timeout: Duration,
+    /// So many failures in a row make it bad.
+    pub fall: u32,
+    /// So many successes in a row make it good.
+    pub rise: u32,
+    /// Added to the priority while it is good or, if negative, while it is bad; without one, a bad check is FAULT.
+    pub weight: Option<i16>,
+    /// Who runs it, if vrrpd may change users.
+    pub user: String,
 }
 
 /// A virtual address, its prefix length, and the interface that carries it if not the router's own.

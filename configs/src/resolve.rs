@@ -31,6 +31,7 @@ impl File {
             host: me.host(),
             peers,
             routers,
+            checks: settings.checks.iter().map(|check| check.value.clone()).collect(),
             angel: settings.angel,
             proxy: settings.proxy.clone(),
             paths: settings.paths.clone(),
@@ -101,6 +102,9 @@ impl File {
             interface: vrrp.interface.clone(),
             vips: vips.collect(),
             failback: vrrp.failback,
+            notify: vrrp.notify.clone(),
+            track_interface: vrrp.track_interface.clone(),
+            checks: vrrp.checks.clone(),
             auth_pass: vrrp.auth_pass.clone(),
         })
     }

@@ -2,8 +2,35 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
+
+/// The user that nobody is, where the wanted one is not known.
+const NOBODY: u32 = 65534;
+
+/// A program of the operator's, without any of vrrpd's rights: no capability, no way to get one, and the user that was
+/// asked for if vrrpd is root (else vrrpd's own, which may do no more).
+pub(crate) fn unprivileged(program: &str, arguments: &[String], user: &str) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).stderr(Stdio::null());
+    if nix::unistd::geteuid().is_root() && user != "root" {
+        let known = nix::unistd::User::from_name(user).ok().flatten();
+        let (uid, gid) = known.map_or((NOBODY, NOBODY), |it| (it.uid.as_raw(), it.gid.as_raw()));
+        command.uid(uid).gid(gid);
+    }
+    // SAFETY: between fork and exec only prctl(2) is called, with numbers, which is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            let (none, yes) = (0 as libc::c_ulong, 1 as libc::c_ulong);
+            libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, none, none, none);
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, yes, none, none, none);
+            // vrrpd waits for its signals with a descriptor; a script takes them as they come.
+            nix::sys::signal::SigSet::empty().thread_set_mask().map_err(io::Error::from)
+        });
+    }
+    command
+}
 
 /// One running program. Dropped, it is killed and reaped.
 pub(crate) struct Running {

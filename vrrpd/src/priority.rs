@@ -24,6 +24,15 @@ impl Priority {
         if self == Priority::OWNER { self } else { Priority(self.0.saturating_add(weight).min(254)) }
     }
 
+    /// With what the operator's own checks add or take, kept within what an ordinary router may say.
+    #[must_use]
+    pub fn adjusted(self, weight: i16) -> Priority {
+        if self == Priority::OWNER {
+            return self;
+        }
+        Priority(u8::try_from((i16::from(self.0) + weight).clamp(1, 254)).unwrap_or(1))
+    }
+
     /// `Skew_Time`: the better the priority, the shorter. Multiplied before it is divided.
     #[must_use]
     pub fn skew_time(self, interval: Duration) -> Duration {
@@ -65,5 +74,7 @@ mod tests {
         assert_eq!(Priority(254).plus(3), Priority(254));
         assert_eq!(Priority(200).plus(100), Priority(254));
         assert_eq!(Priority::OWNER.plus(3), Priority::OWNER);
+        assert_eq!(Priority::OWNER.adjusted(-3), Priority::OWNER);
+        assert_eq!([-253, -20, 20, 253].map(|it| Priority(150).adjusted(it).0), [1, 130, 170, 254]);
     }
 }

@@ -3,6 +3,7 @@
 //! Where a value is wrong its problem is noted and the default stands in, so that the rest of the file is judged too;
 //! nobody ever sees such a [`Settings`], because a file with a problem is no [`crate::File`].
 
+mod check;
 mod daemons;
 mod hosts;
 mod standing;
@@ -10,7 +11,7 @@ mod vip;
 
 use std::net::IpAddr;
 
-use crate::appliance::{Angel, FirstBoot, Paths, Proxy};
+use crate::appliance::{Angel, Check, FirstBoot, Paths, Proxy};
 use crate::first_boot;
 use crate::reader::{Located, Section};
 
@@ -24,6 +25,7 @@ pub(crate) struct Settings {
     pub host: Option<Located<String>>,
     pub hosts: Vec<HostEntry>,
     pub vips: Vec<VipEntry>,
+    pub checks: Vec<Located<Check>>,
     pub angel: Angel,
     pub proxy: Proxy,
     pub paths: Paths,
@@ -33,10 +35,12 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn read(root: Section<'_>) -> Settings {
         let hosts = hosts::read(&root);
+        let checks = check::read(&root);
         let settings = Settings {
             // `host`: whose file this is. Only in files that are for one host.
             host: hosts::owner(&root, &hosts),
-            vips: vip::read(&root, &hosts),
+            vips: vip::read(&root, &hosts, &checks),
+            checks,
             angel: daemons::angel(root.section("angel")),
             proxy: daemons::proxy(root.section("proxy")),
             paths: daemons::paths(root.section("paths")),

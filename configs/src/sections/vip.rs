@@ -1,11 +1,13 @@
 //! `[vrrp]` and `[[vip]]`: the virtual routers. What `[vrrp]` says holds for every VIP that says nothing else.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::hosts::{HostEntry, missing};
 use super::standing::{self, Standing};
-use crate::appliance::{Failback, VrrpVersion};
+use crate::appliance::{Check, Failback, VrrpVersion};
+use crate::problem::suggestion;
 use crate::reader::{Located, Section};
 
 /// One `[[vip]]`, with what `[vrrp]` adds to it.
@@ -32,6 +34,9 @@ pub(crate) struct Vrrp {
     pub auth_pass: Option<String>,
     pub failback: Failback,
     pub weight: u8,
+    pub notify: Option<PathBuf>,
+    pub track_interface: Vec<String>,
+    pub checks: Vec<String>,
 }
 
 /// The same, as far as it is written.
@@ -44,6 +49,9 @@ struct Written {
     auth_pass: Option<Located<String>>,
     failback: Option<Located<Failback>>,
     weight: Option<Located<i64>>,
+    notify: Option<Located<PathBuf>>,
+    track_interface: Option<Vec<String>>,
+    checks: Option<Vec<String>>,
 }
 
 const FIRST_ROUTER_ID: i64 = 51;
@@ -51,9 +59,9 @@ const FIRST_ROUTER_ID: i64 = 51;
 const SETTLED: Duration = Duration::from_secs(30);
 const MOST_VIPS: usize = 255;
 
-pub(super) fn read(root: &Section<'_>, hosts: &[HostEntry]) -> Vec<VipEntry> {
+pub(super) fn read(root: &Section<'_>, hosts: &[HostEntry], checks: &[Located<Check>]) -> Vec<VipEntry> {
     let section = root.section("vrrp");
-    let common = written(&section);
+    let common = written(&section, checks);
     section.finish();
     let sections = root.sections("vip");
     if sections.len() > MOST_VIPS {
@@ -62,7 +70,7 @@ pub(super) fn read(root: &Section<'_>, hosts: &[HostEntry]) -> Vec<VipEntry> {
     let several = sections.len() > 1;
     let mut vips: Vec<VipEntry> = Vec::new();
     for (index, section) in sections.into_iter().take(MOST_VIPS).enumerate() {
-        let vip = one(&section, index, &common, several, hosts);
+        let vip = one(&section, index, &common, several, hosts, checks);
         for earlier in &vips {
             not_twice(&section, &vip, earlier);
         }
@@ -78,6 +86,7 @@ fn one(
     common: &Written,
     several: bool,
     hosts: &[HostEntry],
+    checks: &[Located<Check>],
 ) -> VipEntry {
     let line = section.line.unwrap_or_default();
     // `name`: for logs and status; VI_1, VI_2, … by default.
@@ -92,7 +101,7 @@ fn one(
         section.problem(None, "router_id", "missing; only the first 205 VIPs have one derived");
     }
     let router_id = router_id.unwrap_or(Located { value: derived, line });
-    let own = written(section);
+    let own = written(section, checks);
     let vrrp = settle(section, own, common, several, &addresses);
     let standing = standing::read(section, hosts);
     room_for_weight(section, &standing, vrrp.weight);
@@ -102,7 +111,7 @@ fn one(
 }
 
 /// The keys that `[vrrp]` and `[[vip]]` share.
-fn written(section: &Section<'_>) -> Written {
+fn written(section: &Section<'_>, checks: &[Located<Check>]) -> Written {
     let owned = |it: Located<&str>| Located { value: it.value.to_owned(), line: it.line };
     Written {
         // `version`: 3 (RFC 9568) by default, or 2 (RFC 3768).
@@ -123,7 +132,42 @@ fn written(section: &Section<'_>) -> Written {
         failback: failback(section),
         // `weight`: added to the priority while the proxy is live, as keepalived's track_script does; 0 by default.
         weight: section.integer("weight", 0..=253, ""),
+        // `notify`: a program, by its whole path, that is run at every change of state with keepalived's arguments:
+        // INSTANCE, the VIP's name, the new state (MASTER, BACKUP, FAULT, STOP), the priority.
+        notify: notify(section),
+        // `track_interface`: FAULT while one of these interfaces is missing or down.
+        track_interface: tracked(section),
+        // `checks`: names of [[check]]s that must be good, or that change the priority.
+        checks: known_checks(section, checks),
     }
+}
+
+fn notify(section: &Section<'_>) -> Option<Located<PathBuf>> {
+    let text = section.text("notify")?;
+    let path = PathBuf::from(text.value);
+    if !path.is_absolute() {
+        section.problem(Some(text.line), "notify", "is no whole path, \"/…\"");
+    }
+    Some(Located { value: path, line: text.line })
+}
+
+fn tracked(section: &Section<'_>) -> Option<Vec<String>> {
+    let names = section.texts("track_interface")?;
+    for name in names.iter().filter(|name| !is_interface(name.value)) {
+        let text = format!("{:?} is not an interface's name", name.value);
+        section.problem(Some(name.line), "track_interface", text);
+    }
+    Some(names.into_iter().map(|name| name.value.to_owned()).collect())
+}
+
+fn known_checks(section: &Section<'_>, checks: &[Located<Check>]) -> Option<Vec<String>> {
+    let names = section.texts("checks")?;
+    for name in names.iter().filter(|name| !checks.iter().any(|check| check.value.name == name.value)) {
+        let known = checks.iter().map(|check| check.value.name.as_str());
+        let text = format!("no [[check]] is named {:?}{}", name.value, suggestion(name.value, known));
+        section.problem(Some(name.line), "checks", text);
+    }
+    Some(names.into_iter().map(|name| name.value.to_owned()).collect())
 }
 
 /// Linux: at most 15 bytes, no blanks, no slash.
@@ -238,6 +282,9 @@ fn settle(
         auth_pass: auth_pass.map(|it| it.value),
         failback: own.failback.or(common.failback.clone()).map_or(usual, |it| it.value),
         weight: u8::try_from(weight).unwrap_or_default(),
+        notify: own.notify.or(common.notify.clone()).map(|it| it.value),
+        track_interface: own.track_interface.or(common.track_interface.clone()).unwrap_or_default(),
+        checks: own.checks.or(common.checks.clone()).unwrap_or_default(),
     }
 }
 

@@ -140,3 +140,16 @@ fn broken_toml_and_unreadable_files() {
         "/nonexistent/standfast.toml: cannot read the file: No such file or directory (os error 2)"
     );
 }
+
+#[test]
+fn checks_that_nobody_can_run() {
+    assert_eq!(
+        problems(
+            "[[check]]\nname = \"disk\"\ncommand = [\"df\"]\n[[check]]\nname = \"x\"\n[vrrp]\nchecks = [\"dsk\"]\nnotify = \"n\""
+        ),
+        "f.toml:1: check[1].command: begins with no whole path, \"/…\"\n\
+         f.toml:4: check[2].command: missing\n\
+         f.toml:7: vrrp.checks: no [[check]] is named \"dsk\"; did you mean `disk`?\n\
+         f.toml:8: vrrp.notify: is no whole path, \"/…\""
+    );
+}

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::keepalived::{self, Instance};
 use super::layout::Template;
@@ -182,7 +183,8 @@ impl Host {
         let states = ["BACKUP", "MASTER"];
         if self.keepalived.is_none() {
             let status = self.control("vrrpd.sock", "status").unwrap_or_default();
-            return states.iter().any(|state| status.contains(&format!("\"state\":\"{state}\"")));
+            let status: Value = serde_json::from_str(&status).unwrap_or_default();
+            return status["routers"][0]["state"].as_str().is_some_and(|state| states.contains(&state));
         }
         let log = std::fs::read_to_string(self.directory.join("keepalived.log")).unwrap_or_default();
         let last =

@@ -11,6 +11,7 @@ use crate::net::{AdvertSocket, Announcer, ConnectionReset, Rtnl};
 use crate::record::{Record, RouterId};
 
 use super::counters::Counters;
+use super::notifier::Notifier;
 use super::vips::Placed;
 
 /// Which socket a router uses: one per interface and address that adverts are sent from.
@@ -37,6 +38,7 @@ pub(crate) struct Kernel {
     pub(crate) counters: Counters,
     /// What has happened in this round, for those who follow.
     pub(crate) events: Vec<Value>,
+    pub(crate) notifier: Notifier,
 }
 
 impl Kernel {

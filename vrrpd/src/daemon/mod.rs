@@ -3,11 +3,13 @@
 //! Owns every socket and the clock. Stopped by SIGTERM or SIGINT, which resigns every router first; SIGHUP and SIGUSR2 are
 //! [`renewal`]'s.
 
+mod checks;
 mod control;
 mod counters;
 mod feed;
 mod history;
 mod kernel;
+mod notifier;
 mod orders;
 mod renewal;
 mod station;
@@ -36,15 +38,19 @@ use crate::notify::Notify;
 use crate::realtime;
 use crate::record::{self, LastAdverts, Lock, Record, RouterId, boot_time};
 
+use checks::Checks;
 use control::{Answer, Control};
 use counters::Counters;
 use feed::Feed;
 use kernel::Kernel;
+use notifier::Notifier;
 use renewal::Candidate;
 use station::Station;
 
 /// Nothing is waited for longer than this: a change that no socket told about is found then.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// On a stop the programs that are told of it may take so long.
+const LAST_NEWS: Duration = Duration::from_secs(5);
 /// After a survey that failed.
 const SURVEY_AGAIN: Duration = Duration::from_millis(100);
 /// A guard that removes addresses holds the lock for a moment.
@@ -83,6 +89,7 @@ struct Daemon {
     arguments: Arguments,
     appliance: Appliance,
     candidate: Candidate,
+    checks: Checks,
     stations: Vec<Station>,
     kernel: Kernel,
     monitor: Monitor,
@@ -119,6 +126,7 @@ impl Daemon {
             stations: stations.map(|(place, router)| Station::new(place, router, &appliance, now)).collect(),
             arguments,
             candidate: Candidate::default(),
+            checks: Checks::default(),
             kernel: Kernel {
                 wires: Vec::new(),
                 rtnl: Rtnl::open()?,
@@ -127,6 +135,7 @@ impl Daemon {
                 record: Record::create(run_dir)?,
                 counters: Counters::default(),
                 events: Vec::new(),
+                notifier: Notifier::default(),
             },
             monitor: Monitor::open()?,
             feed: Feed::new(appliance.paths.angel_socket(), appliance.angel.grace, now),
@@ -162,6 +171,7 @@ impl Daemon {
             station.handle(now, if resume { Event::Resume } else { Event::Startup }, &mut self.kernel);
         }
         self.hear_feed();
+        self.checks.adopt(&self.appliance.checks, now);
         self.notify.send(&format!("READY=1\nSTATUS={}", self.status_line()));
         let (host, routers) = (&self.appliance.host.name, self.stations.len());
         log!("info", "started", "host={host} routers={routers}");
@@ -174,6 +184,8 @@ impl Daemon {
         self.control.watch(&mut self.poller);
         self.feed.fd().into_iter().for_each(|fd| self.poller.watch(fd));
         self.candidate.fd().into_iter().for_each(|fd| self.poller.watch(fd));
+        self.checks.fds().for_each(|fd| self.poller.watch(fd));
+        self.kernel.notifier.fd().into_iter().for_each(|fd| self.poller.watch(fd));
         self.poller.watch(self.monitor.fd());
         self.poller.watch(self.signals.as_raw_fd());
         self.poller.wait(self.next_deadline().saturating_duration_since(Instant::now()))?;
@@ -192,6 +204,10 @@ impl Daemon {
         if self.control.is_ready(&self.poller) {
             self.answer();
         }
+        if self.checks.poll(Instant::now()) {
+            self.apply_checks();
+        }
+        self.kernel.notifier.poll(Instant::now());
         self.publish();
         self.pet_watchdog();
         if self.candidate.accepts(Instant::now()) {
@@ -214,8 +230,14 @@ impl Daemon {
 
     fn next_deadline(&self) -> Instant {
         let routers = self.stations.iter().filter_map(|station| station.router.next_deadline());
-        let others =
-            [self.feed.next_deadline(), self.watchdog_at, Some(self.survey_at), self.candidate.deadline()];
+        let others = [
+            self.feed.next_deadline(),
+            self.watchdog_at,
+            Some(self.survey_at),
+            self.candidate.deadline(),
+            self.checks.next_deadline(),
+            self.kernel.notifier.deadline(),
+        ];
         routers.chain(others.into_iter().flatten()).min().unwrap_or(self.survey_at)
     }
 
@@ -229,6 +251,15 @@ impl Daemon {
         self.verdict = verdict;
         for station in &mut self.stations {
             station.handle(now, Event::Verdict(verdict), &mut self.kernel);
+        }
+    }
+
+    /// A check has turned, or a router has other checks than before.
+    fn apply_checks(&mut self) {
+        let now = Instant::now();
+        for station in &mut self.stations {
+            let (good, weight) = self.checks.verdict(&station.config.checks);
+            station.handle(now, Event::Checks { good, weight }, &mut self.kernel);
         }
     }
 
@@ -295,14 +326,14 @@ impl Daemon {
     }
 
     fn answer(&mut self) {
-        let (stations, kernel) = (&mut self.stations, &mut self.kernel);
+        let (stations, kernel, checks) = (&mut self.stations, &mut self.kernel, &self.checks);
         let (appliance, verdict, cause) = (&self.appliance, self.verdict, self.feed.cause());
         self.control.poll(|request| match request.split_once(' ') {
             None if request == "status" => {
-                Answer::Line(status::json(appliance, stations, &kernel.counters, verdict, cause))
+                Answer::Line(status::json(appliance, stations, &kernel.counters, checks, (verdict, cause)))
             }
             None if request == "events" => {
-                Answer::Follow(status::json(appliance, stations, &kernel.counters, verdict, cause))
+                Answer::Follow(status::json(appliance, stations, &kernel.counters, checks, (verdict, cause)))
             }
             Some(("why", wanted)) => Answer::Line(status::why(appliance, stations, wanted)),
             Some((word @ ("failback" | "seize" | "yield"), rest)) => {
@@ -341,6 +372,11 @@ impl Daemon {
         let now = Instant::now();
         for station in &mut self.stations {
             station.handle(now, Event::Shutdown, &mut self.kernel);
+        }
+        let patience = Instant::now() + LAST_NEWS;
+        while !self.kernel.notifier.is_idle() && Instant::now() < patience {
+            self.kernel.notifier.poll(Instant::now());
+            sleep(FLOOD_PAUSE);
         }
         let _ = fs::remove_file(self.appliance.paths.vrrpd_socket());
         log!("info", "stopped", "host={}", self.appliance.host.name);

@@ -161,6 +161,8 @@ impl Daemon {
         for at in 0..self.stations.len() {
             self.join(at, now);
         }
+        self.checks.adopt(&self.appliance.checks, now);
+        self.apply_checks();
         self.survey();
         Ok(changed)
     }

@@ -105,7 +105,10 @@ impl Station {
         if let Some(wire) = &self.wire {
             self.router.set_address(wire.source);
         }
-        reachable && home.is_some_and(|(interface, _)| interface.running)
+        let runs = |name: &String| interfaces.iter().any(|it| it.name == *name && it.running);
+        reachable
+            && home.is_some_and(|(interface, _)| interface.running)
+            && self.config.track_interface.iter().all(runs)
     }
 
     /// Hands an event to the state machine, carries out its actions, and reports a change of state.
@@ -130,6 +133,10 @@ impl Station {
         let mut told = transition.to_json();
         (told["event"], told["router"], told["vrid"]) = ("state".into(), name.as_str().into(), vrid.into());
         kernel.events.push(told);
+        if let Some(program) = &self.config.notify {
+            let state = if next == "INIT" { "STOP" } else { next };
+            kernel.notifier.tell(program.clone(), name, state, priority);
+        }
         log!(
             "info",
             "state",

@@ -7,6 +7,7 @@ use configs::Appliance;
 use health::verdict::Verdict;
 use serde_json::{Value, json};
 
+use super::checks::Checks;
 use super::counters::Counters;
 use super::history::millis;
 use super::station::Station;
@@ -15,14 +16,15 @@ pub(crate) fn json(
     appliance: &Appliance,
     stations: &[Station],
     counters: &Counters,
-    verdict: Verdict,
-    verdict_cause: &str,
+    checks: &Checks,
+    (verdict, verdict_cause): (Verdict, &str),
 ) -> String {
     let routers: Vec<Value> = stations.iter().map(|station| router(appliance, station)).collect();
     json!({
         "host": appliance.host.name,
         "verdict": verdict.word(),
         "verdict_cause": verdict_cause,
+        "checks": checks.to_json(),
         "routers": routers,
         "counters": counters.to_json(),
     })

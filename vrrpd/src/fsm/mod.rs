@@ -22,7 +22,7 @@
 //! | | Advert, otherwise | SendAdvert(p), Announce, again at +50, +200, +500 ms, +1 s | Active, advert_at untouched |
 //! | Backup, Active | Startup; Deadline before its time | - | same |
 //!
-//! Appliance rows (ours, not the RFC's). *Fit* means link up and verdict not Down or Draining, and not Restarting
+//! Appliance rows (ours, not the RFC's). *Fit* means link up, checks good, and verdict not Down or Draining, and not Restarting
 //! for longer than the grace; *competing* means fit and not Restarting.
 //!
 //! | state | event | actions, in order | next |
@@ -124,6 +124,11 @@ pub enum Event {
     Verdict(Verdict),
     /// Whether the interface can carry adverts and has this host's address.
     Link(bool),
+    /// What the operator's own checks say: whether this host may serve, and what they add to its priority.
+    Checks {
+        good: bool,
+        weight: i16,
+    },
     /// A VIP that ought to be there is not.
     VipsLost,
     /// An operator wants the VIP on this host, whatever the fail-back policy.
@@ -141,6 +146,8 @@ pub struct Router {
     state: State,
     started: bool,
     link: bool,
+    checks_good: bool,
+    checks_weight: i16,
     verdict: Verdict,
     /// Since when the verdict has been `Restarting`.
     restarting_since: Option<Instant>,
@@ -162,6 +169,8 @@ impl Router {
             state: State::Initialize,
             started: false,
             link: false,
+            checks_good: true,
+            checks_weight: 0,
             verdict: Verdict::Restarting,
             restarting_since: Some(now),
             cause: Cause::Startup,
@@ -175,7 +184,7 @@ impl Router {
         self.seizing_until = self.seizing_until.filter(|until| now < *until);
         self.guard_against_oversleeping(now, &mut out);
         match event {
-            Event::Startup | Event::Resume | Event::Verdict(_) | Event::Link(_) => {
+            Event::Startup | Event::Resume | Event::Verdict(_) | Event::Link(_) | Event::Checks { .. } => {
                 self.learn(now, event, &mut out)
             }
             Event::Shutdown => {
@@ -294,6 +303,7 @@ impl Router {
                 self.verdict = verdict;
             }
             Event::Link(up) => self.link = up,
+            Event::Checks { good, weight } => (self.checks_good, self.checks_weight) = (good, weight),
             Event::Startup => self.started = true,
             Event::Resume => {
                 self.started = true;
@@ -319,6 +329,7 @@ impl Router {
     fn unfit(&self, now: Instant) -> Option<Cause> {
         match self.verdict {
             _ if !self.link => Some(Cause::LinkDown),
+            _ if !self.checks_good => Some(Cause::CheckFailed),
             Verdict::Down => Some(Cause::ProxyDown),
             Verdict::Draining => Some(Cause::Draining),
             Verdict::Restarting if self.grace_end().is_some_and(|end| now >= end) => Some(Cause::GraceOver),
@@ -424,9 +435,9 @@ impl Router {
         match self.verdict {
             _ if self.seizing_until.is_some() => SEIZING.max(self.setup.priority),
             Verdict::Serving | Verdict::Degraded | Verdict::Restarting => {
-                self.setup.priority.plus(self.setup.weight)
+                self.setup.priority.plus(self.setup.weight).adjusted(self.checks_weight)
             }
-            Verdict::Down | Verdict::Draining => self.setup.priority,
+            Verdict::Down | Verdict::Draining => self.setup.priority.adjusted(self.checks_weight),
         }
     }
 

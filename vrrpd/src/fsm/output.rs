@@ -29,6 +29,7 @@ pub enum Cause {
     GraceOver,
     Draining,
     LinkDown,
+    CheckFailed,
     Shutdown,
     Moved,
 }
@@ -49,6 +50,7 @@ impl Cause {
             Cause::GraceOver => "grace-over",
             Cause::Draining => "draining",
             Cause::LinkDown => "link-down",
+            Cause::CheckFailed => "check-failed",
             Cause::Shutdown => "shutdown",
             Cause::Moved => "moved",
         }

@@ -516,3 +516,17 @@ fn an_operator_moves_a_vip() {
     assert_eq!(on(&mut seizing, now + ms(1), Event::Verdict(Verdict::Down)), LET_GO);
     assert_eq!(seizing.priority(), Priority(150));
 }
+
+#[test]
+fn the_operators_checks() {
+    let (mut router, now) = active(setup());
+    let checks = |good, weight| Event::Checks { good, weight };
+    assert_eq!(on(&mut router, now + ms(10), checks(true, -60)), []);
+    assert_eq!(on(&mut router, now + ms(100), Event::Deadline), [send(90), Action::Announce], "less wanted");
+    assert_eq!(on(&mut router, now + ms(110), checks(false, 0)), LET_GO);
+    assert_eq!((router.word(), router.cause()), ("FAULT", Cause::CheckFailed));
+    assert_eq!(on(&mut router, now + ms(120), Event::Verdict(Verdict::Serving)), []);
+    assert_eq!(router.word(), "FAULT");
+    assert_eq!(on(&mut router, now + ms(130), checks(true, 0)), []);
+    assert_eq!((router.word(), router.priority()), ("BACKUP", Priority(150)));
+}

@@ -53,6 +53,7 @@ impl Router {
             Cause::GraceOver => "the proxy of this host was not back in time",
             Cause::Draining => "this host is drained",
             Cause::LinkDown => "an interface is missing or down, or has lost this host's address",
+            Cause::CheckFailed => "a check of the operator's own is bad",
             Cause::Shutdown => "vrrpd was stopped",
             Cause::Moved => "an operator moved it",
         };
@@ -137,6 +138,7 @@ impl Router {
         let text = match self.unfit(now) {
             _ if !self.started => "vrrpd starts this router",
             Some(Cause::LinkDown) => "nothing, until every interface is up and has this host's address",
+            Some(Cause::CheckFailed) => "nothing, until every check is good",
             Some(Cause::Draining) => "nothing, until this host is undrained",
             Some(_) => "nothing, until the proxy of this host serves again",
             None => "this host competes from its next event on",

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 pub(crate) const VIP: &str = "10.77.0.88";
 pub(crate) const VIP_V6: &str = "fd00:77::88";
 
@@ -148,7 +150,12 @@ impl Lan {
 
     pub(crate) fn wait_for_state(&self, host: usize, state: &str) {
         let end = Instant::now() + Duration::from_secs(10);
-        while !self.ask(host, "status").contains(&format!("\"state\":\"{state}\"")) {
+        let is = || {
+            serde_json::from_str::<Value>(&self.ask(host, "status")).ok()?["routers"][0]["state"]
+                .as_str()
+                .map(|it| it == state)
+        };
+        while is() != Some(true) {
             assert!(Instant::now() < end, "expected {state}: {}", self.ask(host, "status"));
             thread::sleep(Duration::from_millis(5));
         }

@@ -4,6 +4,7 @@
 
 mod bed;
 mod malformed;
+mod operators;
 mod renewal;
 
 use std::fs;
