@@ -4,6 +4,7 @@
 //! their insides: what holds here holds for whoever installs the packages.
 
 mod backend;
+mod bench;
 mod checks;
 mod client;
 mod demo;
@@ -37,6 +38,11 @@ enum Command {
     Vm(vm::Options),
     /// What a client loses when the VIP moves, beside keepalived on the same lab; two tables
     Outages(outages::Options),
+    /// CPU, throughput and latency of queries through proxyd, beside its peers in the same run
+    Bench(bench::Options),
+    /// A backend that answers every query with the same row
+    #[command(hide = true)]
+    BenchBackend(bench::CannedOptions),
     /// One embedded backend: MySQL's protocol over SQLite
     Backend(backend::Options),
     /// Become a program inside a namespace
@@ -51,6 +57,8 @@ fn main() -> ExitCode {
             Err(error) => Err(error),
             Ok(never) => match never {},
         },
+        Command::Bench(options) => prepare().and_then(|()| bench::run(&options)),
+        Command::BenchBackend(options) => bench::run_canned(&options).map(|()| true),
         Command::Demo(options) => prepare().and_then(|()| demo::run(&options)).map(|()| true),
         Command::Vm(options) => prepare().and_then(|()| vm::run(&options)),
         Command::Outages(options) => prepare().and_then(|()| outages::run(&options)),

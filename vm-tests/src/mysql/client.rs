@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::auth;
@@ -181,6 +181,58 @@ impl Client {
         let _ = self.command(&[0x01]).await;
     }
 
+    /// COM_QUIT, and waits until the server has closed: the side that closes first keeps the port for a minute.
+    pub(crate) async fn leave(mut self) -> Result<(), Failure> {
+        self.phase = "quit";
+        self.command(&[0x01]).await?;
+        match self.stream.read_u8().await {
+            Err(_) => Ok(()),
+            Ok(_) => Err(Failure::Protocol("an answer to COM_QUIT")),
+        }
+    }
+
+    /// COM_QUERY, with the answer read and thrown away: how many bytes its packets had.
+    pub(crate) async fn drain(&mut self, sql: &str) -> Result<u64, Failure> {
+        self.phase = "query";
+        let mut command = vec![0x03];
+        command.extend_from_slice(sql.as_bytes());
+        self.command(&command).await?;
+        let (mut bytes, mut ends) = (0, 0);
+        while ends < 2 {
+            let (len, first) = self.skip().await?;
+            bytes += len as u64 + 4;
+            match first {
+                packet::ERR => return Err(Failure::Protocol("an error instead of rows")),
+                0xfe if len < 9 => ends += 1,
+                _ => {}
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Length and first byte of the next packet.
+    async fn skip(&mut self) -> Result<(usize, u8), Failure> {
+        let mut header = [0; 4];
+        self.stream.read_exact(&mut header).await.map_err(|e| self.lost(&e))?;
+        let len = u32::from_le_bytes([header[0], header[1], header[2], 0]) as usize;
+        let (mut left, mut first) = (len, None);
+        while left > 0 {
+            let phase = self.phase;
+            let there = self.stream.fill_buf().await.map_err(|e| lost(phase, &e))?;
+            let Some(byte) = there.first() else { return Err(Failure::Lost("query")) };
+            first.get_or_insert(*byte);
+            let taken = there.len().min(left);
+            self.stream.consume(taken);
+            left -= taken;
+        }
+        Ok((len, first.unwrap_or_default()))
+    }
+
+    /// The bare connection, for somebody who only wants it to stay open.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream.into_inner()
+    }
+
     async fn command(&mut self, payload: &[u8]) -> Result<(), Failure> {
         self.sequence = 0;
         self.write(payload).await
@@ -207,12 +259,14 @@ impl Client {
     }
 
     fn lost(&self, error: &std::io::Error) -> Failure {
-        match error.kind() {
-            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
-                Failure::Lost(self.phase)
-            }
-            other => Failure::Network(other),
-        }
+        lost(self.phase, error)
+    }
+}
+
+fn lost(phase: &'static str, error: &std::io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Failure::Lost(phase),
+        other => Failure::Network(other),
     }
 }
 

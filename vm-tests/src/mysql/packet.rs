@@ -8,6 +8,9 @@ pub(crate) const MULTI_RESULTS: u32 = 0x0002_0000;
 pub(crate) const PLUGIN_AUTH: u32 = 0x0008_0000;
 pub(crate) const LONG_PASSWORD: u32 = 0x0000_0001;
 
+/// First byte of an ERR packet.
+pub(crate) const ERR: u8 = 0xff;
+
 pub(crate) const IN_TRANSACTION: u16 = 0x0001;
 pub(crate) const AUTOCOMMIT: u16 = 0x0002;
 

@@ -20,7 +20,16 @@ pub(crate) struct SidRoot {
 impl SidRoot {
     /// The cached one, or a new one: a minute and 200 MB of packages.
     pub(crate) fn get() -> Result<Self> {
-        let directory = cached("sid-mysql", make)?;
+        Self::with("sid-mysql", "mysql-server,mysql-client", "usr/sbin/mysqld")
+    }
+
+    /// A root with MySQL Router instead.
+    pub(crate) fn with_router() -> Result<Self> {
+        Self::with("sid-router", "mysql-router", "usr/bin/mysqlrouter")
+    }
+
+    fn with(name: &str, packages: &str, program: &str) -> Result<Self> {
+        let directory = cached(name, |directory| make(directory, packages, program))?;
         Ok(Self { directory })
     }
 
@@ -36,8 +45,12 @@ impl SidRoot {
             "aarch64" => ("lib/ld-linux-aarch64.so.1", "usr/lib/aarch64-linux-gnu"),
             other => bail!("no MySQL 9.7 for {other}"),
         };
-        let words = [self.path(loader), "--library-path".into(), self.path(libraries), self.path(inside)];
-        Ok(words.iter().map(|word| word.display().to_string()).collect())
+        let libraries = self.path(libraries);
+        // Where Router keeps its own; a root without it has none there.
+        let own = self.path("usr/lib/mysql-router");
+        let search = format!("{}:{}", libraries.display(), own.display());
+        let words = [self.path(loader).display().to_string(), "--library-path".into(), search];
+        Ok(words.into_iter().chain([self.path(inside).display().to_string()]).collect())
     }
 
     /// A program of the root as a command.
@@ -50,17 +63,17 @@ impl SidRoot {
     }
 }
 
-fn make(directory: &Path) -> Result<()> {
+fn make(directory: &Path, packages: &str, program: &str) -> Result<()> {
     require_debootstrap()?;
     let mirror = mirror()?;
     // In namespaces of its own, and not longer than this lab: whatever debootstrap mounts and starts is gone with it.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid"]);
     command.args(["--fork", "--kill-child", "debootstrap", "--variant=minbase"]);
-    command.args(["--include=mysql-server,mysql-client", "sid"]).arg(directory).arg(&mirror);
+    command.arg(format!("--include={packages}")).arg("sid").arg(directory).arg(&mirror);
     run(&mut command, "making a root of Debian sid needs root and this machine's Debian mirror")?;
     let root = SidRoot { directory: directory.into() };
-    let version = run(root.command("usr/sbin/mysqld")?.arg("--version"), "MySQL of the new root")?;
+    let version = run(root.command(program)?.arg("--version"), "MySQL of the new root")?;
     ensure!(version.contains(VERSION), "Debian sid has another MySQL now: {}", version.trim());
     fs::remove_dir_all(root.path("var/cache/apt/archives")).context("remove the packages")
 }

@@ -1,0 +1,124 @@
+//! `standfast-lab bench`: what a query costs through the proxy, beside direct, HAProxy and MySQL Router, measured in turns in one run.
+//!
+//! One machine, loopback only. Every case is measured on every target in each round, the order rotating, so that what the
+//! machine does meanwhile falls on all of them; the figures are medians over rounds, and a slice that somebody else's work
+//! disturbed is measured again, or said to be disturbed.
+
+mod canned;
+mod cases;
+mod connections;
+mod cpu;
+mod database;
+mod figures;
+mod large;
+mod markdown;
+mod measure;
+mod plot;
+mod proxy;
+mod router;
+mod storm;
+mod sysbench;
+mod target;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::demo::Places;
+use crate::lab::teardown;
+use cases::Case;
+use figures::Report;
+use measure::Schedule;
+use target::Bed;
+
+pub(crate) use canned::{Options as CannedOptions, run as run_canned};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Few short rounds of the cases that matter most: a minute or two
+    #[arg(long)]
+    quick: bool,
+    /// Write every figure to this JSON file
+    #[arg(long, value_name = "FILE.json")]
+    report: Option<PathBuf>,
+    /// Rounds over all targets of each case
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Seconds of one slice
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Only cases whose name contains one of these words
+    #[arg(long = "case", value_name = "WORD")]
+    cases: Vec<String>,
+    /// Only these targets (direct, haproxy, router, proxyd, other, or the name of a peer)
+    #[arg(long = "target", value_name = "NAME")]
+    targets: Vec<String>,
+    /// Something else that already runs before a backend of its own: NAME=host:port:pid
+    #[arg(long = "peer", value_name = "NAME=HOST:PORT:PID")]
+    peers: Vec<String>,
+    /// Another build of standfast-proxyd, measured as the target `other`
+    #[arg(long, value_name = "PROGRAM")]
+    compare: Option<PathBuf>,
+    /// Rewrite the tables between the markers of this file, and the plots beside it
+    #[arg(long, value_name = "BENCHMARKS.md")]
+    write: Option<PathBuf>,
+    /// Count system calls of one query through proxyd with strace, instead of measuring time
+    #[arg(long)]
+    strace: bool,
+    #[command(flatten)]
+    places: Places,
+}
+
+/// True if every slice counted: no foreign load, no errors.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    raise_descriptor_limit()?;
+    target::require()?;
+    let _guard = teardown::Guard::new(options.places.keep)?;
+    let wanted: Vec<Case> = cases::all(options.quick)
+        .into_iter()
+        .filter(|case| options.cases.is_empty() || options.cases.iter().any(|word| case.name.contains(word)))
+        .collect();
+    ensure!(!wanted.is_empty(), "no case has a name like that; there are: {}", names());
+    let bed = Bed::start(options, &wanted)?;
+    if options.strace {
+        return measure::system_calls(&bed).map(|()| true);
+    }
+    let schedule = Schedule {
+        rounds: options.rounds.unwrap_or(if options.quick { 3 } else { 5 }),
+        slice: Duration::from_secs_f64(options.seconds.unwrap_or(if options.quick { 1.5 } else { 4.0 })),
+    };
+    let report = measure::run(&bed, &wanted, &schedule)?;
+    println!("\n{}", markdown::tables(&report));
+    if let Some(path) = &options.report {
+        std::fs::write(path, report.to_json()?).with_context(|| format!("write {}", path.display()))?;
+    }
+    if let Some(path) = &options.write {
+        write(&report, path)?;
+    }
+    Ok(report.sound())
+}
+
+fn write(report: &Report, path: &std::path::Path) -> Result<()> {
+    ensure!(report.sound(), "{} is not rewritten: some figures were disturbed", path.display());
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    std::fs::write(path, markdown::replaced(&text, report)?)?;
+    let directory = path.parent().map_or_else(|| PathBuf::from("docs"), |parent| parent.join("docs"));
+    std::fs::write(directory.join("bench-cpu.svg"), plot::cpu(report))?;
+    Ok(())
+}
+
+fn names() -> String {
+    cases::all(false).iter().map(|case| case.name.clone()).collect::<Vec<_>>().join(", ")
+}
+
+/// A hundred thousand clients need as many descriptors here and in each target: as many as this machine gives.
+fn raise_descriptor_limit() -> Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    const WANTED: u64 = 400_000;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < WANTED && setrlimit(Resource::RLIMIT_NOFILE, WANTED, hard.max(WANTED)).is_err() {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("more open files")?;
+    }
+    Ok(())
+}
