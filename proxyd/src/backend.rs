@@ -28,6 +28,8 @@ const LOGIN_PACKET: usize = 64 * 1024;
 const OWN_ANSWER: usize = 4 << 20;
 /// First TCP keep-alive probe on a silent backend connection.
 const KEEPALIVE: Duration = Duration::from_secs(15);
+/// A connection that rested for less is taken again without a look at its socket.
+const A_MOMENT: Duration = Duration::from_millis(10);
 
 /// The capabilities of a client that change what a backend does, so that connections with other ones do not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -188,6 +190,14 @@ impl Backend {
     /// True while the server has sent nothing: neither an answer left over nor a good-bye.
     pub fn is_quiet(&self) -> bool {
         self.connection.input.is_empty() && self.connection.is_quiet()
+    }
+
+    /// As [`Backend::is_quiet`] for one that was at rest for so long. For a moment, what the reactor has seen is enough; after
+    /// longer the kernel is asked, as the server may have lost patience.
+    pub fn is_quiet_after(&self, rest: Duration) -> bool {
+        let known =
+            rest < A_MOMENT && self.connection.input.is_empty() && self.connection.is_reported_quiet();
+        known || self.is_quiet()
     }
 
     /// Brings the session of this connection to `wanted`: session tracking, schema, character set, variables, only what

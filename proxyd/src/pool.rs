@@ -75,7 +75,7 @@ impl Pool {
         while let Some(at) = best_match(shelf, want) {
             // The newest is at the end; swap_remove keeps the search cheap and the order only roughly by age.
             let idle = shelf.swap_remove(at);
-            if idle.backend.is_quiet() {
+            if idle.backend.is_quiet_after(idle.since.elapsed()) {
                 return Some(idle.backend);
             }
         }

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
@@ -178,6 +178,13 @@ impl Connection {
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
             Ok(_) => false,
         }
+    }
+
+    /// As [`Connection::is_quiet`], from what the reactor has reported: no system call, but what came since this thread last
+    /// asked for events is not seen.
+    pub fn is_reported_quiet(&self) -> bool {
+        let Some(tcp) = self.stream.tcp() else { return true };
+        tcp.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
