@@ -1,27 +1,25 @@
 //! Digests: the text that statements of one shape share, and its hash, as ProxySQL prints them.
 //!
-//! The rules, taken from ProxySQL's documentation and from digests it has published:
-//! - literals, with their sign, become `?`; `N'x'` keeps its letter; words keep their digits and their case;
-//! - comments go, `/*! … */` stays; white space is one space, and none beside commas, inside parentheses, and around
-//!   the arithmetic operators of a literal;
-//! - of a list of more than `grouping_limit` + 1 literals the first ones stay and `...` stands for the others; of more
-//!   than `groups_grouping_limit` such lists likewise;
-//! - text in backticks is treated like any other.
+//! ProxySQL makes them in passes over bytes, not from tokens, and so does this: rules and dashboards that name a digest
+//! must find the same one here. [`strip`] replaces literals and takes comments and white space out; [`compress`] takes
+//! out what spaces and signs are left to say nothing, and shortens lists and rows of lists.
 //!
-//! A digest of a digest text is the text itself, and no byte of a literal ever reaches it.
+//! Where ProxySQL lets bytes of a literal or a comment through, or loses what follows, this does not; `tests/digests.txt`
+//! has vectors of both, and names the differences.
 
-mod emit;
+mod compress;
+mod strip;
 
 use crate::spooky;
-use crate::token::{Token, TokenKind, Tokenizer};
-use emit::Emitter;
+use compress::compress;
+use strip::Strip;
 
 /// The `mysql-query_digests_*` variables, with ProxySQL's defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DigestOptions {
     /// Bytes of digest text that are kept.
     pub max_digest_length: usize,
-    /// Bytes of the query that are looked at.
+    /// Bytes of text while it is made; what is looked at is up to sixteen times as much.
     pub max_query_length: usize,
     /// Literals of a list that are kept; 0 keeps all.
     pub grouping_limit: usize,
@@ -50,6 +48,9 @@ impl Default for DigestOptions {
         }
     }
 }
+
+/// How many times `max_query_length` of a statement is read, if it keeps getting shorter.
+const LOOKED_AT: usize = 16;
 
 /// The hash of a digest text, printed by ProxySQL as `0x%016llX`.
 pub fn digest(text: &str) -> u64 {
@@ -82,10 +83,23 @@ impl Digester {
     /// The digest text; valid until the next call. Bytes that are not UTF-8 are shown as `_`.
     pub fn digest(&mut self, sql: &[u8]) -> &str {
         self.buf.clear();
-        let sql = sql.get(..self.options.max_query_length).unwrap_or(sql);
-        let mut emitter = Emitter::new(&mut self.buf, &self.options);
-        write(sql, &mut emitter, &self.options, false);
-        self.buf.truncate(self.options.max_digest_length);
+        let Digester { options, buf, .. } = self;
+        // What is read of a statement is bounded by what a worker can read without keeping others waiting.
+        let sql = sql.get(..options.max_query_length.saturating_mul(LOOKED_AT)).unwrap_or(sql);
+        let mut strip = Strip::new(sql, options);
+        loop {
+            strip.run(buf, options.max_query_length);
+            let end = strip.last_number.unwrap_or(buf.len());
+            compress(buf, end, options);
+            // A long statement of many rows becomes short enough to go on.
+            if strip.is_done() || buf.len() >= options.max_query_length {
+                break;
+            }
+        }
+        while buf.len() > 1 && matches!(buf.last(), Some(b' ' | b';')) {
+            buf.pop();
+        }
+        buf.truncate(options.max_digest_length);
         self.hash = spooky::hash64(&self.buf, 0);
         make_utf8(&mut self.buf);
         std::str::from_utf8(&self.buf).unwrap_or_default()
@@ -99,36 +113,6 @@ impl Digester {
     /// The last digest text.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.buf).unwrap_or_default()
-    }
-}
-
-/// Feeds the tokens of `sql` to the emitter. Inside backticks the tokens are those of the name; a name does not nest.
-fn write(sql: &[u8], emitter: &mut Emitter<'_>, options: &DigestOptions, quoted: bool) {
-    let keep_comment = options.keep_comment && !quoted;
-    let mut tokens = if keep_comment { Tokenizer::with_comments(sql) } else { Tokenizer::new(sql) };
-    while let Some(token) = tokens.next() {
-        if emitter.full() {
-            return;
-        }
-        match token.kind {
-            TokenKind::QuotedIdentifier if !quoted => {
-                let inner = token.text.strip_prefix(b"`").unwrap_or(token.text);
-                let closed = inner.strip_suffix(b"`");
-                emitter.open_quote(token.spaced);
-                write(closed.unwrap_or(inner), emitter, options, true);
-                emitter.close_quote(closed.is_some());
-            }
-            // `NULL.x` is a column.
-            TokenKind::Word
-                if options.replace_null
-                    && token.is_word("NULL")
-                    && tokens.clone().next().is_none_or(|next| !next.is_op(".")) =>
-            {
-                emitter.token(&Token { kind: TokenKind::Placeholder, ..token });
-            }
-            TokenKind::Comment if !token.text.starts_with(b"/*") => emitter.space(),
-            _ => emitter.token(&token),
-        }
     }
 }
 

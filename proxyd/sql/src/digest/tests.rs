@@ -1,4 +1,4 @@
-//! Digest texts, row by row, then what must hold for any input.
+//! Options and bounds, and what must hold for any input. The vectors are in `tests/digests.txt`.
 
 use proptest::prelude::*;
 
@@ -19,119 +19,6 @@ fn check(options: &DigestOptions, rows: &[(&str, &str)]) {
     for (sql, expected) in rows {
         assert_eq!(digest_text(sql.as_bytes(), options), *expected, "{sql}");
     }
-}
-
-#[test]
-fn literals() {
-    check(
-        &DEFAULT,
-        &[
-            ("", ""),
-            ("SELECT 1", "SELECT ?"),
-            ("SELECT 1.5, .5, 1., 2e9, 2.5E-3", "SELECT ?,?,?,?,?"),
-            ("SELECT 0x1F", "SELECT ?"),
-            ("SELECT 0b101", "SELECT ?"),
-            ("SELECT x'ff', b'01', N'name'", "SELECT x?,b?,N?"),
-            ("SELECT _utf8'name'", "SELECT _utf8?"),
-            ("SELECT 'it''s'", "SELECT ?"),
-            (r"SELECT 'it\'s', 2", "SELECT ?,?"),
-            (r#"SELECT "say ""hi""" "#, "SELECT ?"),
-            ("SELECT 'never ends", "SELECT ?"),
-            ("SELECT ?", "SELECT ?"),
-            ("SELECT NULL, TRUE", "SELECT NULL,TRUE"),
-            ("SELECT * FROM t2024 WHERE c1=5", "SELECT * FROM t2024 WHERE c1=?"),
-            ("SELECT * FROM 2024_orders", "SELECT * FROM 2024_orders"),
-            ("SELECT a.1x, t.2 FROM t", "SELECT a.1x,t.2 FROM t"),
-            ("ALTER USER 'app'@'10.0.%' IDENTIFIED BY 'secret'", "ALTER USER ?@? IDENTIFIED BY ?"),
-            ("SELECT @a, @@sql_mode, @`b c`", "SELECT @a,@@sql_mode,@`b c`"),
-            ("SELECT `order`.`a 1` FROM `order`", "SELECT `order`.`a ?` FROM `order`"),
-        ],
-    );
-}
-
-#[test]
-fn white_space_and_comments() {
-    check(
-        &DEFAULT,
-        &[
-            ("  SELECT\t\n a ", "SELECT a"),
-            ("SELECT a , b ,c", "SELECT a,b,c"),
-            ("SELECT f( a , b )", "SELECT f(a,b)"),
-            ("INSERT INTO t ( a ) VALUES ( 1 )", "INSERT INTO t (a) VALUES (?)"),
-            ("INSERT INTO t(a) VALUES(1)", "INSERT INTO t(a) VALUES(?)"),
-            ("SELECT /* who */ 1", "SELECT ?"),
-            ("SELECT/* who */1", "SELECT ?"),
-            ("/* app:7 */ SELECT 1", "SELECT ?"),
-            ("SELECT 1 /* tail", "SELECT ?"),
-            ("-- note\nSELECT 1", "SELECT ?"),
-            ("SELECT 1 -- note", "SELECT ?"),
-            ("SELECT 1 --", "SELECT ?"),
-            ("# note\nSELECT 1", "SELECT ?"),
-            ("SELECT 5--3", "SELECT ?-?"),
-            ("/*!40101 SET NAMES utf8 */", "/*!40101 SET NAMES utf8 */"),
-            ("CREATE TABLE t (a INT /*!80023 INVISIBLE */)", "CREATE TABLE t (a INT /*!80023 INVISIBLE */)"),
-            ("SELECT a=1", "SELECT a=?"),
-            ("SELECT a = 1", "SELECT a = ?"),
-        ],
-    );
-}
-
-#[test]
-fn signs_and_arithmetic() {
-    check(
-        &DEFAULT,
-        &[
-            ("SELECT 1 + 2", "SELECT ?+?"),
-            ("SELECT 1+ 2 , 3 -4", "SELECT ?+?,?-?"),
-            ("SELECT 10 % 3, 6 / 2, 2 * 3", "SELECT ?%?,?/?,?*?"),
-            ("SELECT -1", "SELECT ?"),
-            ("SELECT - 1, + 2", "SELECT ?,?"),
-            ("SELECT (-'89')", "SELECT (?)"),
-            ("SELECT f( -'8'+'1')", "SELECT f(?+?)"),
-            ("SELECT - - 1", "SELECT ?"),
-            ("SELECT -a", "SELECT -a"),
-            ("SELECT a--b", "SELECT a- -b"),
-            ("SELECT * FROM t", "SELECT * FROM t"),
-            ("UPDATE t SET k=k+1 WHERE id=5", "UPDATE t SET k=k+? WHERE id=?"),
-            ("UPDATE t SET k = k - 1", "UPDATE t SET k = k - ?"),
-            ("SELECT a FROM t WHERE b=-1", "SELECT a FROM t WHERE b=?"),
-            ("SELECT a FROM t WHERE b = -1", "SELECT a FROM t WHERE b = ?"),
-            ("SELECT a FROM t WHERE b BETWEEN -1 AND -2", "SELECT a FROM t WHERE b BETWEEN ? AND ?"),
-        ],
-    );
-}
-
-#[test]
-fn lists() {
-    check(
-        &DEFAULT,
-        &[
-            ("SELECT a FROM t WHERE b IN (1,2,3)", "SELECT a FROM t WHERE b IN (?,?,?)"),
-            ("SELECT a FROM t WHERE b IN (1,2,3,4)", "SELECT a FROM t WHERE b IN (?,?,?,?)"),
-            ("SELECT a FROM t WHERE b IN (1,2,3,4,5)", "SELECT a FROM t WHERE b IN (?,?,?,...)"),
-            ("SELECT a FROM t WHERE b IN ( 'x', -2 , 3,4, 5,6,7 )", "SELECT a FROM t WHERE b IN (?,?,?,...)"),
-            ("INSERT INTO t VALUES (1,2,3,4,5+6,7)", "INSERT INTO t VALUES (?,?,?,?,?+?,?)"),
-            ("INSERT INTO t VALUES (1,2,3,4,5,6+7,8)", "INSERT INTO t VALUES (?,?,?,...,?+?,?)"),
-            ("INSERT INTO t VALUES (1,2,3,4,5,now(),6)", "INSERT INTO t VALUES (?,?,?,...,now(),?)"),
-            ("INSERT INTO t VALUES (1+2,3,4,5,6,7,8)", "INSERT INTO t VALUES (?+?,?,?,?,...)"),
-            (
-                "SELECT a FROM t WHERE b IN (1,2,3,4,5,6 AND c",
-                "SELECT a FROM t WHERE b IN (?,?,?,...,? AND c",
-            ),
-            ("INSERT INTO t VALUES (1,2),(3,4)", "INSERT INTO t VALUES (?,?),(?,?)"),
-            ("INSERT INTO t VALUES (?,?,?,...),...", "INSERT INTO t VALUES (?,?,?,...),..."),
-        ],
-    );
-    let ten = format!("INSERT INTO t VALUES {} ON DUPLICATE KEY UPDATE a=1", ["(1,2)"; 10].join(", "));
-    assert_eq!(
-        digest_text(ten.as_bytes(), &DEFAULT),
-        format!("INSERT INTO t VALUES {} ON DUPLICATE KEY UPDATE a=?", ["(?,?)"; 10].join(","))
-    );
-    let many = format!("INSERT INTO t VALUES {} ON DUPLICATE KEY UPDATE a=1", ["(1,2)"; 400].join(", "));
-    assert_eq!(
-        digest_text(many.as_bytes(), &DEFAULT),
-        format!("INSERT INTO t VALUES {},... ON DUPLICATE KEY UPDATE a=?", ["(?,?)"; 10].join(","))
-    );
 }
 
 #[test]
@@ -215,6 +102,11 @@ fn other_character_sets_are_shown_but_hashed_as_sent() {
 fn long_input_stays_in_its_bounds() {
     let long = format!("SELECT {}", "a+".repeat(100_000));
     assert_eq!(digest_text(long.as_bytes(), &DEFAULT).len(), 2048);
+    // Rows beyond what is kept at a time go on becoming shorter.
+    let rows = |count| {
+        format!("INSERT INTO t VALUES {} ON DUPLICATE KEY UPDATE a=1", vec!["(1,2,3,4,5)"; count].join(","))
+    };
+    assert_eq!(digest_text(rows(60_000).as_bytes(), &DEFAULT), digest_text(rows(20).as_bytes(), &DEFAULT));
 }
 
 /// Pieces that make up hostile and ordinary SQL alike.
@@ -286,13 +178,6 @@ proptest! {
     fn any_bytes_have_a_digest(sql in prop::collection::vec(any::<u8>(), 0..200)) {
         let text = digest_text(&sql, &DEFAULT);
         prop_assert!(text.len() <= 2048);
-    }
-
-    #[test]
-    fn a_digest_is_its_own_digest(sql in pieces()) {
-        let once = digest_text(sql.as_bytes(), &DEFAULT);
-        let twice = digest_text(once.as_bytes(), &DEFAULT);
-        prop_assert_eq!(&once, &twice, "of {:?}", sql);
     }
 
     #[test]
