@@ -32,9 +32,32 @@ pub fn gratuitous(form: Form, mac: Mac, address: Ipv4Addr) -> [u8; FRAME] {
     frame
 }
 
+/// Who says in an ARP frame that it has which address; nothing in what is no such frame.
+#[must_use]
+pub fn sender(frame: &[u8]) -> Option<(Mac, Ipv4Addr)> {
+    let frame = frame.first_chunk::<FRAME>()?;
+    let (header, packet) = frame.split_at(12);
+    if header.len() != 12 || packet.get(..8)? != [0x08, 0x06, 0, 1, 0x08, 0x00, 6, 4] {
+        return None;
+    }
+    let mac = frame.get(22..28)?.try_into().ok()?;
+    let address: [u8; 4] = frame.get(28..32)?.try_into().ok()?;
+    Some((mac, address.into()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_claims_an_address() {
+        let (mac, address) = ([2, 0, 0, 0, 0, 9], Ipv4Addr::new(10, 0, 0, 88));
+        let mut frame = gratuitous(Form::Reply, mac, address);
+        assert_eq!(sender(&frame), Some((mac, address)));
+        assert_eq!(sender(&frame[..41]), None);
+        frame[12] = 0x86;
+        assert_eq!(sender(&frame), None);
+    }
 
     #[test]
     fn golden_frames() {

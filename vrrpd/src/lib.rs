@@ -6,5 +6,7 @@ pub mod arp;
 pub mod fsm;
 pub mod interval;
 pub mod ndp;
+pub mod pace;
 pub mod packet;
 pub mod priority;
+pub mod suspension;

@@ -23,6 +23,11 @@ pub(crate) fn boot_time() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
 }
 
+/// The time since boot in which the machine was not suspended: what timers go by.
+pub(crate) fn awake_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default()
+}
+
 /// The file that says what the last configuration was that a vrrpd lived by.
 const ACCEPTED: &str = "vrrpd.toml";
 

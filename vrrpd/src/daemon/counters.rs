@@ -21,6 +21,12 @@ pub(crate) struct Counters {
     /// VIPs that somebody removed under a master.
     pub(crate) vip_lost: u64,
     pub(crate) vip_stray_removed: u64,
+    /// Rivals heard while MASTER.
+    pub(crate) split_brain: u64,
+    /// ARP of another host that claims a VIP of this MASTER.
+    pub(crate) vip_conflict: u64,
+    /// Timers that fired more than an advert interval late.
+    pub(crate) timer_late: u64,
     pub(crate) connections_reset: u64,
 }
 
@@ -52,6 +58,9 @@ impl Counters {
             ("vip_err", self.vip_err),
             ("vip_lost", self.vip_lost),
             ("vip_stray_removed", self.vip_stray_removed),
+            ("split_brain", self.split_brain),
+            ("vip_conflict", self.vip_conflict),
+            ("timer_late", self.timer_late),
             ("connections_reset", self.connections_reset),
         ];
         map.extend(others.map(|(name, count)| (name.to_owned(), count.into())));

@@ -12,6 +12,7 @@ mod kernel;
 mod notifier;
 mod orders;
 mod renewal;
+mod rivals;
 mod station;
 mod status;
 pub(crate) mod vips;
@@ -27,16 +28,18 @@ use configs::Appliance;
 use health::verdict::Verdict;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use vrrpd::arp::Mac;
 use vrrpd::fsm::Event;
 use vrrpd::packet::{Advert, Checksum, Discard, MAX_LENGTH};
 use vrrpd::priority::silence;
+use vrrpd::suspension::Suspension;
 
 use crate::cli::Arguments;
 use crate::log::log;
-use crate::net::{Announcer, ConnectionReset, Interface, Monitor, Packet, Poller, Rtnl};
+use crate::net::{Announcer, Claims, ConnectionReset, Interface, Monitor, Packet, Poller, Rtnl};
 use crate::notify::Notify;
 use crate::realtime;
-use crate::record::{self, LastAdverts, Lock, Record, RouterId, boot_time};
+use crate::record::{self, LastAdverts, Lock, Record, RouterId, awake_time, boot_time};
 
 use checks::Checks;
 use control::{Answer, Control};
@@ -90,6 +93,10 @@ struct Daemon {
     appliance: Appliance,
     candidate: Candidate,
     checks: Checks,
+    suspension: Suspension,
+    /// `None` when this kernel has no packet sockets.
+    claims: Option<Claims>,
+    own_macs: Vec<Mac>,
     stations: Vec<Station>,
     kernel: Kernel,
     monitor: Monitor,
@@ -127,6 +134,9 @@ impl Daemon {
             arguments,
             candidate: Candidate::default(),
             checks: Checks::default(),
+            suspension: Suspension::new(boot_time(), awake_time()),
+            claims: Claims::open().ok(),
+            own_macs: Vec::new(),
             kernel: Kernel {
                 wires: Vec::new(),
                 rtnl: Rtnl::open()?,
@@ -187,12 +197,14 @@ impl Daemon {
         self.checks.fds().for_each(|fd| self.poller.watch(fd));
         self.kernel.notifier.fd().into_iter().for_each(|fd| self.poller.watch(fd));
         self.poller.watch(self.monitor.fd());
+        self.claims.iter().for_each(|claims| self.poller.watch(claims.fd()));
         self.poller.watch(self.signals.as_raw_fd());
         self.poller.wait(self.next_deadline().saturating_duration_since(Instant::now()))?;
 
         if self.poller.is_ready(self.signals.as_raw_fd()) && self.obey_signals() {
             return Ok(true);
         }
+        self.notice_suspension();
         self.hear_feed();
         if self.poller.is_ready(self.monitor.fd()) || Instant::now() >= self.survey_at {
             self.monitor.drain();
@@ -201,6 +213,7 @@ impl Daemon {
         // The last look before timers: an advert that waits here may be the one that a timer is about to miss.
         self.hear_adverts();
         self.fire_deadlines();
+        self.hear_claims();
         if self.control.is_ready(&self.poller) {
             self.answer();
         }
@@ -254,6 +267,29 @@ impl Daemon {
         }
     }
 
+    /// Before anything else: what a machine that slept has heard and planned is of another time.
+    fn notice_suspension(&mut self) {
+        let Some(slept) = self.suspension.look(boot_time(), awake_time()) else { return };
+        log!("warn", "suspended", "for_ms={}", slept.as_millis());
+        let now = Instant::now();
+        for station in &mut self.stations {
+            station.handle(now, Event::Suspended(slept), &mut self.kernel);
+        }
+    }
+
+    fn hear_claims(&mut self) {
+        let Some(claims) = self.claims.as_ref().filter(|claims| self.poller.is_ready(claims.fd())) else {
+            return;
+        };
+        let (stations, kernel, own) = (&mut self.stations, &mut self.kernel, &self.own_macs);
+        let now = Instant::now();
+        claims.hear(|mac, address| {
+            if !own.contains(&mac) {
+                stations.iter_mut().for_each(|station| station.notice_claim(now, mac, address, kernel));
+            }
+        });
+    }
+
     /// A check has turned, or a router has other checks than before.
     fn apply_checks(&mut self) {
         let now = Instant::now();
@@ -284,7 +320,8 @@ impl Daemon {
     fn fire_deadlines(&mut self) {
         for station in &mut self.stations {
             let now = Instant::now();
-            if station.router.next_deadline().is_some_and(|at| at <= now) {
+            if let Some(at) = station.router.next_deadline().filter(|at| *at <= now) {
+                station.notice_lateness(now, now - at, &mut self.kernel);
                 station.handle(now, Event::Deadline, &mut self.kernel);
             }
         }
@@ -292,7 +329,11 @@ impl Daemon {
 
     fn interfaces(&mut self) -> Option<Vec<Interface>> {
         let listed = self.kernel.rtnl.interfaces();
-        listed.inspect_err(|error| log!("error", "no-interfaces", "error=\"{error}\"")).ok()
+        let listed = listed.inspect_err(|error| log!("error", "no-interfaces", "error=\"{error}\"")).ok();
+        if let Some(interfaces) = &listed {
+            self.own_macs = interfaces.iter().filter_map(|it| it.mac).collect();
+        }
+        listed
     }
 
     /// Something about links or addresses has changed, or may have. A kernel that will not say is asked again soon:

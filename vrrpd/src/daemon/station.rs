@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use configs::{Appliance, Transport, VrrpVersion};
 use vrrpd::fsm::{Action, Event, Heard, Router, State};
+use vrrpd::pace::Pace;
 use vrrpd::packet::{Addresses, Advert, Discard, GROUP, GROUP_V6, MAX_LENGTH, SimpleAuth, Version};
 use vrrpd::priority::Priority;
 
@@ -14,6 +15,7 @@ use crate::record::RouterId;
 
 use super::history::{History, Transition, wall_clock};
 use super::kernel::{Kernel, WireId};
+use super::rivals::Told;
 use super::vips::{self, Placed, Vips};
 
 /// How long the resets may hold up the removal of an address that another host waits for.
@@ -26,6 +28,8 @@ pub(crate) struct Station {
     /// Since when it has been in its state.
     pub(crate) since: Instant,
     pub(crate) history: History,
+    pub(super) told: Told,
+    pub(super) pace: Pace,
     /// Its line in the record.
     pub(super) place: usize,
     /// A reload made it of one that was Active: the VIPs are here.
@@ -62,6 +66,8 @@ impl Station {
             router: Router::new(vips::setup(config, appliance), now),
             since: now,
             history: History::default(),
+            told: Told::default(),
+            pace: Pace::new(vips::setup(config, appliance).interval),
             place,
             inherits: false,
             version: match config.version {
@@ -80,6 +86,11 @@ impl Station {
             vips,
             config: config.clone(),
         }
+    }
+
+    /// Version 3's backups adopt what the master says; version 2's discard it.
+    pub(super) fn says_its_interval(&self) -> bool {
+        self.version == Version::V3
     }
 
     pub(crate) fn is_multicast(&self) -> bool {
@@ -256,6 +267,7 @@ impl Station {
         self.compare_addresses(advert, source, kernel);
         let heard = Heard { priority: advert.priority, interval: advert.interval, source };
         self.history.heard(now, heard);
+        self.notice_rival(now, &heard, kernel);
         self.handle(now, Event::Advert(heard), kernel);
     }
 

@@ -36,6 +36,7 @@
 //! | Active | Yield (operator) | as Shutdown | Backup, takes it back if nobody else does |
 //! | Backup | anything, overslept by an Active_Down_Interval | - | Backup, listens for another one, but only once |
 //! | Active | anything, no advert sent for three intervals | RemoveVips, Reset | Backup, then the event |
+//! | Backup, Active | Suspended | - | as if that time had passed: overslept, or the same |
 //! | Active | Deadline, announcement due (0, 50, 200 ms, 1, 5 s, then every 10 s) | Announce | Active |
 //! | Active | VipsLost (somebody removed them) | InstallVips, Announce | Active |
 //!
@@ -129,6 +130,10 @@ pub enum Event {
         good: bool,
         weight: i16,
     },
+    /// The whole machine was suspended for so long, and no timer has noticed.
+    Suspended(Duration),
+    /// From now on adverts so often: this host cannot keep up what was configured, or can again.
+    Interval(AdvertInterval),
     /// A VIP that ought to be there is not.
     VipsLost,
     /// An operator wants the VIP on this host, whatever the fail-back policy.
@@ -182,7 +187,8 @@ impl Router {
     pub fn on(&mut self, now: Instant, event: Event) -> impl Iterator<Item = Action> + use<> {
         let mut out = Actions::default();
         self.seizing_until = self.seizing_until.filter(|until| now < *until);
-        self.guard_against_oversleeping(now, &mut out);
+        let slept = if let Event::Suspended(time) = event { time } else { Duration::ZERO };
+        self.guard_against_oversleeping(now, slept, &mut out);
         match event {
             Event::Startup | Event::Resume | Event::Verdict(_) | Event::Link(_) | Event::Checks { .. } => {
                 self.learn(now, event, &mut out)
@@ -203,6 +209,8 @@ impl Router {
                     backup.takeover = true;
                 }
             }
+            Event::Suspended(_) => {}
+            Event::Interval(interval) => self.setup.interval = interval,
             Event::Seize => self.seize(now, &mut out),
             Event::Yield => self.give_way(now, &mut out),
         }
@@ -313,6 +321,7 @@ impl Router {
             }
             Event::Shutdown | Event::Deadline | Event::Advert(_) => {}
             Event::VipsLost | Event::Takeover | Event::Seize | Event::Yield => {}
+            Event::Suspended(_) | Event::Interval(_) => {}
         }
         self.appliance(now, out);
         if let State::Backup(backup) = &mut self.state
@@ -380,10 +389,10 @@ impl Router {
     }
 
     /// A stalled virtual machine wakes up with its old timers expired, and another host is Active by now.
-    fn guard_against_oversleeping(&mut self, now: Instant, out: &mut Actions) {
+    fn guard_against_oversleeping(&mut self, now: Instant, slept: Duration, out: &mut Actions) {
         match self.state {
             State::Active(active) => {
-                let silent_for = (now + self.interval()).saturating_duration_since(active.advert_at);
+                let silent_for = slept + (now + self.interval()).saturating_duration_since(active.advert_at);
                 if silent_for > silence(self.interval()) {
                     out.push_all([Action::RemoveVips, Action::ResetConnections]);
                     self.become_backup(now, None, Cause::Overslept);
@@ -391,7 +400,8 @@ impl Router {
             }
             State::Backup(mut backup) if self.competes(now) && !backup.second_look => {
                 let own = self.priority();
-                if now > backup.down_at + own.active_down_interval(backup.interval) {
+                let overslept = now > backup.down_at + own.active_down_interval(backup.interval);
+                if overslept || slept > silence(backup.interval) {
                     backup.look_again(now, &self.setup, own);
                     self.state = State::Backup(backup);
                 }
@@ -439,6 +449,12 @@ impl Router {
             }
             Verdict::Down | Verdict::Draining => self.setup.priority.adjusted(self.checks_weight),
         }
+    }
+
+    /// Whether a MASTER would let go on hearing this.
+    #[must_use]
+    pub fn yields_to(&self, heard: &Heard) -> bool {
+        self.outranked_by(heard)
     }
 
     #[must_use]

@@ -530,3 +530,26 @@ fn the_operators_checks() {
     assert_eq!(on(&mut router, now + ms(130), checks(true, 0)), []);
     assert_eq!((router.word(), router.priority()), ("BACKUP", Priority(150)));
 }
+
+#[test]
+fn a_suspended_machine_knows_that_time_has_passed() {
+    let (mut router, now) = active(setup());
+    assert_eq!(on(&mut router, now + ms(50), Event::Suspended(ms(200))), []);
+    let slept = on(&mut router, now + ms(60), Event::Suspended(ms(300)));
+    assert_eq!(slept, [Action::RemoveVips, Action::ResetConnections]);
+    assert_eq!((router.word(), router.cause()), ("BACKUP", Cause::Overslept));
+
+    let (mut router, now) = backup(setup());
+    assert_eq!(on(&mut router, now + ms(300), Event::Suspended(ms(5_000))), []);
+    assert_eq!(down_at(&router), now + ms(300) + DOWN + SLOT, "listens before it competes");
+}
+
+#[test]
+fn a_host_that_cannot_keep_up_advertises_less_often() {
+    let (mut router, now) = active(setup());
+    let wider = AdvertInterval::from_centiseconds(40).unwrap();
+    assert_eq!(on(&mut router, now + ms(90), Event::Interval(wider)), []);
+    assert_eq!(on(&mut router, now + ms(100), Event::Deadline), [send(150), Action::Announce]);
+    assert_eq!(advert_at(&router), now + ms(500));
+    assert_eq!(on(&mut router, now + ms(900), Event::Deadline)[0], send(150), "not overslept: 1200 ms");
+}

@@ -2,12 +2,14 @@
 
 pub(crate) mod advert_socket;
 pub(crate) mod announcer;
+pub(crate) mod claims;
 pub(crate) mod diag;
 pub(crate) mod poller;
 pub(crate) mod rtnl;
 
 pub(crate) use advert_socket::{AdvertSocket, Packet};
 pub(crate) use announcer::Announcer;
+pub(crate) use claims::Claims;
 pub(crate) use diag::ConnectionReset;
 pub(crate) use poller::Poller;
 pub(crate) use rtnl::{Interface, Monitor, Rtnl};

@@ -6,6 +6,7 @@ mod bed;
 mod malformed;
 mod operators;
 mod renewal;
+mod rivals;
 
 use std::fs;
 use std::io::{ErrorKind, Read};
