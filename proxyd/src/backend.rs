@@ -17,6 +17,7 @@ use tokio_rustls::TlsConnector;
 use crate::counters::ServerCounters;
 use crate::net::{BufferPool, Connection, Packets, Stream};
 use crate::reply::{frames_of, query_frames};
+use crate::session::prepared::Handles;
 use crate::session::record::BackendPlace;
 use crate::session::settings::{Charset, Difference, Settings};
 use crate::snapshot::{Reservation, Server};
@@ -25,7 +26,7 @@ use crate::tls::rsa_encrypt;
 /// No packet of a login is longer than this.
 const LOGIN_PACKET: usize = 64 * 1024;
 /// An answer to a statement of the proxy's own is no longer than this.
-const OWN_ANSWER: usize = 4 << 20;
+const OWN_ANSWER: usize = 8 << 20;
 /// First TCP keep-alive probe on a silent backend connection.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 /// A connection that rested for less is taken again without a look at its socket.
@@ -57,6 +58,8 @@ pub struct Backend {
     pub capabilities: Capabilities,
     pub traits: Traits,
     pub settings: Settings,
+    /// The prepared statements that live here.
+    pub statements: Handles,
     pub opened: Instant,
     pub counters: Rc<ServerCounters>,
     /// Where it leads, for the process list.
@@ -171,6 +174,7 @@ impl Backend {
             capabilities: connected.capabilities,
             traits: account.traits,
             settings: Settings::new("", Charset::Id(account.collation)),
+            statements: Handles::default(),
             opened: Instant::now(),
             place: Rc::new(BackendPlace { server: counters.key.clone(), local }),
             counters,
@@ -291,6 +295,7 @@ impl Backend {
         if self.tracking == Tracking::On {
             self.tracking = Tracking::Due;
         }
+        self.statements.clear();
         Ok(())
     }
 
@@ -314,7 +319,7 @@ impl Backend {
     /// Runs a query of the proxy's own; rows as text, NULL as `None`.
     ///
     /// # Errors
-    /// The server's error, or the stream's. Answers over 4 MiB are an error: they are not ours to hold.
+    /// The server's error, or the stream's. Answers over 8 MiB are an error: they are not ours to hold.
     pub async fn query(
         &mut self,
         sql: &str,
@@ -331,6 +336,17 @@ impl Backend {
             Some(error) => Err(FitError::Refused(error)),
             None => table_of(&bytes, self.capabilities).map_err(FitError::Lost),
         }
+    }
+
+    /// Sends a command and takes its whole answer, raw.
+    pub async fn exchange(
+        &mut self,
+        frames: &[u8],
+        expect: Expect,
+        buffers: &BufferPool,
+    ) -> io::Result<(Outcome, Vec<u8>)> {
+        self.connection.write_all(frames).await?;
+        self.answer(expect, buffers).await
     }
 
     /// Takes the whole answer to a command of the proxy's own, raw.

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::digests::DigestRow;
 use crate::errors::{ErrorKey, ErrorStats};
 use crate::snapshot::Server;
-use crate::stats::{FreeRow, ProcessRow, WorkerStats};
+use crate::stats::{FreeRow, ProcessRow, StatementRow, WorkerStats};
 
 /// Asked of a worker by the control thread, or by a sibling (`ReleaseIdle`).
 #[derive(Debug)]
@@ -16,6 +16,10 @@ pub enum WorkerCommand {
     Stats(oneshot::Sender<WorkerStats>),
     Processlist(oneshot::Sender<Vec<ProcessRow>>),
     FreeConnections(oneshot::Sender<Vec<FreeRow>>),
+    /// What clients have prepared.
+    Statements(oneshot::Sender<Vec<StatementRow>>),
+    /// Another worker's client has changed a schema.
+    SchemaChanged,
     /// What ran, by digest; with `reset`, counted from zero afterwards.
     Digests {
         reset: bool,

@@ -96,6 +96,7 @@ impl Counters {
             rule_hits: self.rule_hits.borrow().clone(),
             users: HashMap::new(),
             pins: HashMap::new(),
+            max_statement_id: 0,
         }
     }
 }

@@ -57,6 +57,19 @@ impl Refusal {
         Refusal::new(1243, b"HY000", format!("Unknown prepared statement handler ({id}) given to EXECUTE"))
     }
 
+    pub fn no_cursor(id: u32) -> Refusal {
+        Refusal::new(1421, b"HY000", format!("The statement ({id}) has no open cursor."))
+    }
+
+    /// KILL, which would name a session of ours to a server that has other ones.
+    pub fn not_preparable() -> Refusal {
+        Refusal::new(1295, b"HY000", "This command is not supported in the prepared statement protocol yet")
+    }
+
+    pub fn wrong_arguments() -> Refusal {
+        Refusal::new(1210, b"HY000", "Incorrect arguments to EXECUTE: the parameters have no types")
+    }
+
     pub fn too_many_statements(limit: usize) -> Refusal {
         Refusal::new(
             1461,

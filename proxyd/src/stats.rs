@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::cache::CacheStats;
 use crate::session::mirror::MirrorStats;
+use crate::session::prepared::cache::Cache;
 use crate::snapshot::Server;
 
 /// Upper bounds of `stats_mysql_commands_counters`' first eleven buckets, in microseconds; the twelfth is the rest.
@@ -25,6 +26,8 @@ pub struct WorkerStats {
     pub users: HashMap<Box<str>, u32>,
     /// Sessions that keep their connection, by what pins them.
     pub pins: HashMap<&'static str, u64>,
+    /// The highest `global_stmt_id` given.
+    pub max_statement_id: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -72,6 +75,17 @@ pub struct GlobalStats {
     pub query_digest_memory: u64,
     pub query_cache: CacheStats,
     pub mirrors: MirrorStats,
+    pub com_frontend_stmt_prepare: u64,
+    pub com_frontend_stmt_execute: u64,
+    pub com_frontend_stmt_close: u64,
+    pub com_backend_stmt_prepare: u64,
+    pub com_backend_stmt_execute: u64,
+    pub com_backend_stmt_close: u64,
+    pub stmt_client_active_total: u64,
+    pub stmt_client_active_unique: u64,
+    pub stmt_server_active_total: u64,
+    pub stmt_server_active_unique: u64,
+    pub stmt_cached: u64,
 }
 
 /// A row of `stats_mysql_connection_pool`, without what the snapshot knows.
@@ -142,10 +156,38 @@ pub struct FreeRow {
     pub thread_id: u32,
 }
 
+/// A row of `stats_mysql_prepared_statements_info`, of one worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatementRow {
+    pub id: u64,
+    pub schema: String,
+    pub user: String,
+    pub digest: u64,
+    /// How often clients have it open.
+    pub clients: u32,
+    /// On how many backend connections it is prepared.
+    pub servers: u32,
+    pub columns: u16,
+    pub parameters: u16,
+    pub text: String,
+}
+
 impl WorkerStats {
+    /// Looks up what is open in a worker's statements.
+    pub fn note_statements(&mut self, statements: &Cache) {
+        let active = statements.active();
+        self.max_statement_id = active.max_id;
+        self.global.stmt_client_active_total = active.client_total;
+        self.global.stmt_client_active_unique = active.client_unique;
+        self.global.stmt_server_active_total = active.server_total;
+        self.global.stmt_server_active_unique = active.server_unique;
+        self.global.stmt_cached = statements.len() as u64;
+    }
+
     /// Adds another worker's counters to these.
     pub fn merge(&mut self, other: &WorkerStats) {
         self.global.merge(&other.global);
+        self.max_statement_id = self.max_statement_id.max(other.max_statement_id);
         for (key, theirs) in &other.servers {
             self.servers.entry(key.clone()).or_default().merge(theirs);
         }
@@ -204,6 +246,17 @@ add_fields!(GlobalStats {
     query_digest_memory,
     query_cache,
     mirrors,
+    com_frontend_stmt_prepare,
+    com_frontend_stmt_execute,
+    com_frontend_stmt_close,
+    com_backend_stmt_prepare,
+    com_backend_stmt_execute,
+    com_backend_stmt_close,
+    stmt_client_active_total,
+    stmt_client_active_unique,
+    stmt_server_active_total,
+    stmt_server_active_unique,
+    stmt_cached,
 });
 
 add_fields!(ServerStats {

@@ -26,6 +26,7 @@ use crate::net::{BufferPool, Stream};
 use crate::pool::Pool;
 use crate::route::Hits;
 use crate::session::mirror::Mirrors;
+use crate::session::prepared::cache::Cache;
 use crate::session::record::{Interrupt, Record};
 use crate::session::{self, FullAuthCache, SessionEnd};
 use crate::snapshot::{Snapshot, Status, View};
@@ -76,6 +77,8 @@ pub struct Worker {
     pub digester: RefCell<proxyd_sql::Digester>,
     pub cache: RefCell<QueryCache>,
     pub mirrors: Mirrors,
+    /// What its clients have prepared.
+    pub statements: RefCell<Cache>,
     /// The rules that matched the statement that is being routed.
     pub hits: RefCell<Hits>,
     pub shared: Arc<WorkerShared>,
@@ -108,6 +111,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         mirrors: Mirrors::default(),
         cache: RefCell::new(QueryCache::new(snapshot.variables.query_cache_size / shared.workers.max(1))),
         digester: RefCell::new(proxyd_sql::Digester::new(snapshot.variables.digest_options)),
+        statements: RefCell::new(Cache::new(index, shared.workers)),
         hits: RefCell::default(),
         snapshot: RefCell::new(snapshot.into()),
         sessions: RefCell::default(),
@@ -191,6 +195,18 @@ impl Worker {
         for sibling in self.shared.siblings.iter().filter(|s| s.index != self.index) {
             // A sibling that is gone is gone with the process.
             let _ = sibling.commands.send(WorkerCommand::ReleaseIdle(server.clone()));
+        }
+    }
+
+    /// A statement has changed a schema, here or, if it stands alone, everywhere: what is known of prepared statements
+    /// may not be true any more.
+    pub fn schema_changed(&self, statement: &proxyd_sql::Statement<'_>) {
+        self.statements.borrow_mut().schema_changed();
+        if !statement.flags.has(proxyd_sql::Flags::MULTI_STATEMENT) {
+            for sibling in self.shared.siblings.iter().filter(|s| s.index != self.index) {
+                // A sibling that is gone is gone with the process.
+                let _ = sibling.commands.send(WorkerCommand::SchemaChanged);
+            }
         }
     }
 
@@ -292,6 +308,8 @@ impl Worker {
                     self.sessions.borrow().values().map(|record| record.row(self.index, now)).collect();
                 drop(reply.send(rows));
             }
+            WorkerCommand::Statements(reply) => drop(reply.send(self.statements.borrow().rows())),
+            WorkerCommand::SchemaChanged => self.statements.borrow_mut().schema_changed(),
             WorkerCommand::Kill { session, query_only, owner, reply } => {
                 let allowed = owner.is_none_or(|owner| self.user_of(session) == Some(owner));
                 let _ = reply.send(allowed && self.kill(session, query_only));
@@ -337,6 +355,7 @@ impl Worker {
         stats.global.mirrors = self.mirrors.stats();
         stats.global.query_cache = self.cache.borrow().stats();
         let snapshot = self.snapshot();
+        stats.note_statements(&self.statements.borrow());
         stats.global.active_transactions =
             self.sessions.borrow().values().filter(|record| record.in_transaction.get()).count() as u64;
         stats.global.sessions_in_flight =

@@ -45,6 +45,7 @@ pub enum Detail<'a> {
 pub struct Flags(u32);
 
 impl Flags {
+    pub const NONE: Flags = Flags(0);
     /// Changes nothing: safe to retry and to send to a reader.
     pub const READ: Flags = Flags(1);
     /// Names a user variable.

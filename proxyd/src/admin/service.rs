@@ -25,7 +25,7 @@ use crate::logs::Logs;
 use crate::messages;
 use crate::runtime::{
     SharedRuntime, collect_digests, collect_errors, collect_free_connections, collect_processlist,
-    collect_stats, kill, normalise,
+    collect_statements, collect_stats, kill, normalise,
 };
 use crate::stats::{ServerKey, ServerStats};
 use crate::tls::ServerTls;
@@ -318,6 +318,10 @@ impl Admin {
             true => collect_free_connections(&workers).await,
             false => Vec::new(),
         };
+        let statements = match wanted.contains(&"stats_mysql_prepared_statements_info") {
+            true => collect_statements(&workers).await,
+            false => Vec::new(),
+        };
         let counters = collect_stats(&workers).await;
         let reads_reset = |table: &str| wanted.iter().any(|name| name.strip_suffix("_reset") == Some(table));
         let reads = |table: &str| wanted.contains(&table) || reads_reset(table);
@@ -346,6 +350,7 @@ impl Admin {
                 workers: &counters,
                 processes: &processes,
                 free: &free,
+                statements: &statements,
                 paused: self.paused.get(),
                 logs: self.logs.counts(),
                 digests: &digests,

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::control::{WorkerCommand, WorkerHandle};
 use crate::digests::{self, DigestRow};
 use crate::errors::{self, ErrorKey, ErrorStats};
-use crate::stats::{FreeRow, ProcessRow, WorkerStats};
+use crate::stats::{FreeRow, ProcessRow, StatementRow, WorkerStats};
 
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -30,6 +30,22 @@ pub async fn collect_processlist(workers: &[WorkerHandle]) -> Vec<ProcessRow> {
 /// The idle backend connections of all workers that answer.
 pub async fn collect_free_connections(workers: &[WorkerHandle]) -> Vec<FreeRow> {
     ask_all(workers, WorkerCommand::FreeConnections).await.into_iter().flatten().collect()
+}
+
+/// What clients have prepared: one row for each statement, however many workers have it.
+pub async fn collect_statements(workers: &[WorkerHandle]) -> Vec<StatementRow> {
+    let mut rows: Vec<StatementRow> =
+        ask_all(workers, WorkerCommand::Statements).await.into_iter().flatten().collect();
+    rows.sort_by(|a, b| (&a.user, &a.schema, &a.text, a.id).cmp(&(&b.user, &b.schema, &b.text, b.id)));
+    rows.dedup_by(|later, first| {
+        let same = (&later.user, &later.schema, &later.text) == (&first.user, &first.schema, &first.text);
+        if same {
+            first.clients += later.clients;
+            first.servers += later.servers;
+        }
+        same
+    });
+    rows
 }
 
 /// What ran, by digest, over all workers; with `reset`, they count from zero afterwards.

@@ -17,7 +17,8 @@ mod users;
 mod tests;
 
 pub use collect::{
-    collect_digests, collect_errors, collect_free_connections, collect_processlist, collect_stats, kill,
+    collect_digests, collect_errors, collect_free_connections, collect_processlist, collect_statements,
+    collect_stats, kill,
 };
 pub use lag::Lag;
 pub use registry::{MemberState, Runtime, ServerChange, SharedRuntime};

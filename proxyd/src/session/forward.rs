@@ -8,8 +8,9 @@ use proxyd_wire::Status;
 use proxyd_wire::response::{Dialect, Expect, Outcome, ResponseTracker};
 
 use super::pins::{Pins, Reply};
+use super::prepared::{Execution, Unready, cache};
 use super::record::Interrupt;
-use super::relay::{Relay, Relayed};
+use super::relay::{Relay, Relayed, lost_statement};
 use super::{Cause, Phase, Session, SessionEnd};
 use crate::backend::{Backend, ConnectError, FitError};
 use crate::control::WorkerEvent;
@@ -38,8 +39,7 @@ impl Attached {
 }
 
 /// What is to be forwarded, and how often it may be tried.
-#[derive(Clone, Copy)]
-pub struct Job<'a> {
+pub struct Job<'a, 'f> {
     /// Whole frames, as the client sent them.
     pub frames: &'a [u8],
     pub expect: Expect,
@@ -47,8 +47,8 @@ pub struct Job<'a> {
     pub hostgroup: HostgroupId,
     pub retries: u32,
     pub timeout: Option<Duration>,
-    /// The id that a prepared statement gets for the client.
-    pub statement_id: Option<u32>,
+    /// COM_STMT_EXECUTE: its frames depend on the connection; `frames` is empty.
+    pub execution: Option<&'a mut Execution<'f>>,
 }
 
 /// How often, and how long, somebody who waits for a connection looks again.
@@ -57,7 +57,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 impl Session {
     /// Forwards a command. `Some` is the response's outcome; `None` means that the client was given an error instead.
     /// The connection used is in `self.attached`, last, until [`Session::settle`].
-    pub(super) async fn forward(&mut self, job: Job<'_>) -> Result<Option<Outcome>, SessionEnd> {
+    pub(super) async fn forward(&mut self, mut job: Job<'_, '_>) -> Result<Option<Outcome>, SessionEnd> {
         self.leave_retired_backends(job.statement);
         let deadline = Instant::now() + self.snapshot().variables.connect_timeout_server_max;
         let mut retries = job.retries;
@@ -73,6 +73,19 @@ impl Session {
             self.record.deadline.set(job.timeout.map(|timeout| Instant::now() + timeout));
             self.note_backend(&held.backend);
             let before = (held.backend.connection.bytes_out, held.backend.connection.bytes_in);
+            if let Some(execution) = job.execution.as_deref_mut() {
+                held = match self.make_ready(execution, held).await {
+                    Ok(held) => held,
+                    Err(Unready::Elsewhere(server, _)) if retries > 0 => {
+                        avoid.push(server);
+                        retries -= 1;
+                        continue;
+                    }
+                    Err(Unready::Elsewhere(_, refusal)) => return self.refuse(&refusal).await.map(|()| None),
+                    Err(Unready::Told) => return Ok(None),
+                    Err(Unready::End(end)) => return Err(end),
+                };
+            }
             let dialect = Dialect::new(
                 held.backend.capabilities,
                 self.capabilities,
@@ -87,16 +100,23 @@ impl Session {
                 worker: &self.worker,
                 user: &self.user,
                 tee: self.tee.as_mut(),
-                statement_id: job.statement_id,
-                backend_id: None,
+                may_prepare_again: job.execution.as_ref().is_some_and(|execution| !execution.again),
             };
-            let relayed = relay.run(job.frames, tracker, retries > 0 && !tied).await;
+            let frames = job.execution.as_deref().map_or(job.frames, Execution::frames);
+            let relayed = relay.run(frames, tracker, retries > 0 && !tied).await;
             self.count_traffic(&held.backend, before);
             let server = held.backend.server().clone();
             match relayed {
                 Relayed::Done(outcome) => {
                     self.attached.push(held);
                     return Ok(Some(outcome));
+                }
+                Relayed::Refused { code, .. } if lost_statement(code) => {
+                    if let Some(execution) = job.execution.as_deref_mut() {
+                        held.backend.statements.forget(execution.server_id);
+                        execution.again = true;
+                    }
+                    self.attached.push(held);
                 }
                 Relayed::Refused { code, message } => {
                     self.note_refusal(&server, code, &message);
@@ -128,7 +148,7 @@ impl Session {
     }
 
     /// The connection this session holds in the hostgroup, or one from the pool, made to fit.
-    async fn attach(
+    pub(super) async fn attach(
         &mut self,
         hostgroup: HostgroupId,
         deadline: Instant,
@@ -302,6 +322,9 @@ impl Session {
         };
         held.pins.after(statement, &reply, now);
         self.learn(outcome);
+        if !outcome.is_err() && cache::changes_schema(statement) {
+            self.worker.schema_changed(statement);
+        }
         self.let_go(now);
     }
 
@@ -328,7 +351,12 @@ impl Session {
         *self.record.backend.borrow_mut() = tied.map(|held| held.backend.place.clone());
     }
 
-    async fn interrupted(&mut self, why: Interrupt, saw: bool, held: &Attached) -> Result<(), SessionEnd> {
+    pub(super) async fn interrupted(
+        &mut self,
+        why: Interrupt,
+        saw: bool,
+        held: &Attached,
+    ) -> Result<(), SessionEnd> {
         self.kill_backend(&held.backend, false);
         match why {
             Interrupt::KillConnection | Interrupt::IdleTimeout => {
@@ -355,7 +383,7 @@ impl Session {
         });
     }
 
-    fn note_backend(&self, backend: &Backend) {
+    pub(super) fn note_backend(&self, backend: &Backend) {
         *self.record.backend.borrow_mut() = Some(backend.place.clone());
     }
 
@@ -412,7 +440,7 @@ fn multiplexes(snapshot: &Snapshot, hostgroup: HostgroupId) -> bool {
 }
 
 /// Why no connection was had.
-enum Attach {
+pub(super) enum Attach {
     /// The client is to be told.
     Refused(Refusal),
     End(SessionEnd),

@@ -119,7 +119,7 @@ impl Session {
         let is_needed = |held: &Attached| {
             let online =
                 member_of(&snapshot, held.backend.server()).is_some_and(|m| m.status == ServerStatus::Online);
-            online || held.pins.statements > 0 || held.pins.wants(statement)
+            online || held.pins.cursor || held.pins.wants(statement)
         };
         let (kept, left) = self.attached.drain(..).partition(is_needed);
         self.attached = kept;

@@ -11,6 +11,7 @@ use proxyd_wire::handshake::{ChangeUser, NONCE};
 use proxyd_wire::server::{Config, Credential, Login, Step, nonce_from};
 use proxyd_wire::{Capabilities, frame};
 
+use super::prepared::ClientStatements;
 use super::record::Record;
 use super::settings::{Charset, Settings};
 use super::{Cause, Phase, Session, SessionEnd, charset};
@@ -198,8 +199,7 @@ pub(super) fn build(
         collation: identity.collation,
         nonce: identity.nonce,
         attached: Vec::new(),
-        statements: HashMap::new(),
-        next_statement: 1,
+        statements: ClientStatements::default(),
         next_flag: 0,
         tee: None,
         new_connection: false,

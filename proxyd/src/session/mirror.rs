@@ -210,7 +210,7 @@ async fn run_one(worker: Rc<Worker>, copy: Copy) -> Result<(), SessionEnd> {
         hostgroup: copy.mirror.hostgroup,
         retries: 0,
         timeout: None,
-        statement_id: None,
+        execution: None,
     };
     let outcome = session.forward(job).await?;
     if let Some(outcome) = &outcome {

@@ -14,14 +14,13 @@ mod local;
 mod login;
 pub mod mirror;
 pub mod pins;
-mod prepared;
+pub mod prepared;
 mod querylog;
 pub mod record;
 mod relay;
 pub mod settings;
 mod tracked;
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -44,7 +43,7 @@ pub use housekeeping::ping_idle;
 pub use login::{FullAuthCache, prepare_rsa};
 
 use forward::{Attached, Job};
-use prepared::Prepared;
+use prepared::ClientStatements;
 use querylog::Logged;
 use record::{Interrupt, Record};
 use settings::Settings;
@@ -69,8 +68,7 @@ pub struct Session {
     settings: Settings,
     /// Backend connections that something ties to this session; usually none.
     attached: Vec<Attached>,
-    statements: HashMap<u32, Prepared>,
-    next_statement: u32,
+    statements: ClientStatements,
     /// The rules' flag for the next statement (`next_query_flagIN`).
     next_flag: u32,
     /// The answer under way, if it may be kept in the query cache.
@@ -132,13 +130,17 @@ impl Session {
                 self.statement(frames, now).await
             }
             Request::StmtPrepare(_) => self.prepare(frames, now).await,
-            Request::StmtExecute { statement, .. } => {
-                self.execute(statement, frames, Expect::Results, now).await
+            Request::StmtExecute { statement, .. } => self.execute(statement, frames, now).await,
+            Request::StmtFetch { statement, .. } => self.fetch(statement, frames).await,
+            Request::StmtReset { statement } => self.reset_statement(statement).await,
+            Request::StmtSendLongData { statement, .. } => {
+                self.long_data(statement, frames);
+                Ok(())
             }
-            Request::StmtFetch { statement, .. } => self.execute(statement, frames, Expect::Fetch, now).await,
-            Request::StmtReset { statement } => self.execute(statement, frames, Expect::Simple, now).await,
-            Request::StmtSendLongData { statement, .. } => self.long_data(statement, frames).await,
-            Request::StmtClose { statement } => self.close_statement(statement, frames).await,
+            Request::StmtClose { statement } => {
+                self.close_statement(statement).await;
+                Ok(())
+            }
             Request::ProcessKill { thread_id } => self.kill(thread_id, false).await,
             Request::Statistics => self.statistics().await,
             Request::ResetConnection => {
@@ -186,7 +188,7 @@ impl Session {
             hostgroup: route.hostgroup,
             retries: route.retries,
             timeout: route.timeout,
-            statement_id: None,
+            execution: None,
         };
         self.tee = self.tee(&route);
         self.new_connection = route.new_connection;

@@ -46,8 +46,8 @@ pub struct Pins {
     /// A rule said `multiplex=2`, or 1: what the statement under way does to user variables, or an unknown SET of it, ties
     /// nothing.
     excused: Excuse,
-    /// Binary prepared statements that are open on the connection.
-    pub statements: u32,
+    /// A cursor is open on the connection.
+    pub cursor: bool,
 }
 
 /// What a rule's `multiplex` lets one statement do without being tied.
@@ -70,7 +70,7 @@ impl Pins {
             p if p.unknown_set => "set",
             p if p.own_tracking => "session-track",
             p if p.text_prepared => "prepare",
-            p if p.statements > 0 => "prepared-statement",
+            p if p.cursor => "cursor",
             p if p.user_variables => "user-variable",
             p if p.found_rows => "found-rows",
             p if p.insert_id.is_some() => "last-insert-id",
@@ -93,6 +93,11 @@ impl Pins {
             || self.unknown_set
             || self.own_tracking
             || self.text_prepared
+    }
+
+    /// Statements may mean something else on this connection than on others: other tables, another grammar.
+    pub fn changes_meaning(&self) -> bool {
+        self.temporary_table || self.locks || self.unknown_set
     }
 
     /// This statement must come here, by what it names.

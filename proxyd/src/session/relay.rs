@@ -47,10 +47,8 @@ pub struct Relay<'a> {
     pub user: &'a str,
     /// Takes a copy of what the client is sent.
     pub tee: Option<&'a mut Tee>,
-    /// Replaces the backend's id in the answer to COM_STMT_PREPARE.
-    pub statement_id: Option<u32>,
-    /// What that id is at the backend, once it has said so.
-    pub backend_id: Option<u32>,
+    /// A server that has lost a prepared statement is to be reported as a refusal.
+    pub may_prepare_again: bool,
 }
 
 impl Relay<'_> {
@@ -81,15 +79,14 @@ impl Relay<'_> {
                 Waited::Interrupted(why) => return Relayed::Interrupted { why, client_saw_some },
             }
             if !client_saw_some {
-                let first = self.backend.connection.input.filled_mut();
-                match inspect(first, may_move, self.statement_id) {
+                let first = self.backend.connection.input.filled();
+                match inspect(first, may_move, self.may_prepare_again) {
                     Inspected::TooShort => continue,
                     Inspected::Pass => {}
                     Inspected::Refusal { code, message } => {
                         self.backend.connection.input.consume(usize::MAX);
                         return Relayed::Refused { code, message };
                     }
-                    Inspected::Prepared { backend_id } => self.backend_id = Some(backend_id),
                 }
             }
             match self.pass_on(&mut tracker, timed_out).await {
@@ -103,14 +100,11 @@ impl Relay<'_> {
         }
     }
 
-    fn done(&self, mut outcome: Outcome) -> Relayed {
+    fn done(&self, outcome: Outcome) -> Relayed {
         if outcome.end == Some(End::LocalInfile) {
             // Never negotiated; a server that asks all the same is not to be trusted with the client's files.
             let error = io::Error::new(io::ErrorKind::InvalidData, "the server asks for a local file");
             return lost(error, true);
-        }
-        if let (Some(prepared), Some(backend_id)) = (&mut outcome.prepared, self.backend_id) {
-            prepared.statement = backend_id;
         }
         Relayed::Done(outcome)
     }
@@ -220,37 +214,26 @@ enum Inspected {
         code: u16,
         message: String,
     },
-    /// COM_STMT_PREPARE worked; its id is the client's now.
-    Prepared {
-        backend_id: u32,
-    },
 }
 
 /// Looks at the first packet of a response, if anything depends on it.
-fn inspect(bytes: &mut [u8], may_move: bool, statement_id: Option<u32>) -> Inspected {
-    let Some((header, rest)) = bytes.split_first_chunk_mut::<{ frame::HEADER }>() else {
+fn inspect(bytes: &[u8], may_move: bool, may_prepare_again: bool) -> Inspected {
+    let Some((header, rest)) = bytes.split_first_chunk::<{ frame::HEADER }>() else {
         return Inspected::TooShort;
     };
     let length = frame::Header::parse(header).length;
     let Some(kind) = rest.first().copied() else { return Inspected::TooShort };
-    match (kind, statement_id) {
-        (0xff, _) if may_move => match rest.get(..length) {
-            None if length < 4096 => Inspected::TooShort,
-            Some([_, low, high, text @ ..]) => {
-                let code = u16::from_le_bytes([*low, *high]);
-                let message = String::from_utf8_lossy(text.get(6..).unwrap_or(text)).into_owned();
-                if is_about_the_server(code) { Inspected::Refusal { code, message } } else { Inspected::Pass }
-            }
-            _ => Inspected::Pass,
-        },
-        (0x00, Some(id)) => match rest.get_mut(1..5) {
-            None => Inspected::TooShort,
-            Some(place) => {
-                let backend_id = place.iter().rev().fold(0, |id, &byte| id << 8 | u32::from(byte));
-                place.copy_from_slice(&id.to_le_bytes());
-                Inspected::Prepared { backend_id }
-            }
-        },
+    if kind != 0xff || !(may_move || may_prepare_again) {
+        return Inspected::Pass;
+    }
+    match rest.get(..length) {
+        None if length < 4096 => Inspected::TooShort,
+        Some([_, low, high, text @ ..]) => {
+            let code = u16::from_le_bytes([*low, *high]);
+            let message = String::from_utf8_lossy(text.get(6..).unwrap_or(text)).into_owned();
+            let reported = may_move && is_about_the_server(code) || may_prepare_again && lost_statement(code);
+            if reported { Inspected::Refusal { code, message } } else { Inspected::Pass }
+        }
         _ => Inspected::Pass,
     }
 }
@@ -258,6 +241,11 @@ fn inspect(bytes: &mut [u8], may_move: bool, statement_id: Option<u32>) -> Inspe
 /// Errors that speak of the server's state, not of the statement: WSREP not ready, shutting down, read-only.
 pub fn is_about_the_server(code: u16) -> bool {
     matches!(code, 1047 | 1053 | 1290 | 1836)
+}
+
+/// The server cannot use a prepared statement any more, or does not know it: prepare it again.
+pub fn lost_statement(code: u16) -> bool {
+    matches!(code, 1243 | 1615)
 }
 
 #[cfg(test)]
@@ -272,14 +260,14 @@ mod tests {
 
     #[test]
     fn only_errors_about_the_server_are_refusals() {
-        let mut wsrep = err(1047, "WSREP not ready");
+        let wsrep = err(1047, "WSREP not ready");
         let refusal = Inspected::Refusal { code: 1047, message: "WSREP not ready".to_owned() };
-        assert_eq!(inspect(&mut wsrep.clone(), true, None), refusal);
-        assert_eq!(inspect(&mut wsrep.clone(), false, None), Inspected::Pass);
-        assert_eq!(inspect(&mut wsrep[..9], true, None), Inspected::TooShort);
-        assert_eq!(inspect(&mut err(1064, "syntax"), true, None), Inspected::Pass);
-        assert_eq!(inspect(&mut [7, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0], true, None), Inspected::Pass);
-        assert_eq!(inspect(&mut [7, 0, 0], true, None), Inspected::TooShort);
+        assert_eq!(inspect(&wsrep, true, false), refusal);
+        assert_eq!(inspect(&wsrep, false, false), Inspected::Pass);
+        assert_eq!(inspect(&wsrep[..9], true, false), Inspected::TooShort);
+        assert_eq!(inspect(&err(1064, "syntax"), true, false), Inspected::Pass);
+        assert_eq!(inspect(&[7, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0], true, false), Inspected::Pass);
+        assert_eq!(inspect(&[7, 0, 0], true, false), Inspected::TooShort);
     }
 
     #[test]
@@ -301,10 +289,11 @@ mod tests {
     }
 
     #[test]
-    fn a_prepared_statement_gets_the_clients_id() {
-        let mut answer = [12, 0, 0, 1, 0, 5, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        assert_eq!(inspect(&mut answer[..8], true, Some(9)), Inspected::TooShort);
-        assert_eq!(inspect(&mut answer, true, Some(9)), Inspected::Prepared { backend_id: 261 });
-        assert_eq!(answer[5..9], [9, 0, 0, 0]);
+    fn a_statement_that_the_server_lost_is_prepared_again_once() {
+        let lost = err(1615, "Prepared statement needs to be re-prepared");
+        assert!(matches!(inspect(&lost, false, true), Inspected::Refusal { code: 1615, .. }));
+        assert_eq!(inspect(&lost, true, false), Inspected::Pass);
+        assert!(matches!(inspect(&err(1243, "Unknown"), false, true), Inspected::Refusal { code: 1243, .. }));
+        assert_eq!(inspect(&err(1047, "WSREP"), false, true), Inspected::Pass);
     }
 }

@@ -112,6 +112,21 @@ impl Settings {
         key.push(0);
     }
 
+    /// What a prepared statement keeps of the settings that it was prepared under.
+    pub fn environment(&self) -> Settings {
+        let variables = self.variables.iter().filter(|v| !v.name.starts_with(TRANSACTION)).cloned().collect();
+        Settings { variables, ..Settings::new(&self.schema, self.charset.clone()) }
+    }
+
+    /// These settings, with what [`Settings::environment`] kept in place of what it is now.
+    pub fn under(&self, environment: &Settings) -> Settings {
+        let own = self.variables.iter().filter(|v| v.name.starts_with(TRANSACTION));
+        let mut variables: Vec<_> = own.chain(&environment.variables).cloned().collect();
+        variables.sort_by(|a, b| a.name.cmp(&b.name));
+        let (schema, charset) = (environment.schema.clone(), environment.charset.clone());
+        Settings { schema, charset, variables, ..self.clone() }
+    }
+
     /// Takes in an assignment that a backend has accepted.
     pub fn assign(&mut self, assignment: &Assignment<'_>) -> Kept {
         let value = assignment.value;
@@ -281,6 +296,7 @@ mod tests {
         assert_eq!(set(&mut client, "SET @a=@b+1"), [Kept::AtBackend]);
         assert_eq!(client, fresh());
         assert_eq!(set(&mut client, "SET sql_mode=CONCAT(@@sql_mode,',ANSI')"), [Kept::Unknown]);
+        assert_eq!(set(&mut client, "SET sql_mode=?, @b=?"), [Kept::Unknown, Kept::AtBackend]);
         assert_eq!(set(&mut client, "SET TRANSACTION READ ONLY"), [Kept::ForNextTransaction]);
         assert_eq!(set(&mut client, "SET GLOBAL max_connections=5"), [Kept::Replayable]);
         assert_eq!(client, fresh());
@@ -296,6 +312,22 @@ mod tests {
             "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE"
         );
         assert_eq!(client.difference(&plain), Difference::Reset);
+    }
+
+    #[test]
+    fn a_statement_is_prepared_again_under_the_settings_of_its_first_time() {
+        let mut client = fresh();
+        set(&mut client, "SET sql_mode='ANSI', @a=1, NAMES latin1");
+        set(&mut client, "SET SESSION TRANSACTION READ ONLY");
+        let environment = client.environment();
+        client.schema = "other".into();
+        set(&mut client, "SET sql_mode='', time_zone='+00:00', NAMES utf8mb4");
+        let under = client.under(&environment);
+        assert_eq!(under.environment(), environment);
+        assert_eq!((&*under.schema, under.variable("sql_mode")), ("test", Some("'ANSI'")));
+        let (schema, sql) = replay(&under, &client);
+        assert_eq!(schema.as_deref(), Some("other"));
+        assert_eq!(sql.unwrap(), "SET NAMES utf8mb4, @@session.sql_mode='', @@session.time_zone='+00:00'");
     }
 
     #[test]

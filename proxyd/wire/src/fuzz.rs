@@ -5,10 +5,10 @@
 use crate::auth::{Plugin, Secret};
 use crate::handshake::{AuthMoreData, AuthSwitchRequest, ChangeUser, ClientHello, Greeting};
 use crate::response::{
-    AnswerCollector, ColumnDefinition, EofPacket, ErrPacket, Expect, OkPacket, ResponseTracker,
+    AnswerCollector, ColumnDefinition, Description, EofPacket, ErrPacket, Expect, OkPacket, ResponseTracker,
     parse_text_row, session_track,
 };
-use crate::{Capabilities, Request, client, frame, server};
+use crate::{Capabilities, Request, Status, client, execute, frame, server};
 
 /// The two sets of capabilities that parsers branch on most.
 fn capabilities(choice: u8) -> Capabilities {
@@ -21,10 +21,18 @@ pub fn packets(bytes: &[u8]) {
         let capabilities = capabilities(choice);
         let _ = Request::parse(bytes, capabilities);
         let _ = ChangeUser::parse(bytes, capabilities);
+        if let Ok((id, described)) = Description::parse(bytes, capabilities) {
+            let again = described.answer(id, Status::empty(), capabilities);
+            assert_eq!(Description::parse(&again, capabilities), Ok((id, described)));
+        }
         if let Ok(ok) = OkPacket::parse(bytes, capabilities) {
             session_track::changes(&ok.session_track).for_each(drop);
             let _ = OkPacket::parse(&ok.encode(capabilities), capabilities);
         }
+    }
+    if let Ok(execute::Types::Relied { flag_at }) = execute::types(bytes, 9) {
+        let typed = execute::with_types(bytes, flag_at, &[0; 18]);
+        assert_eq!(execute::types(&typed, 9), Ok(execute::Types::Sent(&[0; 18])));
     }
     let _ = ClientHello::parse(bytes);
     let _ = Greeting::parse(bytes);

@@ -21,6 +21,7 @@ pub mod auth;
 pub mod capabilities;
 pub mod client;
 pub mod command;
+pub mod execute;
 pub mod frame;
 #[doc(hidden)]
 pub mod fuzz;

@@ -14,7 +14,7 @@ use crate::logfile::Counts;
 use crate::messages::{Place, Seen};
 use crate::runtime::{MemberState, Runtime};
 use crate::snapshot::Status;
-use crate::stats::{FreeRow, GlobalStats, ProcessRow, ServerKey, ServerStats, WorkerStats};
+use crate::stats::{FreeRow, GlobalStats, ProcessRow, ServerKey, ServerStats, StatementRow, WorkerStats};
 
 /// What the tables are filled from.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ pub struct StatsInput<'a> {
     pub workers: &'a WorkerStats,
     pub processes: &'a [ProcessRow],
     pub free: &'a [FreeRow],
+    pub statements: &'a [StatementRow],
     pub paused: bool,
     /// Lines of the log files.
     pub logs: Counts,
@@ -42,6 +43,7 @@ impl Store {
             "stats_mysql_connection_pool" | "stats_mysql_connection_pool_reset" => fill_pool,
             "stats_mysql_processlist" => fill_processlist,
             "stats_mysql_free_connections" => fill_free,
+            "stats_mysql_prepared_statements_info" => fill_statements,
             "stats_mysql_commands_counters" => fill_commands,
             "stats_mysql_global" => fill_global,
             "stats_mysql_query_rules" => fill_rules,
@@ -180,6 +182,26 @@ fn fill_free(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> 
     Ok(())
 }
 
+fn fill_statements(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare(
+        "INSERT INTO stats.stats_mysql_prepared_statements_info VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    for row in input.statements {
+        insert.execute(params![
+            sql(row.id),
+            row.schema,
+            row.user,
+            format!("0x{:016X}", row.digest),
+            row.clients,
+            row.servers,
+            row.columns,
+            row.parameters,
+            row.text,
+        ])?;
+    }
+    Ok(())
+}
+
 fn fill_commands(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
     let places = vec!["?"; 15].join(", ");
     let mut insert =
@@ -217,6 +239,7 @@ pub fn global_rows(
     ];
     let counted = global_counters(&workers.global);
     rows.extend(counted.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())));
+    rows.push(("Stmt_Max_Stmt_id".to_owned(), workers.max_statement_id.to_string()));
     for status in [Status::Online, Status::Shunned, Status::OfflineSoft, Status::OfflineHard] {
         let count = runtime.members().iter().filter(|member: &&MemberState| member.status == status).count();
         rows.push((format!("Servers_{}", status.as_str()), count.to_string()));
@@ -225,7 +248,7 @@ pub fn global_rows(
 }
 
 /// The counters by the names of `stats_mysql_global`.
-fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 35] {
+fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 46] {
     [
         ("Client_Connections_created", stats.client_connections_created),
         ("Client_Connections_aborted", stats.client_connections_aborted),
@@ -262,6 +285,17 @@ fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 35] {
         ("Mirror_concurrency", stats.mirrors.running),
         ("Mirror_queue_length", stats.mirrors.waiting),
         ("Mirror_dropped", stats.mirrors.dropped),
+        ("Com_frontend_stmt_prepare", stats.com_frontend_stmt_prepare),
+        ("Com_frontend_stmt_execute", stats.com_frontend_stmt_execute),
+        ("Com_frontend_stmt_close", stats.com_frontend_stmt_close),
+        ("Com_backend_stmt_prepare", stats.com_backend_stmt_prepare),
+        ("Com_backend_stmt_execute", stats.com_backend_stmt_execute),
+        ("Com_backend_stmt_close", stats.com_backend_stmt_close),
+        ("Stmt_Client_Active_Total", stats.stmt_client_active_total),
+        ("Stmt_Client_Active_Unique", stats.stmt_client_active_unique),
+        ("Stmt_Server_Active_Total", stats.stmt_server_active_total),
+        ("Stmt_Server_Active_Unique", stats.stmt_server_active_unique),
+        ("Stmt_Cached", stats.stmt_cached),
     ]
 }
 

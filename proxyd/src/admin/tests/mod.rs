@@ -115,6 +115,7 @@ pub fn appliance(dir: &Path, first_boot: FirstBoot) -> Appliance {
         host: Host { name: "test1".into(), address: [127, 0, 0, 1].into() },
         peers: Vec::new(),
         routers: Vec::new(),
+        checks: Vec::new(),
         angel: Angel {
             grace: Duration::from_secs(1),
             hang_timeout: Duration::from_millis(500),

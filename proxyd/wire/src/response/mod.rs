@@ -1,6 +1,7 @@
 //! What a server answers: OK, ERR, EOF and result sets, and where a response ends.
 
 mod column;
+mod description;
 pub mod dialect;
 pub mod end;
 mod eof;
@@ -13,6 +14,7 @@ pub mod tracker;
 mod warnings;
 
 pub use column::{BINARY, ColumnDefinition, TYPE_LONGLONG, TYPE_VAR_STRING, UTF8MB4};
+pub use description::Description;
 pub use dialect::{Dialect, Edit};
 pub use end::{End, First, Outcome, Prepared};
 pub use eof::EofPacket;

@@ -12,6 +12,7 @@ use crate::mysql97::connectors;
 
 const PYMYSQL: &str = include_str!("pymysql_check.py");
 const CONNECTOR: &str = include_str!("connector_check.py");
+const PREPARED: &str = include_str!("prepared_check.py");
 const MYSQL2: &str = include_str!("mysql2_check.js");
 
 pub(crate) fn run(runner: &mut Runner, bench: &Bench) -> Result<()> {
@@ -19,6 +20,9 @@ pub(crate) fn run(runner: &mut Runner, bench: &Bench) -> Result<()> {
     runner.check("mysql97/connector: PyMySQL", || python(bench, "pymysql_check.py", PYMYSQL));
     runner.check("mysql97/connector: mysql-connector-python", || {
         python(bench, "connector_check.py", CONNECTOR)
+    });
+    runner.check("mysql97/prepared: many clients' statements on few connections", || {
+        python(bench, "prepared_check.py", PREPARED)
     });
     runner.check("mysql97/connector: mysql2 of Node.js", || node(bench));
     Ok(())
