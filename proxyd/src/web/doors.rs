@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::answer::Library;
@@ -81,18 +81,16 @@ impl Wanted {
 /// Opens and closes doors until the control thread is gone.
 pub async fn keep(mut wishes: watch::Receiver<Wanted>, library: Arc<Library>, tls: TlsAcceptor) {
     let shared = Arc::new(Shared::new(library, tls, wishes.clone()));
-    let mut open: HashMap<(Door, SocketAddr), AbortHandle> = HashMap::new();
+    let mut open: HashMap<(Door, SocketAddr), JoinHandle<()>> = HashMap::new();
     let mut told: Vec<(Door, SocketAddr)> = Vec::new();
     loop {
         let wanted = wishes.borrow_and_update().doors.clone();
-        open.retain(|door, task| {
-            let stays = wanted.contains(door);
-            if !stays {
-                task.abort();
-                tracing::info!(door = ?door.0, address = %door.1, "closed");
-            }
-            stays
-        });
+        for (door, task) in open.extract_if(|door, _| !wanted.contains(door)) {
+            task.abort();
+            // An address may be wanted as part of another: its socket must be gone first.
+            let _ = task.await;
+            tracing::info!(door = ?door.0, address = %door.1, "closed");
+        }
         told.retain(|door| wanted.contains(door));
         for &door in &wanted {
             if open.contains_key(&door) {
@@ -102,10 +100,7 @@ pub async fn keep(mut wishes: watch::Receiver<Wanted>, library: Arc<Library>, tl
                 Ok(listener) => {
                     tracing::info!(door = ?door.0, address = %door.1, "open");
                     told.retain(|it| *it != door);
-                    open.insert(
-                        door,
-                        tokio::spawn(http::serve(listener, door.0, shared.clone())).abort_handle(),
-                    );
+                    open.insert(door, tokio::spawn(http::serve(listener, door.0, shared.clone())));
                 }
                 Err(error) if !told.contains(&door) => {
                     tracing::error!(door = ?door.0, address = %door.1, %error, "cannot listen; trying again");

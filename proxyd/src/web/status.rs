@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::control_side::Notes;
 use super::health;
 use super::report::Report;
-use crate::digests::DigestRow;
+use crate::digests::{DigestRow, FROM_CACHE};
 
 /// Digests on the page: those that took the most time in all.
 pub const DIGESTS: usize = 20;
@@ -146,7 +146,7 @@ pub fn top(mut rows: Vec<DigestRow>) -> Vec<DigestRow> {
 fn digest(row: &DigestRow) -> Value {
     let (identity, counters) = (&row.identity, &row.counters);
     json!({
-        "hostgroup": identity.hostgroup, "schema": &*identity.schema, "user": &*identity.user,
+        "hostgroup": (identity.hostgroup != FROM_CACHE).then_some(identity.hostgroup), "schema": &*identity.schema, "user": &*identity.user,
         "digest": format!("0x{:016X}", identity.digest),
         "text": identity.text.chars().take(DIGEST_TEXT).collect::<String>(),
         "count": counters.count, "sum_us": counters.sum_time, "max_us": counters.max_time,

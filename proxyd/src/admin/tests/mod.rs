@@ -3,6 +3,7 @@
 mod article;
 mod commands;
 mod digests;
+mod exporter;
 mod galera;
 mod grammar;
 mod layers;

@@ -86,13 +86,14 @@ function servers(groups) {
 }
 
 function backend({ group, server }) {
-  return [make("td", `${group.hostgroup} (${group.online} online, ${group.offline} offline)`), make("td", server.server),
+  return [make("td", `${group.hostgroup} (${group.online} online, ${group.offline} offline)`, "line"), make("td", server.server),
     make("td", state(server.status)), ...numbers(server.used, server.free, server.errors, server.queries),
     make("td", server.latency_us === 0 ? "–" : micros(server.latency_us), "n"), make("td", server.reason)];
 }
 
 function digest(it) {
-  return [number(it.hostgroup), ...texts(it.user, it.schema), number(it.count), make("td", micros(it.sum_us), "n"),
+  const hostgroup = none(it.hostgroup) ? make("td", "cache", "n") : number(it.hostgroup);
+  return [hostgroup, ...texts(it.user, it.schema), number(it.count), make("td", micros(it.sum_us), "n"),
     make("td", micros(it.count > 0 ? it.sum_us / it.count : 0), "n"), make("td", micros(it.max_us), "n"),
     make("td", make("code", it.text))];
 }
@@ -106,7 +107,7 @@ function event(it) {
 function daemon(name, it) {
   if (!it.up) return `${name}: ${it.why}`;
   const since = none(it.since_ms) ? "" : ` for ${span(it.since_ms)}`;
-  const restarts = none(it.restarts) ? "" : `, ${it.restarts} restarts of the proxy`;
+  const restarts = none(it.restarts) ? "" : `; started again ${it.restarts} times`;
   const ending = none(it.last_ending) ? "" : ` (the last one: ${it.last_ending})`;
   return `${name}: the proxy is ${shown(it.verdict)}${since} (${shown(it.cause)})${restarts}${ending}`;
 }

@@ -165,4 +165,8 @@ async fn doors_close_and_open_when_the_variables_change() {
     assert!(TcpStream::connect(server.page).await.is_err());
     server.wanted.send_modify(|wanted| wanted.doors.push((Door::Page, server.page)));
     assert!(get(server.page, "/", LOGIN).await.starts_with("HTTP/1.1 200"));
+    // The same port on every address: the old socket is in the way until it is closed.
+    let everywhere = SocketAddr::new([0, 0, 0, 0].into(), server.page.port());
+    server.wanted.send_modify(|wanted| wanted.doors = vec![(Door::Page, everywhere)]);
+    assert!(get(server.page, "/", LOGIN).await.starts_with("HTTP/1.1 200"));
 }
