@@ -10,6 +10,7 @@ use super::daemons::Daemons;
 use super::doors::Wanted;
 use super::journal::{Event, Journal};
 use crate::admin::{Admin, Check, CheckLog};
+use crate::logfile::Counts;
 use crate::runtime::{Address, Runtime};
 use crate::snapshot::{HostgroupId, Status, User};
 use crate::stats::ServerKey;
@@ -37,6 +38,8 @@ pub struct Facts {
     pub backends: Vec<BackendFacts>,
     pub checks: [CheckCount; CHECKS.len()],
     pub auth_memory: u64,
+    /// Lines of the log files.
+    pub logs: Counts,
     pub variables: Variables,
 }
 
@@ -169,6 +172,7 @@ impl Admin {
             backends: backends.collect(),
             checks: *self.web.checks.borrow(),
             auth_memory: (runtime.users().len() * USER_BYTES) as u64,
+            logs: self.logs().counts(),
             variables: runtime.variables().clone(),
         }
     }

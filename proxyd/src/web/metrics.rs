@@ -39,6 +39,10 @@ fn process(out: &mut Exposition, report: &Report) {
     out.single("proxysql_mysql_listener_paused", Gauge, "1 while PROXYSQL PAUSE is in force.", paused);
     let help = "Versions of the runtime configuration so far.";
     out.single("proxysql_servers_table_version_total", Counter, help, facts.generation);
+    let help = "Lines of the log files, written and lost to a full or slow disk.";
+    let mut family = out.family("standfast_log_lines_total", Counter, help);
+    family.sample(&[("status", "written")], facts.logs.written);
+    family.sample(&[("status", "lost")], facts.logs.lost);
     out.single("proxysql_auth_memory_bytes", Gauge, "Memory of the users.", facts.auth_memory);
 }
 

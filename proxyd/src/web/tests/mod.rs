@@ -14,6 +14,7 @@ use super::control_side::{BackendFacts, CHECKS, CheckCount, Facts};
 use super::report::Report;
 use crate::digests::{DigestCounters, DigestRow, Identity};
 use crate::errors::{ErrorKey, ErrorStats};
+use crate::logfile::Counts;
 use crate::runtime::Address;
 use crate::snapshot::Status;
 use crate::stats::{CommandStats, ServerKey, ServerStats, WorkerStats};
@@ -44,6 +45,7 @@ fn facts() -> Facts {
         ],
         checks,
         auth_memory: 4096,
+        logs: Counts { written: 5, lost: 1 },
         variables: Variables::default(),
     }
 }

@@ -55,6 +55,7 @@ fn metrics_of_a_host() {
     );
     has("proxysql_mysql_monitor_ping_check_total{status=\"err\"}", "3");
     has("proxysql_mysql_monitor_ping_interval", "8");
+    has("standfast_log_lines_total{status=\"lost\"}", "1");
     has("standfast_pinned_sessions{reason=\"transaction\"}", "3");
     has("standfast_backends{hostgroup=\"501\",state=\"offline\"}", "1");
     has("standfast_command_duration_seconds_bucket{command=\"SELECT\",le=\"0.0001\"}", "1");
