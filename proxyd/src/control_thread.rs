@@ -91,7 +91,7 @@ impl Control {
     /// Some users are stored as `$A$` hashes: an RSA key will be asked for.
     pub fn has_hashed_users(&self) -> bool {
         let snapshot = self.runtime.borrow().snapshot();
-        snapshot.users.values().any(|user| matches!(user.credential, Credential::Sha2(_)))
+        snapshot.users.iter().any(|(_, user)| matches!(user.credential, Credential::Sha2(_)))
     }
 
     /// The log files, for the workers.

@@ -32,6 +32,7 @@ mod snapshot;
 mod start;
 mod stats;
 mod tls;
+mod users;
 mod variables;
 mod web;
 mod worker;

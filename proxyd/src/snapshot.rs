@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use proxyd_wire::auth::Secret;
 
 use crate::route::{Firewall, RuleSet};
+use crate::users::Users;
 use crate::variables::Variables;
 
 pub type HostgroupId = u32;
@@ -23,7 +24,7 @@ pub struct Snapshot {
     /// Grows by one with each swap.
     pub generation: u64,
     pub hostgroups: HashMap<HostgroupId, Hostgroup>,
-    pub users: Arc<HashMap<Box<str>, User>>,
+    pub users: Arc<Users>,
     /// Shared: a change of a server's status does not copy them.
     pub rules: Arc<RuleSet>,
     pub firewall: Arc<Firewall>,

@@ -4,7 +4,6 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::service::{Admin, AdminError, Answer, Session, done};
 use super::store::{Module, ResultSet};
@@ -28,17 +27,14 @@ impl Admin {
 
     /// The modules whose runtime differs from disk.
     pub fn unsaved_modules(&self) -> Vec<&'static str> {
+        // It will be asked again after the statement that has the store.
+        if self.turns.is_away() {
+            return Vec::new();
+        }
         let unsaved = self.store.borrow().unsaved();
         let unsaved =
             unsaved.inspect_err(|error| tracing::warn!(error, "runtime and disk cannot be compared"));
         unsaved.unwrap_or_default().into_iter().map(Module::words).collect()
-    }
-
-    /// After a load of this module to runtime.
-    pub(super) fn note_load(&self, module: Module) -> Result<(), String> {
-        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.web.note_load(module.words());
-        self.store.borrow_mut().note_load(module, epoch)
     }
 
     pub(super) fn checksum(&self, disk: bool, table: &str, filter: &str) -> Result<Answer, AdminError> {
@@ -55,15 +51,14 @@ impl Admin {
         }))
     }
 
-    /// The runtime configuration as text.
-    pub(super) fn config_text(&self) -> Result<String, AdminError> {
-        let mut store = self.store.borrow_mut();
-        store.write_runtime_servers(self.runtime.borrow().members())?;
-        Ok(store.config_text()?)
+    /// The memory layer as a configuration file, made off this thread: it may be a million users.
+    pub(super) async fn config_text(&self) -> Result<String, AdminError> {
+        let _alone = self.turns.alone().await;
+        self.with_store(|store| store.config_text()).await
     }
 
-    pub(super) fn save_config(&self, path: &str) -> Result<Answer, AdminError> {
-        let text = self.config_text()?;
+    pub(super) async fn save_config(&self, path: &str) -> Result<Answer, AdminError> {
+        let text = self.config_text().await?;
         write_private(Path::new(path), &text)
             .map_err(|error| AdminError::failed(&format!("{path}: {error}")))?;
         Ok(done(0))

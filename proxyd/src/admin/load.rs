@@ -2,12 +2,17 @@
 //!
 //! A load to runtime is validated whole before the first effect: refused means that nothing changed.
 
+use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::credentials::find_login;
 use super::service::{Admin, AdminError};
 use super::statement::Move;
 use super::store::{Module, Store};
-use crate::route::RuleSet;
-use crate::runtime::{Settings, normalise};
+use crate::route::{Firewall, RuleSet};
+use crate::runtime::{ServersConfig, Settings, normalise};
+use crate::snapshot::{HostgroupAttributes, HostgroupId};
+use crate::users::Users;
 
 /// What to do with a row that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,22 +26,43 @@ pub(super) enum OnBadRow {
 /// Rows moved, and warnings.
 pub(super) type Moved = (usize, Vec<String>);
 
+/// What a load brings to runtime, worked out from the rows.
+pub(super) enum Loaded {
+    Servers(ServersConfig, HashMap<HostgroupId, HostgroupAttributes>),
+    Users(Users),
+    Rules(Box<RuleSet>),
+    Firewall(Firewall),
+    Settings(Box<Settings>),
+    /// The rows are all there is to it.
+    Rows,
+}
+
 impl Admin {
-    pub(super) fn move_rows(&self, module: Module, direction: Move) -> Result<Moved, AdminError> {
+    /// `LOAD …` and `SAVE …`, off this thread.
+    pub(super) async fn move_rows(&self, module: Module, direction: Move) -> Result<Moved, AdminError> {
         if direction.writes_memory() && self.is_read_only() {
             return Err(AdminError::failed(
                 "the admin interface is read-only (PROXYSQL READWRITE ends that)",
             ));
         }
+        let _alone = self.turns.alone().await;
         let moved = match direction {
-            Move::MemoryToRuntime => self.load_to_runtime(module, OnBadRow::Refuse)?,
-            Move::MemoryToDisk => (self.store.borrow_mut().save_to_disk(module)?, Vec::new()),
-            Move::DiskToMemory => (self.store.borrow_mut().load_from_disk(module)?, Vec::new()),
-            Move::ConfigToMemory => (self.load_from_config(module)?, Vec::new()),
+            Move::MemoryToRuntime => {
+                let current = self.runtime.borrow().settings().clone();
+                let work = move |store: &mut Store| prepare(store, module, OnBadRow::Refuse, &current);
+                let (loaded, moved) = self.with_store(work).await?;
+                self.apply(module, loaded);
+                moved
+            }
+            Move::MemoryToDisk => counted(self.with_store(move |store| store.save_to_disk(module)).await?),
+            Move::DiskToMemory => counted(self.with_store(move |store| store.load_from_disk(module)).await?),
+            Move::ConfigToMemory => {
+                let config = (self.read_config)()?;
+                counted(self.with_store(move |store| merge_config(store, module, &config)).await?)
+            }
             Move::RuntimeToMemory => {
-                let mut store = self.store.borrow_mut();
-                store.write_runtime_servers(self.runtime.borrow().members())?;
-                (store.save_from_twins(module)?, Vec::new())
+                self.store.borrow_mut().write_runtime_servers(self.runtime.borrow().members())?;
+                counted(self.with_store(move |store| store.save_from_twins(module)).await?)
             }
         };
         for warning in &moved.1 {
@@ -46,121 +72,139 @@ impl Admin {
         Ok(moved)
     }
 
-    /// `LOAD … TO RUNTIME`.
+    /// `LOAD … TO RUNTIME`, on this thread: at the start.
     pub(super) fn load_to_runtime(&self, module: Module, on_bad: OnBadRow) -> Result<Moved, String> {
-        let moved = self.load_rows(module, on_bad)?;
-        // The load is in force, whatever becomes of its entry among the checksums.
-        if let Err(reason) = self.note_load(module) {
-            tracing::warn!(module = module.words(), reason, "no checksum of this load");
-        }
+        let current = self.runtime.borrow().settings().clone();
+        let (loaded, moved) = prepare(&mut self.store.borrow_mut(), module, on_bad, &current)?;
+        self.apply(module, loaded);
         Ok(moved)
     }
 
-    fn load_rows(&self, module: Module, on_bad: OnBadRow) -> Result<Moved, String> {
-        match module {
-            Module::Servers => self.load_servers(),
-            Module::Users => self.load_users(),
-            Module::QueryRules => self.load_rules(on_bad),
-            Module::MysqlVariables | Module::AdminVariables => self.load_variables(module, on_bad),
-            Module::Firewall => self.load_firewall(),
-            Module::Scheduler
-            | Module::RestApi
-            | Module::ProxysqlServers
-            | Module::Ldap
-            | Module::Debug
-            | Module::Coredump => {
-                let mut store = self.store.borrow_mut();
-                let warnings = store.rows_without_effect(module)?;
-                Ok((store.copy_to_twins(module)?, warnings))
-            }
-        }
-    }
-
-    fn load_firewall(&self) -> Result<Moved, String> {
-        let mut store = self.store.borrow_mut();
-        let firewall = store.firewall()?;
-        let warnings = store.rows_without_effect(Module::Firewall)?;
-        let count = store.copy_to_twins(Module::Firewall)?;
-        self.runtime.borrow_mut().load_firewall(firewall);
-        Ok((count, warnings))
-    }
-
-    fn load_servers(&self) -> Result<Moved, String> {
-        let mut store = self.store.borrow_mut();
-        let (config, mut warnings) = store.servers().map_err(in_table("mysql_servers"))?;
-        let (attributes, without_effect) =
-            store.hostgroup_attributes().map_err(in_table("mysql_hostgroup_attributes"))?;
-        warnings.extend(without_effect);
-        warnings.extend(store.rows_without_effect(Module::Servers)?);
-        let count = config.servers.len();
-        store.copy_to_twins(Module::Servers)?;
+    /// Puts a load in force; nothing can fail any more.
+    fn apply(&self, module: Module, loaded: Loaded) {
         let mut runtime = self.runtime.borrow_mut();
-        runtime.set_hostgroup_attributes(attributes);
-        runtime.load_servers(config);
-        Ok((count, warnings))
-    }
-
-    fn load_users(&self) -> Result<Moved, String> {
-        let mut store = self.store.borrow_mut();
-        let users = store.users().map_err(in_table("mysql_users"))?;
-        let warnings = store.user_columns_without_effect()?;
-        let count = users.len();
-        store.copy_to_twins(Module::Users)?;
-        self.runtime.borrow_mut().load_users(users);
-        Ok((count, warnings))
-    }
-
-    fn load_rules(&self, on_bad: OnBadRow) -> Result<Moved, String> {
-        let mut store = self.store.borrow_mut();
-        let mut rules = store.query_rules().map_err(in_table("mysql_query_rules"))?;
-        let mut warnings = Vec::new();
-        if on_bad == OnBadRow::Skip {
-            rules.retain(|rule| match RuleSet::compile(vec![rule.clone()]) {
-                Ok(_) => true,
-                Err(error) => {
-                    warnings.push(format!("left out: {error}"));
-                    false
-                }
-            });
+        match loaded {
+            Loaded::Servers(config, attributes) => {
+                runtime.set_hostgroup_attributes(attributes);
+                runtime.load_servers(config);
+            }
+            Loaded::Users(users) => runtime.load_users(users),
+            Loaded::Rules(rules) => runtime.load_rules(*rules),
+            Loaded::Firewall(firewall) => runtime.load_firewall(firewall),
+            Loaded::Settings(settings) => {
+                self.logs().aim(&settings, &self.data_dir);
+                runtime.load_settings(*settings);
+            }
+            Loaded::Rows => {}
         }
-        let count = rules.len();
-        let fast = store.fast_routing().map_err(in_table("mysql_query_rules_fast_routing"))?;
-        let compiled = RuleSet::compile(rules).map_err(|error| error.to_string())?.with_fast_routing(fast);
-        store.copy_to_twins(Module::QueryRules)?;
-        self.runtime.borrow_mut().load_rules(compiled);
-        Ok((count, warnings))
+        self.web.note_load(module.words());
     }
+}
 
-    fn load_variables(&self, module: Module, on_bad: OnBadRow) -> Result<Moved, String> {
-        let prefix = module.prefix().unwrap_or_default();
-        let mut rows = self.store.borrow().variables()?;
-        rows.retain(|(name, _)| name.starts_with(prefix));
-        let mut warnings = Vec::new();
-        if on_bad == OnBadRow::Skip {
-            rows.retain(|(name, value)| match normalise(name, value) {
-                Ok(_) => true,
-                Err(error) => {
-                    warnings.push(format!("default used: {error}"));
-                    false
-                }
-            });
-        }
-        let current = self.runtime.borrow().settings().clone();
-        let next = current.with(prefix, rows.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
-        if module == Module::AdminVariables && on_bad == OnBadRow::Refuse {
-            refuse_lockout(&next)?;
-        }
-        warnings.extend(unlike_proxysql(module, &next));
-        self.store.borrow_mut().write_runtime_variables(&next)?;
-        self.logs().aim(&next, &self.data_dir);
-        self.runtime.borrow_mut().load_settings(next);
-        Ok((rows.len(), warnings))
-    }
+fn counted(rows: usize) -> Moved {
+    (rows, Vec::new())
+}
 
-    fn load_from_config(&self, module: Module) -> Result<usize, String> {
-        let config = (self.read_config)()?;
-        merge_config(&mut self.store.borrow_mut(), module, &config)
+/// Reads and validates a module's rows and makes them the twins; on an error nothing has changed.
+fn prepare(
+    store: &mut Store,
+    module: Module,
+    on_bad: OnBadRow,
+    current: &Settings,
+) -> Result<(Loaded, Moved), String> {
+    let prepared = match module {
+        Module::Servers => prepare_servers(store),
+        Module::Users => prepare_users(store),
+        Module::QueryRules => prepare_rules(store, on_bad),
+        Module::MysqlVariables | Module::AdminVariables => prepare_variables(store, module, on_bad, current),
+        Module::Firewall => {
+            let firewall = store.firewall()?;
+            let warnings = store.rows_without_effect(Module::Firewall)?;
+            let count = store.copy_to_twins(Module::Firewall)?;
+            Ok((Loaded::Firewall(firewall), (count, warnings)))
+        }
+        Module::Scheduler
+        | Module::RestApi
+        | Module::ProxysqlServers
+        | Module::Ldap
+        | Module::Debug
+        | Module::Coredump => {
+            let warnings = store.rows_without_effect(module)?;
+            Ok((Loaded::Rows, (store.copy_to_twins(module)?, warnings)))
+        }
+    }?;
+    // The load counts, whatever becomes of its entry among the checksums.
+    let epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    if let Err(reason) = store.note_load(module, epoch) {
+        tracing::warn!(module = module.words(), reason, "no checksum of this load");
     }
+    Ok(prepared)
+}
+
+fn prepare_servers(store: &mut Store) -> Result<(Loaded, Moved), String> {
+    let (config, mut warnings) = store.servers().map_err(in_table("mysql_servers"))?;
+    let (attributes, without_effect) =
+        store.hostgroup_attributes().map_err(in_table("mysql_hostgroup_attributes"))?;
+    warnings.extend(without_effect);
+    warnings.extend(store.rows_without_effect(Module::Servers)?);
+    let count = config.servers.len();
+    store.copy_to_twins(Module::Servers)?;
+    Ok((Loaded::Servers(config, attributes), (count, warnings)))
+}
+
+fn prepare_users(store: &mut Store) -> Result<(Loaded, Moved), String> {
+    let users = store.users().map_err(in_table("mysql_users"))?;
+    let warnings = store.user_columns_without_effect()?;
+    let count = users.len();
+    store.copy_to_twins(Module::Users)?;
+    Ok((Loaded::Users(users), (count, warnings)))
+}
+
+fn prepare_rules(store: &mut Store, on_bad: OnBadRow) -> Result<(Loaded, Moved), String> {
+    let mut rules = store.query_rules().map_err(in_table("mysql_query_rules"))?;
+    let mut warnings = Vec::new();
+    if on_bad == OnBadRow::Skip {
+        rules.retain(|rule| match RuleSet::compile(vec![rule.clone()]) {
+            Ok(_) => true,
+            Err(error) => {
+                warnings.push(format!("left out: {error}"));
+                false
+            }
+        });
+    }
+    let count = rules.len();
+    let fast = store.fast_routing().map_err(in_table("mysql_query_rules_fast_routing"))?;
+    let compiled = RuleSet::compile(rules).map_err(|error| error.to_string())?.with_fast_routing(fast);
+    store.copy_to_twins(Module::QueryRules)?;
+    Ok((Loaded::Rules(Box::new(compiled)), (count, warnings)))
+}
+
+fn prepare_variables(
+    store: &mut Store,
+    module: Module,
+    on_bad: OnBadRow,
+    current: &Settings,
+) -> Result<(Loaded, Moved), String> {
+    let prefix = module.prefix().unwrap_or_default();
+    let mut rows = store.variables()?;
+    rows.retain(|(name, _)| name.starts_with(prefix));
+    let mut warnings = Vec::new();
+    if on_bad == OnBadRow::Skip {
+        rows.retain(|(name, value)| match normalise(name, value) {
+            Ok(_) => true,
+            Err(error) => {
+                warnings.push(format!("default used: {error}"));
+                false
+            }
+        });
+    }
+    let next = current.with(prefix, rows.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    if module == Module::AdminVariables && on_bad == OnBadRow::Refuse {
+        refuse_lockout(&next)?;
+    }
+    warnings.extend(unlike_proxysql(module, &next));
+    store.write_runtime_variables(&next)?;
+    Ok((Loaded::Settings(Box::new(next)), (rows.len(), warnings)))
 }
 
 /// Adds the configuration file's rows to memory; none is removed.

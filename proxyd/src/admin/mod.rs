@@ -3,9 +3,9 @@
 //! It reads and writes rows, moves them between memory, disk and runtime, and answers `standfast status`. It runs on the
 //! control thread; nothing here is on the way of a client's query.
 
+mod away;
 mod boot;
 mod commands;
-mod config_text;
 mod credentials;
 mod facts;
 mod history;

@@ -15,8 +15,7 @@ impl Admin {
         let mut store = self.store.borrow_mut();
         let rows = match direction {
             Move::MemoryToRuntime => {
-                let rows = store.users_named(name).map_err(in_table("mysql_users"))?;
-                let row = rows.into_iter().next();
+                let row = store.user_named(name).map_err(in_table("mysql_users"))?;
                 let copied = store.copy_user_to_twin(name)?;
                 drop(store);
                 let known = self.runtime.borrow_mut().load_user(name, row);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use configs::Paths;
 use tokio::sync::watch;
 
+use super::away::Turns;
 use super::commands::{one_cell, with_warning};
 use super::credentials::{Login, find_login};
 use super::facts;
@@ -18,7 +19,7 @@ use super::load::Moved;
 use super::orders::End;
 use super::show::SCHEMAS;
 use super::statement::{Refusal, Statement, parse};
-use super::store::{CheckLog, ClusterClient, ResultSet, Rights, SqlOutcome, StatsInput, Store, TableRef};
+use super::store::{ClusterClient, ResultSet, Rights, SqlOutcome, StatsInput, Store, TableRef};
 use crate::control::WorkerHandle;
 use crate::hosts::ClientHosts;
 use crate::logs::Logs;
@@ -42,6 +43,7 @@ pub type ReadConfig = Box<dyn Fn() -> Result<configs::FirstBoot, String>>;
 /// The admin interface of this process.
 pub struct Admin {
     pub(super) store: RefCell<Store>,
+    pub(super) turns: Turns,
     pub runtime: SharedRuntime,
     /// What the web thread is told.
     pub web: ControlSide,
@@ -149,6 +151,7 @@ impl Admin {
         Admin {
             web,
             store: RefCell::new(store),
+            turns: Turns::default(),
             runtime,
             read_config,
             baseline: RefCell::default(),
@@ -213,6 +216,19 @@ impl Admin {
 
     async fn perform(&self, session: &mut Session, sql: &str) -> Result<Answer, AdminError> {
         let statement = parse(sql, &session.schema)?;
+        if statement.takes_the_store() {
+            Self::refuse_statistician(session)?;
+            session.warnings.clear();
+            return match statement {
+                Statement::Move(module, direction) => {
+                    let moved = self.move_rows(module, direction).await?;
+                    Ok(told(session, moved))
+                }
+                Statement::SaveConfig(path) => self.save_config(&path).await,
+                _ => Ok(one_cell("Data", self.config_text().await?)),
+            };
+        }
+        let _turn = self.turns.shared().await;
         if statement == Statement::ShowWarnings {
             return self.show_warnings(session);
         }
@@ -222,21 +238,22 @@ impl Admin {
             Statement::SelectVariables(list) => self.select_variables(&list),
             Statement::Use(schema) => session.choose_schema(&schema).map(|()| done(0)),
             Statement::ShowMetrics => Ok(one_cell("Data", web::metrics_text(self).await)),
-            Statement::Nothing | Statement::ShowWarnings => Ok(done(0)),
+            Statement::Nothing
+            | Statement::ShowWarnings
+            | Statement::Move(..)
+            | Statement::ShowConfig
+            | Statement::SaveConfig(_) => Ok(done(0)),
             Statement::Kill { .. }
             | Statement::Set(_)
-            | Statement::Move(..)
             | Statement::MoveUser(..)
             | Statement::Order(_)
             | Statement::ResetDigests
             | Statement::SaveDigests
-            | Statement::ShowConfig
-            | Statement::SaveConfig(_)
             | Statement::Checksum { .. }
             | Statement::GlobalChecksum
                 if session.stats_only =>
             {
-                Err(AdminError::failed("this login reads statistics and may not change anything"))
+                Self::refuse_statistician(session).map(|()| done(0))
             }
             Statement::ResetDigests => {
                 let workers = self.runtime.borrow().workers().to_vec();
@@ -246,19 +263,20 @@ impl Admin {
             Statement::Order(order) => self.obey(session, order).await,
             Statement::Checksum { disk, table, filter } => self.checksum(disk, table, filter),
             Statement::GlobalChecksum => Ok(one_cell("CHECKSUM", self.store.borrow().global_checksum()?)),
-            Statement::ShowConfig => Ok(one_cell("Data", self.config_text()?)),
-            Statement::SaveConfig(path) => self.save_config(&path),
             Statement::NoEffect(text) => Ok(with_warning(session, text)),
             Statement::Kill { session: id, query_only } => self.kill(id, query_only).await,
             Statement::Set(list) => self.set_variables(&list),
-            Statement::Move(module, direction) => {
-                let moved = self.move_rows(module, direction)?;
-                Ok(told(session, moved))
-            }
             Statement::MoveUser(name, direction) => {
                 let moved = self.move_user(&name, direction)?;
                 Ok(told(session, moved))
             }
+        }
+    }
+
+    fn refuse_statistician(session: &Session) -> Result<(), AdminError> {
+        match session.stats_only {
+            true => Err(AdminError::failed("this login reads statistics and may not change anything")),
+            false => Ok(()),
         }
     }
 
@@ -272,15 +290,6 @@ impl Admin {
 
     pub fn workers(&self) -> Vec<WorkerHandle> {
         self.runtime.borrow().workers().to_vec()
-    }
-
-    /// Adds a row to the monitors' log tables.
-    pub fn record_check(&self, log: &CheckLog) {
-        self.web.count_check(log);
-        let history = self.runtime.borrow().variables().monitor_history;
-        if let Err(error) = self.store.borrow_mut().record_check(log, history) {
-            tracing::warn!(%error, "a monitor's check could not be recorded");
-        }
     }
 
     pub(super) fn is_read_only(&self) -> bool {

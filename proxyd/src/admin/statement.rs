@@ -54,6 +54,13 @@ pub enum Statement {
     Sql(String),
 }
 
+impl Statement {
+    /// It is done off the control thread, alone.
+    pub fn takes_the_store(&self) -> bool {
+        matches!(self, Statement::Move(..) | Statement::ShowConfig | Statement::SaveConfig(_))
+    }
+}
+
 /// From which layer to which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Move {

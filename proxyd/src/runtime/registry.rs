@@ -13,11 +13,11 @@ use super::servers::{Address, ReadOnlyVerdicts, ReplicationHostgroup, ServerRow,
 use super::settings::Settings;
 use super::shun::ShunBook;
 use super::topology::{ClusterHostgroups, ClusterKind, Limits, Sight, Topology};
-use super::users::UserRow;
 use crate::control::{WorkerCommand, WorkerHandle};
 use crate::route::{Firewall, RuleSet};
 use crate::snapshot::{Hostgroup, HostgroupAttributes, HostgroupId, Member, Server, Snapshot, Status, User};
 use crate::stats::ServerKey;
+use crate::users::Users;
 use crate::variables::Variables;
 
 /// Between two checks of a cluster's node, at most: while no node writes, and while one does not answer.
@@ -59,7 +59,7 @@ pub struct MemberState {
 pub struct Runtime {
     started: Instant,
     config: ServersConfig,
-    users: Arc<HashMap<Box<str>, User>>,
+    users: Arc<Users>,
     rules: Arc<RuleSet>,
     firewall: Arc<Firewall>,
     attributes: HashMap<HostgroupId, HostgroupAttributes>,
@@ -130,20 +130,21 @@ impl Runtime {
     }
 
     /// `LOAD MYSQL USERS TO RUNTIME`.
-    pub fn load_users(&mut self, users: Vec<UserRow>) {
-        self.users = Arc::new(users.into_iter().map(|row| (row.username.clone(), User::from(row))).collect());
+    pub fn load_users(&mut self, users: Users) {
+        let before = std::mem::replace(&mut self.users, Arc::new(users));
         self.publish();
+        retire(before);
     }
 
     /// `LOAD MYSQL USER … TO RUNTIME`; without a row the user goes. True when the user was known before.
-    pub fn load_user(&mut self, name: &str, row: Option<UserRow>) -> bool {
+    pub fn load_user(&mut self, name: &str, row: Option<User>) -> bool {
         let users = Arc::make_mut(&mut self.users);
         let known = match row {
-            Some(row) => users.insert(row.username.clone(), User::from(row)),
+            Some(row) => users.insert(name.into(), row),
             None => users.remove(name),
         };
         self.publish();
-        known.is_some()
+        known
     }
 
     /// `LOAD MYSQL QUERY RULES TO RUNTIME`, compiled before.
@@ -290,7 +291,7 @@ impl Runtime {
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.slot.load_full()
     }
-    pub fn users(&self) -> &HashMap<Box<str>, User> {
+    pub fn users(&self) -> &Users {
         &self.users
     }
     /// The last ping's round trip in microseconds; 0 before the first.
@@ -423,5 +424,26 @@ fn log_change(row: &ServerRow, before: Option<&MemberState>, status: Status, rea
         tracing::warn!(hostgroup, server, prev, next, cause = reason, "server status");
     } else {
         tracing::info!(hostgroup, server, prev, next, cause = reason, "server status");
+    }
+}
+
+/// Waits on a thread for the last of those who still look at many users, and drops them there: freeing a million would
+/// hold up a worker.
+fn retire(users: Arc<Users>) {
+    const MANY: usize = 10_000;
+    const LOOKS: u32 = 600;
+    if users.len() < MANY {
+        return;
+    }
+    let wait = move || {
+        for _ in 0..LOOKS {
+            if Arc::strong_count(&users) == 1 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("retire-users".into()).spawn(wait) {
+        tracing::warn!(%error, "no thread to free the users of before");
     }
 }

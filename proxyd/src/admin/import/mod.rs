@@ -31,7 +31,7 @@ const CREDENTIALS: &str = "admin-admin_credentials";
 
 /// Everything that a source says, with the place where it says so.
 #[derive(Debug, Default)]
-struct Source {
+pub(super) struct Source {
     variables: Vec<(String, String, String)>,
     rows: Vec<Row>,
     report: Report,
@@ -75,7 +75,7 @@ pub fn import(source: &Path, into: &Path) -> Result<(), String> {
     writeln!(io::stdout().lock(), "{answer}").map_err(|error| error.to_string())
 }
 
-fn read(source: &Path) -> Result<Source, String> {
+pub(super) fn read(source: &Path) -> Result<Source, String> {
     let failed = |error: io::Error| error.to_string();
     let mut file = File::open(source).map_err(failed)?;
     let mut bytes = Vec::new();
@@ -88,7 +88,7 @@ fn read(source: &Path) -> Result<Source, String> {
 }
 
 /// Fills a new database; what it answers is the report.
-fn make(source: Source, into: &Path) -> Result<Json, String> {
+pub(super) fn make(source: Source, into: &Path) -> Result<Json, String> {
     if into.exists() {
         return Err(format!("{} is there already", into.display()));
     }

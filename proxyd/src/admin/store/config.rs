@@ -1,55 +1,71 @@
-//! The runtime tables as sections of a configuration file.
+//! The configuration tables as sections of ProxySQL's configuration file.
 
+use configs::proxysql_cnf::{Node, Setting, Writer};
 use rusqlite::types::ValueRef;
 
-use super::super::config_text::{Cell, Section, section, variables};
 use super::layers::copy_error;
 use super::open::Store;
 use super::tables::{Kind, Table, of_kind};
 
 impl Store {
-    /// `SELECT CONFIG FILE`. The caller has brought the twins up to date.
+    /// `SELECT CONFIG FILE`: the memory layer, as ProxySQL writes it; inactive rows are in it.
     pub fn config_text(&self) -> Result<String, String> {
-        let mut text = String::new();
+        let mut file = Writer::default();
         for (prefix, name) in [("admin-", "admin_variables"), ("mysql-", "mysql_variables")] {
             let sql = format!(
-                "SELECT SUBSTR(variable_name, {}), variable_value FROM main.runtime_global_variables \
+                "SELECT SUBSTR(variable_name, {}), variable_value FROM main.global_variables \
                  WHERE variable_name LIKE '{prefix}%' ORDER BY variable_name",
                 prefix.len() + 1
             );
-            let rows = self.read(&sql, |row| Ok((row.get(0)?, row.get(1)?)))?;
-            text.push_str(&variables(name, &rows));
-            text.push('\n');
+            let rows: Vec<(String, String)> = self.read(&sql, |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let values = rows.into_iter().map(|(name, value)| setting(name, variable(value)));
+            file.setting(name, &Node::Group(values.collect()));
         }
         for table in of_kind(Kind::Config).filter(|table| table.name != "global_variables") {
-            text.push_str(&section(&self.section_of(table)?));
-            text.push('\n');
+            self.section_of(table, &mut file)?;
         }
-        Ok(text)
+        Ok(file.finish())
     }
 
-    fn section_of(&self, table: &Table) -> Result<Section, String> {
+    fn section_of(&self, table: &Table, file: &mut Writer) -> Result<(), String> {
         let columns = table.column_list();
-        let sql = format!("SELECT {columns} FROM main.runtime_{} ORDER BY {columns}", table.name);
+        let sql = format!("SELECT {columns} FROM main.{} ORDER BY {columns}", table.name);
         let mut statement = self.db.prepare(&sql).map_err(copy_error)?;
         let mut cursor = statement.query([]).map_err(copy_error)?;
-        let mut rows = Vec::new();
-        while let Some(row) = cursor.next().map_err(copy_error)? {
-            let mut cells = Vec::new();
-            for (index, (name, _)) in table.columns.iter().enumerate() {
-                let (value, number) = match row.get_ref(index).map_err(copy_error)? {
-                    ValueRef::Null => continue,
-                    ValueRef::Integer(number) => (number.to_string(), true),
-                    ValueRef::Real(number) => (number.to_string(), true),
-                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                        (String::from_utf8_lossy(bytes).into_owned(), false)
-                    }
-                };
-                cells.push(Cell { name: (*name).to_owned(), value, number });
-            }
-            rows.push(cells);
-        }
         let name = if table.name == "restapi_routes" { "restapi" } else { table.name };
-        Ok(Section { name: name.to_owned(), rows })
+        file.rows(name, |add| {
+            while let Some(row) = cursor.next().map_err(copy_error)? {
+                let mut cells = Vec::new();
+                for (index, (name, _)) in table.columns.iter().enumerate() {
+                    let value = match row.get_ref(index).map_err(copy_error)? {
+                        ValueRef::Null => continue,
+                        ValueRef::Integer(number) => Node::Integer(number),
+                        ValueRef::Real(number) => Node::Float(number),
+                        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                            Node::Text(String::from_utf8_lossy(bytes).into_owned())
+                        }
+                    };
+                    cells.push(setting((*name).to_owned(), value));
+                }
+                add(&cells);
+            }
+            Ok(())
+        })
+    }
+}
+
+fn setting(name: String, value: Node) -> Setting {
+    Setting { name, line: 0, value }
+}
+
+/// Without quotes where the text stays the same without them.
+fn variable(value: String) -> Node {
+    match value.as_str() {
+        "true" => Node::Flag(true),
+        "false" => Node::Flag(false),
+        text => match text.parse::<i64>() {
+            Ok(number) if number.to_string() == text => Node::Integer(number),
+            _ => Node::Text(value),
+        },
     }
 }

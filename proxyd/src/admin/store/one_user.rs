@@ -1,16 +1,14 @@
 //! One user's rows.
 
-use rusqlite::params;
-
 use super::layers::Module;
 use super::open::Store;
 use super::tables::find;
-use crate::runtime::UserRow;
+use crate::snapshot::User;
 
 impl Store {
     /// The active row that clients log in by, if there is one.
-    pub fn users_named(&self, name: &str) -> Result<Vec<UserRow>, String> {
-        self.users_where("client.username = ?1", params![name])
+    pub fn user_named(&self, name: &str) -> Result<Option<User>, String> {
+        Ok(self.users_where("username = ?1", [name])?.get(name).cloned())
     }
 
     /// Makes the twin's rows of this user those of memory.

@@ -75,6 +75,13 @@ impl Store {
         Ok(store)
     }
 
+    /// An empty one, for as long as the real one is elsewhere.
+    pub fn placeholder() -> rusqlite::Result<Store> {
+        let db = Connection::open_in_memory()?;
+        let disk = Disk::Unusable("it is in use".into());
+        Ok(Store { db, disk, disk_file: PathBuf::new(), facts: Arc::default(), history_file: None })
+    }
+
     /// True when nothing was ever saved.
     pub fn is_first_boot(&self) -> bool {
         matches!(self.disk, Disk::Empty)
@@ -188,7 +195,7 @@ fn create_functions(db: &Connection, facts: &Arc<Mutex<SessionFacts>>) -> rusqli
 fn create_memory_tables(db: &Connection) -> rusqlite::Result<()> {
     for table in of_kind(Kind::Config) {
         db.execute(&table.ddl("main", table.name), [])?;
-        db.execute(&table.ddl("main", &format!("runtime_{}", table.name)), [])?;
+        db.execute(&table.twin_ddl(), [])?;
     }
     for table in of_kind(Kind::Runtime).chain(of_kind(Kind::Listed)) {
         db.execute(&table.ddl("main", table.name), [])?;

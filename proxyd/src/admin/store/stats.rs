@@ -314,9 +314,9 @@ fn fill_rules(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) ->
 
 fn fill_users(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare("INSERT INTO stats.stats_mysql_users VALUES (?1, ?2, ?3)")?;
-    for (name, user) in input.runtime.users() {
+    for (name, user) in input.runtime.users().iter() {
         let connected = input.workers.users.get(name).copied().unwrap_or(0);
-        insert.execute(params![&**name, connected, user.max_connections])?;
+        insert.execute(params![name, connected, user.max_connections])?;
     }
     Ok(())
 }
@@ -370,11 +370,9 @@ fn fill_errors(transaction: &Transaction<'_>, table: &str, input: &StatsInput<'_
 /// What is known of the memory; the allocator's own names (`jemalloc_…`) are another allocator's.
 fn fill_memory(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare("INSERT INTO stats.stats_memory_metrics VALUES (?1, ?2)")?;
-    let users: usize =
-        input.runtime.users().iter().map(|(name, user)| size_of_val(user) + 2 * name.len()).sum();
     let metrics = [
         ("resident_memory_bytes", resident_bytes()),
-        ("Auth_memory", users as u64),
+        ("Auth_memory", input.runtime.users().bytes() as u64),
         ("query_digest_memory", input.workers.global.query_digest_memory),
     ];
     for (name, value) in metrics {

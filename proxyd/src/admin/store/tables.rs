@@ -27,7 +27,7 @@ pub enum Kind {
 }
 
 /// One table.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Table {
     pub kind: Kind,
     pub name: &'static str,
@@ -49,6 +49,12 @@ impl Table {
         let keys = self.keys.iter().map(|key| format!("    {key}"));
         let body = columns.chain(keys).collect::<Vec<_>>().join(",\n");
         format!("CREATE TABLE IF NOT EXISTS {schema}.{name} (\n{body}\n)")
+    }
+
+    /// The statement that creates its `runtime_` twin. A copy needs no keys; for a million rows they would cost as much
+    /// time and room as the rows.
+    pub fn twin_ddl(&self) -> String {
+        Table { keys: &[], ..*self }.ddl("main", &format!("runtime_{}", self.name))
     }
 
     pub fn has_column(&self, name: &str) -> bool {

@@ -57,7 +57,7 @@ fn check(snapshot: &Snapshot) {
         weights(501),
         expect([("192.168.0.21", 10_000_000), ("192.168.0.231", 10_000_000), ("192.168.0.5", 100)])
     );
-    let user = &snapshot.users["load_RW"];
+    let user = snapshot.users.get("load_RW").expect("a user");
     assert_eq!(
         (user.default_hostgroup, &*user.default_schema, user.transaction_persistent),
         (500, "test", true)

@@ -12,7 +12,7 @@ fn the_first_boot_loads_the_configuration_and_saves_it() {
     let mut console = Console::boot(&dir.0, small_config());
     let snapshot = console.snapshot();
     assert_eq!(&*snapshot.hostgroups[&10].members[0].server.hostname, "db1");
-    assert!(snapshot.users.contains_key("app"));
+    assert!(snapshot.users.get("app").is_some());
     assert_eq!(snapshot.variables.monitor_username, "watcher");
     assert_eq!(console.rows("SELECT hostname FROM disk.mysql_servers"), ["db1"]);
     assert_eq!(console.rows("SELECT rule_id FROM runtime_mysql_query_rules"), ["1"]);
@@ -111,7 +111,7 @@ fn a_ruined_database_leaves_the_configuration_file_in_force() {
     std::fs::write(dir.0.join("standfast.db"), "this is no database, whatever its name says")
         .expect("written");
     let mut console = Console::boot(&dir.0, small_config());
-    assert!(console.snapshot().users.contains_key("app"));
+    assert!(console.snapshot().users.get("app").is_some());
     let refusal = console.refused("SAVE MYSQL USERS TO DISK");
     assert!(refusal.contains("the admin database on disk is not available"), "{refusal}");
     let kept = std::fs::read_to_string(dir.0.join("standfast.db")).expect("still there");

@@ -8,6 +8,7 @@ mod galera;
 mod grammar;
 mod layers;
 mod orders;
+mod round_trip;
 mod server;
 mod surface;
 mod tables;

@@ -92,14 +92,18 @@ fn a_user_may_have_one_row_for_clients_and_one_for_backends() {
     console.ok("INSERT INTO mysql_users (username, password, backend, frontend) VALUES ('app', 'front', 0, 1), ('app', 'back', 1, 0), ('one', 'same', 1, 1)");
     console.ok("LOAD MYSQL USERS TO RUNTIME");
     let snapshot = console.snapshot();
-    let user = &snapshot.users["app"];
+    let user = snapshot.users.get("app").expect("a user");
     assert_eq!(user.credential, crate::snapshot::Credential::Clear("front".into()));
     let secret = proxyd_wire::auth::Secret::Password("back".into());
     assert_eq!(user.backend_secret(), Some(secret));
-    assert_eq!(snapshot.users["one"].backend_secret(), None);
+    assert_eq!(snapshot.users.get("one").expect("a user").backend_secret(), None);
     console.ok(
         "UPDATE mysql_users SET password = '*6BB4837EB74329105EE4568DDA7DC67ED2CA2AD9' WHERE frontend = 0",
     );
     console.ok("LOAD MYSQL USERS TO RUNTIME");
-    assert_eq!(console.snapshot().users["app"].backend_secret(), None, "a hash logs in nowhere");
+    assert_eq!(
+        console.snapshot().users.get("app").expect("a user").backend_secret(),
+        None,
+        "a hash logs in nowhere"
+    );
 }

@@ -1,0 +1,122 @@
+//! The users at runtime, by name: a million of them, each in one allocation beside its strings.
+
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::snapshot::{Credential, User};
+
+/// What the table itself takes for each user: a pointer and a control byte, at the load that a table has on average.
+const SLOT: usize = 14;
+
+#[derive(Debug, Clone, Default)]
+pub struct Users {
+    hasher: DefaultHashBuilder,
+    table: HashTable<Box<Entry>>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    name: Box<str>,
+    user: User,
+}
+
+impl Users {
+    /// Adds or replaces a user; true when there was one of this name.
+    pub fn insert(&mut self, name: Box<str>, user: User) -> bool {
+        let hash = self.hasher.hash_one(&*name);
+        let Users { hasher, table } = self;
+        match table.find_mut(hash, |entry| entry.name == name) {
+            Some(entry) => {
+                entry.user = user;
+                true
+            }
+            None => {
+                let entry = Box::new(Entry { name, user });
+                table.insert_unique(hash, entry, |entry| hasher.hash_one(&*entry.name));
+                false
+            }
+        }
+    }
+
+    /// True when there was such a user.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let hash = self.hasher.hash_one(name);
+        let found = self.table.find_entry(hash, |entry| &*entry.name == name);
+        found.map(hashbrown::hash_table::OccupiedEntry::remove).is_ok()
+    }
+
+    pub fn get(&self, name: &str) -> Option<&User> {
+        let hash = self.hasher.hash_one(name);
+        self.table.find(hash, |entry| &*entry.name == name).map(|entry| &entry.user)
+    }
+
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut User> {
+        let hash = self.hasher.hash_one(name);
+        self.table.find_mut(hash, |entry| &*entry.name == name).map(|entry| &mut entry.user)
+    }
+
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &User)> {
+        self.table.iter().map(|entry| (&*entry.name, &entry.user))
+    }
+
+    /// About the memory they take.
+    pub fn bytes(&self) -> usize {
+        let strings = |entry: &Entry| {
+            let User { credential, backend_credential, default_schema, .. } = &entry.user;
+            let of = |credential: &Credential| match credential {
+                Credential::Clear(text) | Credential::Sha2(text) => text.len(),
+                Credential::Native(_) => 0,
+            };
+            entry.name.len()
+                + default_schema.len()
+                + of(credential)
+                + backend_credential.as_ref().map_or(0, of)
+        };
+        self.table.iter().map(|entry| SLOT + size_of::<Entry>() + strings(entry)).sum()
+    }
+}
+
+impl FromIterator<(Box<str>, User)> for Users {
+    fn from_iter<I: IntoIterator<Item = (Box<str>, User)>>(rows: I) -> Users {
+        let mut users = Users::default();
+        for (name, user) in rows {
+            users.insert(name, user);
+        }
+        users
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(max_connections: u32) -> User {
+        User {
+            credential: Credential::Clear("secret".into()),
+            backend_credential: None,
+            default_hostgroup: 0,
+            default_schema: "".into(),
+            transaction_persistent: true,
+            use_ssl: false,
+            max_connections,
+        }
+    }
+
+    #[test]
+    fn names_are_found_replaced_and_removed() {
+        let mut users: Users = (0..1000).map(|n| (format!("user{n}").into(), user(n))).collect();
+        assert_eq!(users.len(), 1000);
+        assert_eq!(users.get("user7").unwrap().max_connections, 7);
+        assert!(users.insert("user7".into(), user(9)));
+        assert_eq!(users.get("user7").unwrap().max_connections, 9);
+        assert!(users.remove("user7") && !users.remove("user7"));
+        assert!(users.get("user7").is_none() && users.get("").is_none());
+        assert_eq!(users.iter().count(), 999);
+        assert!(users.bytes() / users.len() < 300, "{}", users.bytes() / users.len());
+    }
+}
