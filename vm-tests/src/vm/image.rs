@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
-use super::machine::{Identity, Machine};
+use super::machine::{self, Identity, Machine};
 use crate::lab::cache::{self, Held};
 use crate::lab::net::Network;
 
@@ -96,6 +96,10 @@ impl Packages {
     fn key(&self, image: &Image) -> Result<String> {
         let mut sum = Sha256::new();
         sum.update(&image.key);
+        // A saved state fits only the emulator and the devices that it was saved with.
+        sum.update(machine::version()?);
+        sum.update(include_str!("machine.rs"));
+        sum.update(include_str!("image.rs"));
         sum.update(fs::read(&self.old)?);
         sum.update(fs::read(&self.new)?);
         Ok(short(&sum.finalize()))

@@ -15,7 +15,7 @@ use super::hand::{Hand, Job, Said};
 use super::image::Image;
 use super::qmp;
 use crate::lab::netns::Netns;
-use crate::lab::{process, wait};
+use crate::lab::{cache, process, wait};
 
 /// A guest boots in 13 s on a machine of its own and in more than a minute on a busy one.
 pub(crate) const BOOT: Duration = Duration::from_secs(300);
@@ -310,6 +310,11 @@ impl Drop for Machine {
 fn hash(name: &[u8]) -> u64 {
     name.iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+/// What the emulator says of itself.
+pub(crate) fn version() -> Result<String> {
+    cache::run(Command::new(EMULATOR).arg("--version"), "apt-get install -y qemu-system-x86")
 }
 
 /// Fails with what to install.

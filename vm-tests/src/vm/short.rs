@@ -24,11 +24,9 @@ pub(crate) fn run(image: &Image, packages: &Packages) -> Result<bool> {
     let mut stage = Stage::set(&site, trio, Product::Standfast, Layout::SingleVip)?;
     println!("the VIP serves {:.0} s after the installation", began.elapsed().as_secs_f64());
 
-    let owner = stage.owner()?;
     let in_place = Expect { stays: true, nobody_refused: true, ..Expect::default() };
-    stage.measure("proxy-kill", in_place, |trio| drills::signal_proxy(&trio.hosts[owner], "KILL"))?;
-    let owner = stage.owner()?;
+    stage.measure("proxy-kill", in_place, |trio, owner| drills::signal_proxy(&trio.hosts[owner], "KILL"))?;
     let elsewhere = Expect { moves: true, ..Expect::default() };
-    stage.measure("power-off", elsewhere, |trio| drills::cut_power(trio, owner))?;
+    stage.measure("power-off", elsewhere, drills::cut_power)?;
     Ok(stage.events.iter().all(|event| event.wrong.is_none()))
 }

@@ -152,19 +152,20 @@ impl Stage {
         if self.product == Product::Standfast { LIMIT } else { LIMIT / 4 }
     }
 
-    /// Does something to the hosts, and measures until all is quiet again. What goes wrong is part of the event.
+    /// Does something to the hosts (`act` is told who serves the first VIP), and measures until all is quiet again. What goes wrong
+    /// is part of the event. Returns who served.
     pub(crate) fn measure(
         &mut self,
         drill: &str,
         expect: Expect,
-        act: impl FnOnce(&mut Trio) -> Result<()>,
-    ) -> Result<()> {
-        let from = self.owner().with_context(|| format!("before {drill}"))?;
+        act: impl FnOnce(&mut Trio, usize) -> Result<()>,
+    ) -> Result<usize> {
         self.wait_for_calm().with_context(|| format!("before {drill}"))?;
+        let from = self.owner().with_context(|| format!("before {drill}"))?;
         self.ticker.reset();
         let (start, clock, waited) = (Instant::now(), SystemTime::now(), self.trio.starved());
         let mut owner = None;
-        let went = act(&mut self.trio).and_then(|()| {
+        let went = act(&mut self.trio, from).and_then(|()| {
             owner = Some(self.owner_within(self.limit())?);
             self.wait_for_calm()
         });
@@ -183,7 +184,7 @@ impl Stage {
             event.logs.iter().for_each(|(host, log)| println!("-- {host}\n{log}"));
         }
         self.events.push(event);
-        Ok(())
+        Ok(from)
     }
 
     fn wait_for_calm(&self) -> Result<()> {

@@ -20,36 +20,37 @@ pub(crate) fn cut_power(trio: &mut Trio, host: usize) -> Result<()> {
 }
 
 pub(super) fn power_off(stage: &mut Stage, _: &Site) -> Result<()> {
-    let owner = stage.owner()?;
-    stage.measure("power-off", MOVES, |trio| cut_power(trio, owner))
+    stage.measure("power-off", MOVES, cut_power).map(drop)
 }
 
 /// A host that its hypervisor holds: no time passes inside. It wakes up and believes that nothing has happened.
 pub(super) fn frozen(stage: &mut Stage, _: &Site) -> Result<()> {
-    let owner = stage.owner()?;
-    stage.measure("frozen", MOVES, |trio| {
+    let host = stage.measure("frozen", MOVES, |trio, owner| {
         trio.absent[owner] = true;
         trio.hosts[owner].monitor("stop", json!({})).map(drop)
     })?;
     thread::sleep(AWAY);
-    stage.measure("frozen: wakes", Expect::default(), |trio| {
-        trio.absent[owner] = false;
-        trio.hosts[owner].monitor("cont", json!({})).map(drop)
-    })
+    stage
+        .measure("frozen: wakes", Expect::default(), |trio, _| {
+            trio.absent[host] = false;
+            trio.hosts[host].monitor("cont", json!({})).map(drop)
+        })
+        .map(drop)
 }
 
 /// A host that gets no processor: time has passed when it goes on.
 pub(super) fn stalled(stage: &mut Stage, _: &Site) -> Result<()> {
-    let owner = stage.owner()?;
-    stage.measure("stalled", MOVES, |trio| {
+    let host = stage.measure("stalled", MOVES, |trio, owner| {
         trio.absent[owner] = true;
         trio.hosts[owner].signal(Signal::SIGSTOP)
     })?;
     thread::sleep(AWAY);
-    stage.measure("stalled: goes on", Expect::default(), |trio| {
-        trio.absent[owner] = false;
-        trio.hosts[owner].signal(Signal::SIGCONT)
-    })
+    stage
+        .measure("stalled: goes on", Expect::default(), |trio, _| {
+            trio.absent[host] = false;
+            trio.hosts[host].signal(Signal::SIGCONT)
+        })
+        .map(drop)
 }
 
 /// One after the other, the owner first; each is back and takes part before the next one goes.
@@ -58,7 +59,7 @@ pub(super) fn reboot_each(stage: &mut Stage, _: &Site) -> Result<()> {
     for step in 0..stage.trio.hosts.len() {
         let host = (first + step) % stage.trio.hosts.len();
         let name = format!("reboot {}", stage.trio.hosts[host].name());
-        stage.measure(&name, Expect::default(), |trio| {
+        stage.measure(&name, Expect::default(), |trio, _| {
             // The answer may never come: the host goes down meanwhile.
             drop(trio.hosts[host].begin("systemctl reboot")?);
             trio.hosts[host].wait_until_off(LIMIT)?;

@@ -20,13 +20,11 @@ pub(crate) fn signal_proxy(host: &Machine, signal: &str) -> Result<()> {
 }
 
 pub(super) fn proxy_kill(stage: &mut Stage, _: &Site) -> Result<()> {
-    let owner = stage.owner()?;
-    stage.measure("proxy-kill", IN_PLACE, |trio| signal_proxy(&trio.hosts[owner], "KILL"))
+    stage.measure("proxy-kill", IN_PLACE, |trio, owner| signal_proxy(&trio.hosts[owner], "KILL")).map(drop)
 }
 
 pub(super) fn proxy_hang(stage: &mut Stage, _: &Site) -> Result<()> {
-    let owner = stage.owner()?;
-    stage.measure("proxy-hang", IN_PLACE, |trio| signal_proxy(&trio.hosts[owner], "STOP"))
+    stage.measure("proxy-hang", IN_PLACE, |trio, owner| signal_proxy(&trio.hosts[owner], "STOP")).map(drop)
 }
 
 /// Kills a unit's main process, and waits until another one is ready.
@@ -41,38 +39,42 @@ fn kill_main(host: &Machine, unit: &str) -> Result<()> {
 
 /// What speaks VRRP on the VIP's host. keepalived is several processes, and its unit has no `Restart=`.
 pub(super) fn vrrpd_kill(stage: &mut Stage, _: &Site) -> Result<()> {
-    let owner = stage.owner()?;
     let expect = Expect { nobody_refused: true, ..Expect::default() };
     let product = stage.product;
-    stage.measure("vrrpd-kill", expect, |trio| match product {
-        Product::Standfast => kill_main(&trio.hosts[owner], product.vrrp_unit()),
-        Product::Keepalived => trio.hosts[owner].run("kill -KILL $(pidof keepalived); sleep 1").map(drop),
-    })
+    stage
+        .measure("vrrpd-kill", expect, |trio, owner| match product {
+            Product::Standfast => kill_main(&trio.hosts[owner], product.vrrp_unit()),
+            Product::Keepalived => trio.hosts[owner].run("kill -KILL $(pidof keepalived); sleep 1").map(drop),
+        })
+        .map(drop)
 }
 
 pub(super) fn angel_kill(stage: &mut Stage, _: &Site) -> Result<()> {
-    let owner = stage.owner()?;
-    stage.measure("angel-kill", IN_PLACE, |trio| kill_main(&trio.hosts[owner], "standfast-angel"))
+    stage
+        .measure("angel-kill", IN_PLACE, |trio, owner| kill_main(&trio.hosts[owner], "standfast-angel"))
+        .map(drop)
 }
 
 /// By the package manager, while clients come.
 pub(super) fn upgrade(stage: &mut Stage, _: &Site) -> Result<()> {
-    let owner = stage.owner()?;
     let expect = Expect { nobody_notices: true, ..Expect::default() };
-    stage.measure("upgrade", expect, |trio| {
+    stage.measure("upgrade", expect, |trio, owner| {
         trio.hosts[owner].run("DEBIAN_FRONTEND=noninteractive apt-get install -y -q /root/new.deb")?;
         let serving = "systemctl --quiet is-active standfast-angel standfast-vrrpd && ! ls -l /proc/[0-9]*/exe 2>/dev/null | grep 'standfast.*(deleted)'";
         trio.wait_for(owner, "the new version", LIMIT, serving)
     })
+    .map(drop)
 }
 
 pub(super) fn stop(stage: &mut Stage, _: &Site) -> Result<()> {
-    let owner = stage.owner()?;
     let gone = Expect { moves: true, ..Expect::default() };
     let units = stage.product.units();
+    let host = stage.measure("stop", gone, |trio, owner| {
+        trio.hosts[owner].run(&format!("systemctl stop {units}")).map(drop)
+    })?;
     stage
-        .measure("stop", gone, |trio| trio.hosts[owner].run(&format!("systemctl stop {units}")).map(drop))?;
-    stage.measure("start again", Expect::default(), |trio| {
-        trio.hosts[owner].run(&format!("systemctl start {units}")).map(drop)
-    })
+        .measure("start again", Expect::default(), |trio, _| {
+            trio.hosts[host].run(&format!("systemctl start {units}")).map(drop)
+        })
+        .map(drop)
 }

@@ -11,39 +11,42 @@ const UNNOTICED: Expect = Expect { stays: true, moves: false, nobody_notices: tr
 
 /// An hour forward, two hours back, and right again.
 pub(super) fn clock_jump(stage: &mut Stage, _: &Site) -> Result<()> {
-    let owner = stage.owner()?;
-    stage.measure("clock jumps", UNNOTICED, |trio| {
-        let host = &trio.hosts[owner];
-        for step in ["+ 3600", "- 7200", "+ 3600"] {
-            host.run(&format!("date -s @$(($(date +%s) {step})); sleep 1"))?;
-        }
-        Ok(())
-    })
+    stage
+        .measure("clock jumps", UNNOTICED, |trio, owner| {
+            let host = &trio.hosts[owner];
+            for step in ["+ 3600", "- 7200", "+ 3600"] {
+                host.run(&format!("date -s @$(($(date +%s) {step})); sleep 1"))?;
+            }
+            Ok(())
+        })
+        .map(drop)
 }
 
 /// No byte is left; then the proxy has to start again, and somebody saves the configuration.
 pub(super) fn disk_full(stage: &mut Stage, _: &Site) -> Result<()> {
-    let owner = stage.owner()?;
-    stage.measure("disk full", UNNOTICED, |trio| {
+    stage.measure("disk full", UNNOTICED, |trio, owner| {
         let fill = "fallocate -l $(($(df --output=avail -k / | tail -1) - 64))k /fill; cat /dev/zero >/more 2>/dev/null; df / | tail -1";
         trio.hosts[owner].run(fill).map(drop)
     })?;
-    stage.measure("disk full: proxy-kill", STAYS, |trio| {
+    stage.measure("disk full: proxy-kill", STAYS, |trio, owner| {
         processes::signal_proxy(&trio.hosts[owner], "KILL")
     })?;
-    stage.measure("disk has room again", UNNOTICED, |trio| {
-        trio.hosts[owner].run("rm -f /fill /more").map(drop)
-    })
+    stage
+        .measure("disk has room again", UNNOTICED, |trio, owner| {
+            trio.hosts[owner].run("rm -f /fill /more").map(drop)
+        })
+        .map(drop)
 }
 
 /// A program that takes all the memory there is: the kernel has to kill something, and it must not be one of ours.
 pub(super) fn out_of_memory(stage: &mut Stage, _: &Site) -> Result<()> {
-    let owner = stage.owner()?;
-    stage.measure("out of memory", STAYS, |trio| {
-        let host = &trio.hosts[owner];
-        let said =
-            host.run("sh -c 'echo 0 >/proc/self/oom_score_adj; exec tail /dev/zero'; echo ended with $?")?;
-        anyhow::ensure!(said.ends_with("137"), "the memory eater: {said}");
-        Ok(())
-    })
+    stage
+        .measure("out of memory", STAYS, |trio, owner| {
+            let host = &trio.hosts[owner];
+            let said = host
+                .run("sh -c 'echo 0 >/proc/self/oom_score_adj; exec tail /dev/zero'; echo ended with $?")?;
+            anyhow::ensure!(said.ends_with("137"), "the memory eater: {said}");
+            Ok(())
+        })
+        .map(drop)
 }
