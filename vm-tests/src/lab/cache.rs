@@ -28,8 +28,13 @@ pub(crate) fn directory() -> Result<PathBuf> {
 pub(crate) fn hold(name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<Held> {
     let cache = directory()?;
     let path = cache.join(name);
-    // Two labs that start together: one makes it, the other waits. The lock goes with the file.
     let lock = File::create(cache.join(format!("{name}.lock")))?;
+    // What is there is shared. What is not: of two labs that start together one makes it, the other waits. The lock goes with
+    // the file.
+    lock.lock_shared()?;
+    if path.exists() {
+        return Ok(Held { path, _lock: lock });
+    }
     lock.lock()?;
     if !path.exists() {
         let parts = cache.join(format!("{name}.new"));

@@ -51,10 +51,11 @@ pub(crate) fn run(image: &Image, packages: &Packages, options: &Options) -> Resu
         for drill in DRILLS.iter().filter(wanted) {
             for _ in 0..options.runs {
                 events.extend(one(&site, &pristine, options.peer, layout, drill));
+                // What is known is written at once: a suite may be interrupted.
+                report::write(&options.report, &events)?;
             }
         }
     }
-    report::write(&options.report, &events)?;
     let wrong = events.iter().filter(|event| event.wrong.is_some()).count();
     let unsure = events.iter().filter(|event| event.inconclusive.is_some()).count();
     println!(

@@ -43,8 +43,9 @@ pub(super) fn out_of_memory(stage: &mut Stage, _: &Site) -> Result<()> {
     stage
         .measure("out of memory", STAYS, |trio, owner| {
             let host = &trio.hosts[owner];
-            let said = host
-                .run("sh -c 'echo 0 >/proc/self/oom_score_adj; exec tail /dev/zero'; echo ended with $?")?;
+            // One buffer that is larger than the machine, filled by one system call.
+            let eater = "sh -c 'echo 0 >/proc/self/oom_score_adj; exec dd if=/dev/zero of=/dev/null bs=1G count=1'; echo ended with $?";
+            let said = host.run(eater)?;
             anyhow::ensure!(said.ends_with("137"), "the memory eater: {said}");
             Ok(())
         })
