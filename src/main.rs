@@ -8,6 +8,7 @@ mod import;
 mod in_flight;
 mod move_vip;
 mod order;
+mod route;
 mod status;
 mod why;
 
@@ -79,6 +80,13 @@ enum Command {
     Undrain(Config),
     /// Replace the running proxy by a new one behind the same listeners
     RestartProxy(Config),
+    /// Where the proxy would send a statement, and why
+    Route {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        options: route::Options,
+    },
     /// Bring along a proxysql.cnf or proxysql.db, a keepalived.conf, or both
     Import(import::Options),
     /// Three hosts in network namespaces of this machine, and what their failures cost a client
@@ -107,6 +115,7 @@ fn main() -> ExitCode {
         Command::Drain { within, config } => order::drain(&config.config, within),
         Command::Undrain(config) => order::run(&config.config, "undrain"),
         Command::RestartProxy(config) => order::run(&config.config, "restart-proxy"),
+        Command::Route { config, options } => route::run(&config.config, &options),
         Command::Import(options) => import::run(&options),
         Command::Demo { arguments } => demo::run(&arguments),
     }

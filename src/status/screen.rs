@@ -20,9 +20,21 @@ pub(crate) fn render(answers: &Answers) -> String {
         screen.push_str(&format!("\n{}", routers(answer)));
     }
     if let Ok(answer) = &answers.proxyd {
-        screen.push_str(&format!("\n{}", backends(answer)));
+        screen.push_str(&format!("\n{}{}", backends(answer), unsaved(answer)));
     }
     screen
+}
+
+/// A line for what a restart would lose.
+fn unsaved(answer: &Value) -> String {
+    let modules: Vec<_> = list(answer, "unsaved").iter().map(|module| cell(Some(module))).collect();
+    match modules.first() {
+        None => String::new(),
+        Some(first) => format!(
+            "\nruntime differs from disk: {}; SAVE {first} TO DISK keeps what was loaded\n",
+            modules.join(", ")
+        ),
+    }
 }
 
 fn said(answer: &Result<Value, String>, line: fn(&Value) -> String) -> String {

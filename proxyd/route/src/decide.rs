@@ -4,6 +4,7 @@ use super::fast::FastRouting;
 use super::index::Index;
 use super::pattern::{Modifiers, Pattern};
 use super::rule::{Multiplex, QueryRule, RuleError};
+use super::trace::Witness;
 
 /// The active rules, compiled, in the order of `rule_id`.
 #[derive(Debug, Default)]
@@ -154,9 +155,24 @@ impl RuleSet {
     /// The same for a query of which something is decided already, which the rules may override.
     pub fn decide_from<'r>(
         &'r self,
+        decision: Decision<'r>,
+        facts: &QueryFacts<'_>,
+        hits: &mut Hits,
+    ) -> Decision<'r> {
+        self.scan(decision, facts, hits, &mut ())
+    }
+
+    /// The hostgroup of the fast routing's row.
+    pub(super) fn fast_route(&self, facts: &QueryFacts<'_>, flag: u32) -> Option<u32> {
+        self.fast.find(facts.username, facts.schemaname, flag)
+    }
+
+    pub(super) fn scan<'r>(
+        &'r self,
         mut decision: Decision<'r>,
         facts: &QueryFacts<'_>,
         hits: &mut Hits,
+        witness: &mut impl Witness,
     ) -> Decision<'r> {
         hits.clear();
         let (mut flag, mut iterations, mut random) = (facts.flag_in, facts.iterations, facts.random);
@@ -178,7 +194,10 @@ impl RuleSet {
                     self.index.candidates(facts, &rewritten, &mut candidates);
                     next = candidates.partition_point(|&other| other <= place);
                 }
+                witness.matched(rule, flag, Some(&rewritten));
                 decision.rewritten = Some(rewritten);
+            } else {
+                witness.matched(rule, flag, None);
             }
             decision.add(rule);
             if rule.apply {
@@ -187,6 +206,7 @@ impl RuleSet {
             }
             if let Some(out) = compiled.flag_out(&mut random) {
                 flag = out;
+                witness.jumped(out);
                 if iterations > 0 {
                     iterations -= 1;
                     next = 0;
@@ -196,7 +216,7 @@ impl RuleSet {
         hits.candidates = candidates;
         decision.flag = flag;
         if !decision.applied
-            && let Some(hostgroup) = self.fast.find(facts.username, facts.schemaname, flag)
+            && let Some(hostgroup) = self.fast_route(facts, flag)
         {
             decision.destination_hostgroup = Some(hostgroup);
         }

@@ -22,9 +22,11 @@ mod pattern;
 mod rule;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use annotations::Annotations;
 pub use decide::{Decision, DigestFacts, Hits, QueryFacts, RuleSet};
 pub use fast::FastRouting;
 pub use firewall::{Firewall, Mode, Permission, Suspect, Verdict};
 pub use rule::{Multiplex, QueryRule, RuleError};
+pub use trace::{Step, Trace};

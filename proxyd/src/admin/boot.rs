@@ -13,7 +13,7 @@ use crate::runtime::{Settings, SharedRuntime};
 use crate::web::{ControlSide, Daemons};
 
 /// The file in the data directory.
-const DATABASE: &str = "standfast.db";
+pub(super) const DATABASE: &str = "standfast.db";
 /// Beside it, mode 0600: the password of `admin`, unless the configuration gives `admin_credentials`.
 const PASSWORD_FILE: &str = "admin-password";
 

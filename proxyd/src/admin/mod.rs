@@ -15,12 +15,14 @@ mod load;
 mod one_user;
 mod orders;
 mod proxysql;
+mod route;
 mod server;
 mod service;
 mod show;
 mod statement;
 mod status;
 mod store;
+mod unsaved;
 
 #[cfg(test)]
 pub mod tests;

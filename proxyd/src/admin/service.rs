@@ -20,6 +20,7 @@ use super::orders::End;
 use super::show::SCHEMAS;
 use super::statement::{Refusal, Statement, parse};
 use super::store::{ClusterClient, ResultSet, Rights, SqlOutcome, StatsInput, Store, TableRef};
+use super::unsaved::Unsaved;
 use crate::control::WorkerHandle;
 use crate::hosts::ClientHosts;
 use crate::logs::Logs;
@@ -63,6 +64,7 @@ pub struct Admin {
     pub(super) ending: watch::Sender<Option<End>>,
     /// What `PROXYSQL RELOAD TLS` reloads.
     pub(super) tls: RefCell<Option<ServerTls>>,
+    pub(super) unsaved: Unsaved,
 }
 
 /// What the admin interface remembers of one connection.
@@ -165,6 +167,7 @@ impl Admin {
             run_dir: paths.run_dir.clone(),
             ending: watch::Sender::new(None),
             tls: RefCell::new(None),
+            unsaved: Unsaved::default(),
         }
     }
 
@@ -249,6 +252,7 @@ impl Admin {
             | Statement::Order(_)
             | Statement::ResetDigests
             | Statement::SaveDigests
+            | Statement::ExplainRoute(_)
             | Statement::Checksum { .. }
             | Statement::GlobalChecksum
                 if session.stats_only =>
@@ -263,6 +267,7 @@ impl Admin {
             Statement::Order(order) => self.obey(session, order).await,
             Statement::Checksum { disk, table, filter } => self.checksum(disk, table, filter),
             Statement::GlobalChecksum => Ok(one_cell("CHECKSUM", self.store.borrow().global_checksum()?)),
+            Statement::ExplainRoute(question) => Ok(self.explain_route(&question)),
             Statement::NoEffect(text) => Ok(with_warning(session, text)),
             Statement::Kill { session: id, query_only } => self.kill(id, query_only).await,
             Statement::Set(list) => self.set_variables(&list),

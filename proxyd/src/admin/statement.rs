@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::lexer::{Token, tokens};
 use super::proxysql::{self, Order};
+use super::route::Question;
 use super::show;
 use super::store::Module;
 
@@ -45,6 +46,8 @@ pub enum Statement {
         /// The rows that count.
         filter: &'static str,
     },
+    /// `EXPLAIN ROUTE 'statement' [USER 'name'] [SCHEMA 'name'] [CLIENT 'address']`
+    ExplainRoute(Question),
     /// `SELECT CONFIG FILE`
     ShowConfig,
     /// `SAVE CONFIG TO FILE …` and `SELECT CONFIG INTO OUTFILE …`
@@ -109,6 +112,7 @@ pub fn parse(sql: &str, schema: &str) -> Result<Statement, Refusal> {
         "LOAD" => parse_load(rest),
         "SAVE" => parse_save(rest, sql),
         "CHECKSUM" => parse_checksum(rest),
+        "EXPLAIN" if rest.first().is_some_and(|word| word.is("ROUTE")) => parse_explain_route(&rest[1..]),
         "PULL" | "SIGNAL" | "LOGENTRY" => Ok(Statement::NoEffect("this statement has no effect here")),
         "SET" => parse_set(rest),
         "SHOW" => show::parse(rest, sql, schema),
@@ -382,6 +386,28 @@ fn file_after(keyword: &str, sql: &str) -> Result<Statement, Refusal> {
         true => Ok(Statement::SaveConfig(path.to_owned())),
         false => syntax("the file is named by its whole path, from / on"),
     }
+}
+
+/// `EXPLAIN ROUTE [FOR] 'statement'`, and who would run it.
+fn parse_explain_route(rest: &[Token]) -> Result<Statement, Refusal> {
+    const FORM: &str = "EXPLAIN ROUTE 'statement' [USER 'name'] [SCHEMA 'name'] [CLIENT 'address']";
+    let rest = match rest {
+        [word, rest @ ..] if word.is("FOR") => rest,
+        rest => rest,
+    };
+    let [Token::Text(sql), who @ ..] = rest else { return syntax(FORM) };
+    let mut question = Question { sql: sql.clone(), ..Question::default() };
+    for pair in who.chunks(2) {
+        let [word, Token::Text(value)] = pair else { return syntax(FORM) };
+        let place = match () {
+            () if word.is("USER") => &mut question.user,
+            () if word.is("SCHEMA") => &mut question.schema,
+            () if word.is("CLIENT") => &mut question.client,
+            () => return syntax(FORM),
+        };
+        place.clone_from(value);
+    }
+    Ok(Statement::ExplainRoute(question))
 }
 
 /// A select list of nothing but `@@variables` is answered here, everything else is SQL.

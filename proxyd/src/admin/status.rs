@@ -10,12 +10,14 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
+use super::boot::DATABASE;
+use super::route::Question;
 use super::service::Admin;
 use crate::runtime::collect_stats;
 use crate::stats::ServerKey;
 
-/// A request line is one word; more than this is not one.
-const MAX_REQUEST: u64 = 256;
+/// A request is one line: a word, or `route` with a statement.
+const MAX_REQUEST: u64 = 2 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Answers requests until the listener fails. Must run on a `LocalSet`.
@@ -44,9 +46,20 @@ async fn answer(stream: UnixStream, admin: &Admin) -> io::Result<()> {
     (&mut stream).take(MAX_REQUEST).read_line(&mut line).await?;
     let reply = match line.trim() {
         "status" => admin.status().await,
-        other => json!({ "error": format!("unknown request '{other}': status is") }),
+        request if request.starts_with("route ") => {
+            match Question::from_json(request.trim_start_matches("route ")) {
+                Ok(question) => admin.route(&question),
+                Err(reason) => json!({ "error": reason }),
+            }
+        }
+        other => json!({ "error": format!("unknown request '{}': status and route are", shortened(other)) }),
     };
     stream.get_mut().write_all(format!("{reply}\n").as_bytes()).await
+}
+
+/// A request may be long; what is said of it is not.
+fn shortened(request: &str) -> &str {
+    request.char_indices().nth(80).map_or(request, |(end, _)| request.get(..end).unwrap_or_default())
 }
 
 impl Admin {
@@ -54,6 +67,7 @@ impl Admin {
     pub async fn status(&self) -> Value {
         let workers = self.runtime.borrow().workers().to_vec();
         let stats = collect_stats(&workers).await;
+        let unsaved = self.unsaved(&self.data_dir.join(DATABASE));
         let runtime = self.runtime.borrow();
         let backends: Vec<Value> = runtime
             .members()
@@ -79,6 +93,7 @@ impl Admin {
             "sessions": stats.global.client_connections_connected,
             "in_flight": stats.global.sessions_in_flight,
             "backends": backends,
+            "unsaved": unsaved,
         })
     }
 }

@@ -147,7 +147,7 @@ pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> 
 }
 
 /// What the statement's first comment asks for, if anybody reads it.
-fn annotations(text: &[u8], variables: &Variables) -> Option<Annotations> {
+pub fn annotations(text: &[u8], variables: &Variables) -> Option<Annotations> {
     if !variables.first_comment_before_rules && !variables.first_comment_after_rules {
         return None;
     }

@@ -40,6 +40,7 @@ use crate::worker::Worker;
 
 pub use end::{Cause, Phase, SessionEnd};
 pub use housekeeping::ping_idle;
+pub use local::annotations;
 pub use login::{FullAuthCache, prepare_rsa};
 
 use forward::{Attached, Job};

@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
                 statement,
                 "replaced by the proxy's own liveness: a host whose proxy is not live is out, whatever its priority",
             ),
-            false => self.note(Fate::Left, statement, "this check does not exist here: only the proxy's liveness counts"),
+            false => self.note(Fate::Left, statement, "only scripts that watch the proxy are replaced: write this one as a [[check]], see standfast.toml(5)"),
         }
         self.scripts.insert(statement.value().to_owned(), found);
     }

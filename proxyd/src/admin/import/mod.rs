@@ -168,14 +168,18 @@ fn take_rows(store: &mut Store, rows: Vec<Row>, report: &mut Report) -> Result<(
 
 /// ProxySQL never matches such a rule; a LOAD here refuses it. It is kept, inactive, so that somebody can repair it.
 fn stop_rules_that_do_not_compile(store: &mut Store, report: &mut Report) -> Result<(), String> {
-    for rule in store.query_rules()? {
+    let rules = store.query_rules()?;
+    if RuleSet::compile(rules.clone()).is_ok() {
+        return Ok(());
+    }
+    for rule in rules {
         let id = rule.rule_id;
         if let Err(error) = RuleSet::compile(vec![rule]) {
             store.deactivate_rule(id)?;
             report.changed("", format!("mysql_query_rules: kept, but inactive: {error}"));
         }
     }
-    Ok(())
+    RuleSet::compile(store.query_rules()?).map(drop).map_err(|error| error.to_string())
 }
 
 /// What every LOAD … TO RUNTIME reads: an error here would be one at the first start. Gives the warnings.
@@ -185,7 +189,6 @@ fn load(store: &Store) -> Result<Vec<String>, String> {
     store.users()?;
     warnings.extend(store.user_columns_without_effect()?);
     store.fast_routing()?;
-    RuleSet::compile(store.query_rules()?).map_err(|error| error.to_string())?;
     store.firewall()?;
     for module in Module::ALL {
         warnings.extend(store.rows_without_effect(module)?);

@@ -39,6 +39,12 @@ impl Store {
         self.checksum("main", "runtime_checksums_values", "1")
     }
 
+    /// How many loads to runtime there were.
+    pub fn loads(&self) -> Result<i64, String> {
+        let sql = "SELECT COALESCE(SUM(version), 0) FROM main.runtime_checksums_values";
+        self.db.query_row(sql, [], |row| row.get(0)).map_err(copy_error)
+    }
+
     /// The modules whose last load differs from what is on disk; none when there is no disk layer.
     pub fn unsaved(&self) -> Result<Vec<Module>, String> {
         let mut unsaved = Vec::new();

@@ -9,6 +9,7 @@ mod grammar;
 mod layers;
 mod orders;
 mod round_trip;
+mod route;
 mod server;
 mod surface;
 mod tables;

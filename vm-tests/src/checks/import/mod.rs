@@ -42,6 +42,10 @@ pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     runner.check("import/what was imported serves, and the VIP is where keepalived would have it", || {
         serves(&cluster, &directory)
     });
+    runner.check("import/standfast route says where a statement goes, and it goes there", || {
+        routes(&cluster, &program, &directory)
+    });
+    runner.check("import/status says what a restart would lose", || unsaved(&cluster, &program, &directory));
     Ok(())
 }
 
@@ -167,5 +171,81 @@ fn serves(cluster: &Cluster, directory: &Path) -> Result<()> {
         let seen = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         ensure!(seen == expected, "{}: {seen}, not {expected}", host.name);
     }
+    Ok(())
+}
+
+/// Its prediction for a read and for a write of the article's user, and what the pool counted afterwards.
+fn routes(cluster: &Cluster, program: &Path, directory: &Path) -> Result<()> {
+    let host = &cluster.hosts[0];
+    let route = |sql: &str| -> Result<String> {
+        let config = host.config();
+        let script = format!(
+            "exec {} route '{sql}' --user load_RW --schema test --config {}",
+            program.display(),
+            config.display()
+        );
+        let output = shell::bash(&host.netns, &directory.join("shell"), &script, LIMIT)?;
+        ensure!(output.success, "{}", output.stderr);
+        Ok(output.stdout)
+    };
+    let read = route("SELECT a FROM imported WHERE a = 1")?;
+    for line in [
+        "SELECT a FROM imported WHERE a = ?",
+        "rule 9001",
+        "hostgroup  501: rule 9001",
+        "192.168.0.5:3306  eligible",
+    ] {
+        ensure!(read.contains(line), "no {line:?} in\n{read}");
+    }
+    let write = route("INSERT INTO imported VALUES (2)")?;
+    ensure!(write.contains("hostgroup  500: no rule matched: default_hostgroup of user load_RW"), "{write}");
+    let client = cluster.client()?;
+    let query = |sql: &str| -> Result<String> {
+        let script = format!(
+            "exec mariadb --no-defaults -h {} -P 3310 -uadmin -ps3cr3t-adm -N -e \"{sql}\"",
+            host.address
+        );
+        let output = shell::bash(&client, &directory.join("shell"), &script, LIMIT)?;
+        ensure!(output.success, "{}", output.stderr);
+        Ok(output.stdout)
+    };
+    let count = "SELECT SUM(Queries) FROM stats_mysql_connection_pool WHERE hostgroup = 501";
+    let before = query(count)?;
+    let account = probe::account(cluster.vips()[0], 3311);
+    workload::run_once(&client, &account, &["SELECT a FROM imported WHERE a = 1"])?;
+    let after = query(count)?;
+    ensure!(before != after, "hostgroup 501 has served {} before and after the read", before.trim());
+    let rows = query("EXPLAIN ROUTE 'SELECT a FROM imported WHERE a = 1' USER 'load_RW'")?;
+    ensure!(rows.contains("hostgroup\t501\trule 9001"), "EXPLAIN ROUTE says otherwise:\n{rows}");
+    Ok(())
+}
+
+fn unsaved(cluster: &Cluster, program: &Path, directory: &Path) -> Result<()> {
+    let host = &cluster.hosts[0];
+    let status = || -> Result<String> {
+        let script = format!("exec {} status --config {}", program.display(), host.config().display());
+        let output = shell::bash(&host.netns, &directory.join("shell"), &script, LIMIT)?;
+        ensure!(output.success, "{}", output.stderr);
+        Ok(output.stdout)
+    };
+    let words = "runtime differs from disk: MYSQL SERVERS;";
+    ensure!(
+        !status()?.contains("runtime differs"),
+        "after an import, disk and runtime differ:\n{}",
+        status()?
+    );
+    let change = |sql: &str| -> Result<()> {
+        let account = crate::mysql::client::Account {
+            address: (host.address, 3310).into(),
+            user: "admin".into(),
+            password: "s3cr3t-adm".into(),
+            database: None,
+        };
+        workload::run_once(&cluster.client()?, &account, &sql.split("; ").collect::<Vec<_>>())
+    };
+    change("UPDATE mysql_servers SET max_connections = 55; LOAD MYSQL SERVERS TO RUNTIME")?;
+    ensure!(status()?.contains(words), "no {words:?} in\n{}", status()?);
+    change("SAVE MYSQL SERVERS TO DISK")?;
+    ensure!(!status()?.contains("runtime differs"), "it still says so after SAVE:\n{}", status()?);
     Ok(())
 }
