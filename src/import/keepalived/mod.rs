@@ -125,6 +125,13 @@ fn vip(out: &mut String, file: &str, it: &Instance, around: &Surroundings, repor
     if let Some(name) = it.interface.as_deref() {
         interface(out, &place, name, around, report);
     }
+    if !it.track_interface.is_empty() {
+        let list: Vec<_> = it.track_interface.iter().map(|name| quoted(name)).collect();
+        let _ = writeln!(out, "track_interface = [{}]", list.join(", "));
+    }
+    if let Some(program) = &it.notify {
+        let _ = writeln!(out, "notify = {}", quoted(program));
+    }
     if let Some(pass) = &it.auth_pass {
         let _ = writeln!(out, "auth_pass = {}", quoted(pass));
     }

@@ -21,6 +21,10 @@ pub(super) struct Instance {
     pub addresses: Vec<String>,
     pub peers: Vec<IpAddr>,
     pub source: Option<IpAddr>,
+    /// Other interfaces that must be up.
+    pub track_interface: Vec<String>,
+    /// Run at every change of state.
+    pub notify: Option<String>,
     pub auth_pass: Option<String>,
     /// What scripts that watch the proxy add while they succeed.
     pub weight: u8,
@@ -163,6 +167,8 @@ impl<'a> Reader<'a> {
             addresses: Vec::new(),
             peers: Vec::new(),
             source: None,
+            track_interface: Vec::new(),
+            notify: None,
             auth_pass: None,
             weight: 0,
         };
@@ -230,7 +236,10 @@ impl<'a> Reader<'a> {
             }
             "track_interface" => {
                 for other in statement.inside().iter().filter(|name| Some(name.keyword()) != it.interface.as_deref()) {
-                    self.note(Fate::Left, other, "only the VIP's own interface is watched");
+                    if other.words.len() > 1 {
+                        self.note(Fate::Changed, other, "without its weight: FAULT while it is down");
+                    }
+                    it.track_interface.push(other.keyword().to_owned());
                 }
             }
             "garp_lower_prio_repeat" | "garp_lower_prio_delay" | "skip_check_adv_addr" | "accept"
@@ -240,10 +249,13 @@ impl<'a> Reader<'a> {
                 self.note(Fate::Taken, statement, NO_EFFECT);
             }
             keyword if is_announcement(keyword) => self.note(Fate::Taken, statement, BUILT_IN),
+            "notify" if statement.words.len() == 2 && statement.value().starts_with('/') => {
+                it.notify = Some(statement.value().to_owned());
+            }
             keyword if keyword.starts_with("notify") || keyword == "smtp_alert" => self.note(
                 Fate::Left,
                 statement,
-                "no script is run on a change of state: watch the journal of standfast-vrrpd, or `standfast status --json`",
+                "one program without arguments of its own is told of every change: `notify` in the [[vip]], see standfast.toml(5)",
             ),
             keyword if keyword.starts_with("use_vmac") || keyword.starts_with("vmac") => {
                 self.note(Fate::Left, statement, "VIPs keep the interface's own MAC address");

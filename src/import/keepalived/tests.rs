@@ -86,7 +86,7 @@ fn a_priority_that_is_none_and_an_interface_that_is_gone() {
 
 #[test]
 fn unicast_peers_are_the_hosts() {
-    let text = "vrrp_instance A {\n interface eth0\n virtual_router_id 7\n advert_int 0.5\n version 3\n nopreempt\n\
+    let text = "vrrp_instance A {\n interface eth0\n virtual_router_id 7\n advert_int 0.5\n version 3\n nopreempt\n notify /bin/told\n track_interface {\n  eth0\n  eth1 weight 5\n }\n\
         unicast_src_ip 10.0.0.1\n unicast_peer {\n  10.0.0.2\n  10.0.0.3\n }\n\
         virtual_ipaddress {\n  10.0.0.9/24\n  10.0.0.10/24 dev eth1 label eth1:vip\n }\n}\n";
     let (text, report) = translate("k.conf", text, &around(&[], &[])).expect("translated");
@@ -95,6 +95,8 @@ fn unicast_peers_are_the_hosts() {
     assert_eq!((router.advert.as_millis(), router.version), (500, VrrpVersion::V3));
     assert_eq!(router.failback, configs::Failback::Never);
     assert_eq!(router.vips.len(), 2);
+    assert!(text.contains("notify = \"/bin/told\"\n"), "{text}");
+    assert!(text.contains("track_interface = [\"eth1\"]\n"), "{text}");
     assert!(text.contains("name = \"host-10-0-0-3\"\naddress = \"10.0.0.3\""), "{text}");
     assert!(report.to_string().contains("10.0.0.10/24: without its label"), "{report}");
 }
@@ -112,11 +114,11 @@ fn what_has_no_counterpart_is_told_with_its_line_and_no_secret() {
     assert_eq!(router.auth_pass.as_deref(), Some("sesame-o"));
     let report = report.to_string();
     let expected = [
-        "k:1: vrrp_script: this check does not exist here",
+        "k:1: vrrp_script: only scripts that watch the proxy are replaced: write this one as a [[check]]",
         "k:8: advert_int: 1000 ms",
         "k:11: auth_pass: its first 8 bytes",
         "k:18: nobody: there is no script",
-        "k:21: notify_master: no script is run",
+        "k:21: notify_master: one program",
         "k:22: use_vmac: ",
         "k:23: frobnicate: not known here",
         "k:29: virtual_server: LVS",
