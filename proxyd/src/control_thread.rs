@@ -27,6 +27,7 @@ use crate::logs::Logs;
 use crate::monitor;
 use crate::net::BufferPool;
 use crate::runtime::{Runtime, SharedRuntime};
+use crate::scheduler::keep_schedule;
 use crate::snapshot::{Credential, Server, Snapshot, Status};
 use crate::tls::{self, ServerTls};
 use crate::web::{self, Web};
@@ -146,6 +147,7 @@ async fn serve(
         tokio::task::spawn_local(web::answer_questions(questions, control.admin.clone()));
     }
     tokio::task::spawn_local(admin::keep_history(control.admin.clone()));
+    tokio::task::spawn_local(keep_schedule(control.admin.jobs()));
     let monitors = monitor::start(control.runtime.clone(), control.admin.clone());
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
