@@ -46,6 +46,8 @@ pub struct Account<'a> {
     pub secret: &'a Secret,
     pub traits: Traits,
     pub collation: u16,
+    /// Nothing will be translated: these capabilities, as far as the server has them, and no other.
+    pub exactly: Option<Capabilities>,
     /// Set for `use_ssl=1`.
     pub tls: Option<&'a TlsConnector>,
 }
@@ -412,6 +414,14 @@ async fn log_in(
     capabilities.set(Capabilities::FOUND_ROWS, account.traits.found_rows);
     capabilities.set(Capabilities::IGNORE_SPACE, account.traits.ignore_space);
     capabilities.set(Capabilities::MULTI_STATEMENTS, account.traits.multi_statements);
+    if let Some(exactly) = account.exactly {
+        // What the login itself needs is the login's own.
+        let of_a_login = Capabilities::CONNECT_WITH_DB
+            | Capabilities::CONNECT_ATTRS
+            | Capabilities::SSL
+            | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA;
+        capabilities = exactly.difference(of_a_login);
+    }
     let mut login = Login::new(Config {
         user: account.user.to_owned(),
         secret: account.secret.clone(),

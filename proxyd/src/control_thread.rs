@@ -27,7 +27,6 @@ use crate::logs::Logs;
 use crate::monitor;
 use crate::net::BufferPool;
 use crate::runtime::{Runtime, SharedRuntime};
-use crate::scheduler::keep_schedule;
 use crate::snapshot::{Credential, Server, Snapshot, Status};
 use crate::tls::{self, ServerTls};
 use crate::web::{self, Web};
@@ -147,7 +146,6 @@ async fn serve(
         tokio::task::spawn_local(web::answer_questions(questions, control.admin.clone()));
     }
     tokio::task::spawn_local(admin::keep_history(control.admin.clone()));
-    tokio::task::spawn_local(keep_schedule(control.admin.jobs()));
     let monitors = monitor::start(control.runtime.clone(), control.admin.clone());
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -250,7 +248,8 @@ async fn kill_at_server(
         (Credential::Native(_) | Credential::Sha2(_), None) => return None,
     };
     let buffers = BufferPool::default();
-    let account = Account { user, secret: &secret, traits: Traits::default(), collation: 45, tls: None };
+    let account =
+        Account { user, secret: &secret, traits: Traits::default(), collation: 45, exactly: None, tls: None };
     // One more than the limit for a moment, to free what the limit counts.
     let mut backend =
         Backend::open(server.reserve(u32::MAX)?, account, ServerCounters::new(server), &buffers)

@@ -27,7 +27,6 @@ mod net;
 mod pool;
 mod reply;
 mod runtime;
-mod scheduler;
 mod session;
 mod snapshot;
 mod start;

@@ -49,6 +49,15 @@ impl Refusal {
         Refusal::new(1907, b"70100", "Query execution was interrupted, query_timeout exceeded")
     }
 
+    /// `mysql_users.schema_locked=1`, and another schema.
+    pub fn schema_locked(user: &str, schema: &str) -> Refusal {
+        Refusal::new(
+            1044,
+            b"42000",
+            format!("Access denied for user '{user}' to database '{schema}': the user's schema is locked"),
+        )
+    }
+
     pub fn not_the_owner(id: u32) -> Refusal {
         Refusal::new(1095, b"HY000", format!("You are not owner of thread {id}"))
     }

@@ -176,6 +176,38 @@ impl Drop for Reservation {
     }
 }
 
+/// A transaction isolation level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    ReadUncommitted,
+    ReadCommitted,
+    RepeatableRead,
+    Serializable,
+}
+
+impl Isolation {
+    /// From SQL's words, in any case; a dash may stand for the blank.
+    pub fn parse(words: &str) -> Option<Isolation> {
+        match words.to_ascii_uppercase().replace('-', " ").as_str() {
+            "READ UNCOMMITTED" => Some(Isolation::ReadUncommitted),
+            "READ COMMITTED" => Some(Isolation::ReadCommitted),
+            "REPEATABLE READ" => Some(Isolation::RepeatableRead),
+            "SERIALIZABLE" => Some(Isolation::Serializable),
+            _ => None,
+        }
+    }
+
+    /// The statement that sets it.
+    pub fn statement(self) -> &'static str {
+        match self {
+            Isolation::ReadUncommitted => "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
+            Isolation::ReadCommitted => "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            Isolation::RepeatableRead => "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+            Isolation::Serializable => "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        }
+    }
+}
+
 /// A row of `runtime_mysql_users`.
 #[derive(Debug, Clone)]
 pub struct User {
@@ -186,6 +218,12 @@ pub struct User {
     /// Empty: `mysql-default_schema`.
     pub default_schema: Box<str>,
     pub transaction_persistent: bool,
+    /// No other schema than the default one.
+    pub schema_locked: bool,
+    /// Bytes pass untouched after the login.
+    pub fast_forward: bool,
+    /// `default-transaction_isolation` of `attributes`: what a session begins with.
+    pub isolation: Option<Isolation>,
     pub use_ssl: bool,
     pub max_connections: u32,
 }

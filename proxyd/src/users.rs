@@ -102,6 +102,9 @@ mod tests {
             default_hostgroup: 0,
             default_schema: "".into(),
             transaction_persistent: true,
+            schema_locked: false,
+            fast_forward: false,
+            isolation: None,
             use_ssl: false,
             max_connections,
         }

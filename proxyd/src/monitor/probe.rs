@@ -206,6 +206,7 @@ impl Prober {
             secret: &secret,
             traits: Traits::default(),
             collation: COLLATION,
+            exactly: None,
             tls: self.tls.as_ref(),
         };
         let counters = ServerCounters::new(reservation.server());

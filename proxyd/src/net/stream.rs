@@ -193,6 +193,22 @@ impl Connection {
         if self.is_tls() { self.stream.flush().await } else { Ok(()) }
     }
 
+    /// Passes bytes both ways, first those that were read already, until both sides have ended.
+    pub async fn pipe(&mut self, other: &mut Connection, pool: &BufferPool) -> io::Result<()> {
+        other.write_all(self.input.filled()).await?;
+        self.input.consume(usize::MAX);
+        self.input.release(pool);
+        self.write_all(other.input.filled()).await?;
+        other.input.consume(usize::MAX);
+        other.input.release(pool);
+        let (there, back) = tokio::io::copy_bidirectional(&mut self.stream, &mut other.stream).await?;
+        other.bytes_out += there;
+        other.bytes_in += back;
+        self.bytes_in += there;
+        self.bytes_out += back;
+        Ok(())
+    }
+
     pub async fn shutdown(&mut self) {
         // The peer may be gone already; there is nobody to tell.
         let _ = self.stream.shutdown().await;

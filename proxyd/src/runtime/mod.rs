@@ -25,4 +25,4 @@ pub use registry::{MemberState, Runtime, ServerChange, SharedRuntime};
 pub use servers::{Address, MAX_WEIGHT, ReplicationHostgroup, ServerRow, ServersConfig};
 pub use settings::{Settings, normalise};
 pub use topology::{AlsoReader, ClusterHostgroups, ClusterKind, NodeReport, Part, Sight};
-pub use users::parse_credential;
+pub use users::{parse_attributes, parse_credential};

@@ -289,6 +289,7 @@ impl Session {
             traits: self.traits,
             collation: self.collation,
             tls: use_ssl.then_some(&self.worker.shared.connector),
+            exactly: self.account.fast_forward.then_some(self.capabilities),
         };
         let counters = self.worker.counters.server(reservation.server());
         let hostgroup = reservation.server().hostgroup;
@@ -414,7 +415,7 @@ impl Session {
         global.max_connect_timeouts += u64::from(!got);
     }
 
-    fn count_traffic(&self, backend: &Backend, (sent, received): (u64, u64)) {
+    pub(super) fn count_traffic(&self, backend: &Backend, (sent, received): (u64, u64)) {
         let (sent, received) = (backend.connection.bytes_out - sent, backend.connection.bytes_in - received);
         let mut global = self.worker.counters.global.borrow_mut();
         global.queries_backends_bytes_sent += sent;

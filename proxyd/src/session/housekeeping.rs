@@ -96,7 +96,7 @@ impl Session {
     pub(super) fn start_over(&mut self) {
         self.release();
         let schema = std::mem::take(&mut self.settings.schema);
-        self.settings = super::settings::Settings::new(&schema, super::settings::Charset::Id(self.collation));
+        self.settings = super::login::first_settings(&schema, self.collation, &self.account);
         self.next_flag = 0;
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proxyd_sql::token::{Token, TokenKind, Tokenizer, unquote};
-use proxyd_sql::{Detail, Kind, Statement};
+use proxyd_sql::{Detail, Flags, Kind, Statement};
 use proxyd_wire::{Command, Status};
 
 use super::cached::CachePlan;
@@ -187,11 +187,32 @@ pub fn schema_of(head: &[u8], statement: &Statement<'_>) -> Option<Box<str>> {
     Some(String::from_utf8_lossy(&name).into())
 }
 
+/// For a user with `schema_locked`: the other schema that a command would select. Of several statements none may be a USE.
+pub fn leaves_schema(
+    session: &Session,
+    head: &[u8],
+    text: &[u8],
+    statement: &Statement<'_>,
+) -> Option<Box<str>> {
+    match schema_of(head, statement) {
+        Some(schema) => (schema != session.settings.schema).then_some(schema),
+        None => {
+            let several = statement.flags.has(Flags::MULTI_STATEMENT);
+            (several && begins_with(text, |token| token.is_word("use"))).then(|| "of a USE".into())
+        }
+    }
+}
+
 /// Whether one of several statements is a SET or a USE: what they leave behind is not taken apart.
 pub fn sets_something(text: &[u8]) -> bool {
+    begins_with(text, |token| token.is_word("set") || token.is_word("use"))
+}
+
+/// Whether the first word of one of the statements is such a one.
+fn begins_with(text: &[u8], wanted: impl Fn(&Token<'_>) -> bool) -> bool {
     let mut at_start = true;
     words(text).any(|token| {
-        let hit = at_start && (token.is_word("set") || token.is_word("use"));
+        let hit = at_start && wanted(&token);
         at_start = token.is_op(";");
         hit
     })

@@ -138,6 +138,9 @@ async fn begin(
     let hello = login.client();
     let collation = charset::known_or_default(hello.collation.into());
     let schema = chosen_schema(hello.database.as_deref(), &account, &worker);
+    if let Some(refusal) = foreign_schema(login.user(), hello.database.as_deref(), &account) {
+        return Err(turn_away(&mut client, &refusal, sequence).await);
+    }
     let local = client.local_addr();
     let identity = Identity {
         traits: Traits {
@@ -150,7 +153,7 @@ async fn begin(
         client_address: record.peer.ip().to_canonical().to_string().into(),
         proxy_address: local.map(|a| a.ip().to_canonical().to_string()).unwrap_or_default().into(),
         proxy_port: local.map_or(0, |a| a.port()),
-        settings: Settings::new(&schema, Charset::Id(collation)),
+        settings: first_settings(&schema, collation, &account),
         account,
         secret,
         collation,
@@ -250,7 +253,10 @@ impl Session {
         }
         self.collation = charset::known_or_default(collation);
         let schema = chosen_schema(login.client().database.as_deref(), &account, &worker);
-        self.settings = Settings::new(&schema, Charset::Id(self.collation));
+        if let Some(refusal) = foreign_schema(login.user(), login.client().database.as_deref(), &account) {
+            return Err(turn_away(&mut self.client, &refusal, sequence).await);
+        }
+        self.settings = first_settings(&schema, self.collation, &account);
         self.user = login.user().into();
         self.account = account;
         self.secret = secret;
@@ -376,6 +382,23 @@ fn chosen_schema(asked: Option<&str>, account: &User, worker: &Worker) -> String
     let snapshot = worker.snapshot();
     let candidates = [asked.unwrap_or_default(), &account.default_schema, &snapshot.variables.default_schema];
     candidates.into_iter().find(|name| !name.is_empty()).unwrap_or_default().to_owned()
+}
+
+/// What a session begins with.
+pub(super) fn first_settings(schema: &str, collation: u16, account: &User) -> Settings {
+    let mut settings = Settings::new(schema, Charset::Id(collation));
+    let assignments = account.isolation.map(|level| proxyd_sql::parse_set(level.statement().as_bytes()));
+    for assignment in assignments.into_iter().flatten().flatten() {
+        settings.assign(&assignment);
+    }
+    settings
+}
+
+/// `schema_locked`: a login may ask for no other schema than the user's own.
+fn foreign_schema(user: &str, asked: Option<&str>, account: &User) -> Option<Refusal> {
+    let asked = asked
+        .filter(|name| account.schema_locked && !name.is_empty() && **name != *account.default_schema)?;
+    Some(Refusal::schema_locked(user, asked))
 }
 
 fn fresh_nonce() -> [u8; NONCE] {

@@ -7,6 +7,7 @@ mod account;
 mod cached;
 pub mod charset;
 pub mod end;
+mod fast_forward;
 pub mod forward;
 mod gtids;
 mod housekeeping;
@@ -89,7 +90,11 @@ pub async fn run(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Sess
         Err(end) => return end,
     };
     session.worker.audit(Event::Connected, &session.record, Some(session.client.is_tls()));
-    let end = match session.serve().await {
+    let served = match session.account.fast_forward {
+        true => session.fast_forward().await,
+        false => session.serve().await,
+    };
+    let end = match served {
         Ok(never) => match never {},
         Err(end) => end,
     };
@@ -167,6 +172,11 @@ impl Session {
         let statement = classify(text);
         if let Some(answer) = local::answer(self, text, &statement) {
             return self.answer_locally(answer).await;
+        }
+        if self.account.schema_locked
+            && let Some(schema) = local::leaves_schema(self, head, text, &statement)
+        {
+            return self.refuse(&Refusal::schema_locked(&self.user, &schema)).await;
         }
         let mut route = match self.route(text, &statement) {
             Ok(route) => route,

@@ -2,12 +2,11 @@
 //! without an effect.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use super::layers::copy_error;
 use super::open::Store;
 use crate::route::{Firewall, Mode, Permission, QueryRule};
-use crate::scheduler::Job;
+use crate::runtime::parse_attributes;
 use crate::snapshot::{HostgroupAttributes, HostgroupId};
 
 impl Store {
@@ -44,10 +43,22 @@ impl Store {
     /// Columns of `mysql_users` that are set and read by nobody.
     pub fn user_columns_without_effect(&self) -> Result<Vec<String>, String> {
         let mut warnings = Vec::new();
-        for (column, default) in [("schema_locked", "0"), ("fast_forward", "0"), ("attributes", "''")] {
-            self.warn_of("mysql_users", column, default, &mut warnings)?;
+        let sql = "SELECT COUNT(*) FROM main.mysql_users WHERE active = 1 AND attributes LIKE '%spiffe_id%'";
+        let count: i64 = self.db.query_row(sql, [], |row| row.get(0)).map_err(copy_error)?;
+        if count > 0 {
+            warnings.push(format!("mysql_users.attributes: spiffe_id has no effect ({count} users)"));
         }
         Ok(warnings)
+    }
+
+    /// What is wrong with the `attributes` of active users, user by user.
+    pub fn bad_user_attributes(&self) -> Result<Vec<String>, String> {
+        let sql = "SELECT username, attributes FROM main.mysql_users WHERE active = 1 AND attributes <> ''";
+        let rows = self.read(sql, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        let reason = |(user, text): &(String, String)| {
+            parse_attributes(text).err().map(|reason| format!("user '{user}': {reason}"))
+        };
+        Ok(rows.iter().filter_map(reason).collect())
     }
 
     /// The active rows of the firewall's tables.
@@ -83,22 +94,6 @@ impl Store {
             firewall.allow(permission);
         }
         Ok(firewall)
-    }
-
-    /// The active rows of `scheduler`. Arguments end at the first that is NULL.
-    pub fn jobs(&self) -> Result<Vec<Job>, String> {
-        let sql = "SELECT id, interval_ms, filename, arg1, arg2, arg3, arg4, arg5 FROM main.scheduler \
-                   WHERE active = 1 ORDER BY id";
-        self.read(sql, |row| {
-            let arguments = (3..8).map(|index| row.get::<_, Option<String>>(index));
-            let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
-            Ok(Job {
-                id: row.get(0)?,
-                interval: Duration::from_millis(u64::try_from(row.get::<_, i64>(1)?).unwrap_or(u64::MAX)),
-                filename: row.get(2)?,
-                arguments: arguments.into_iter().map_while(|argument| argument).collect(),
-            })
-        })
     }
 
     /// A warning if some row has another value than the default in a column that nobody reads.

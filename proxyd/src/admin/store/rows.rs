@@ -8,7 +8,7 @@ use super::open::Store;
 use super::tables::{Kind, find};
 use crate::runtime::{
     Address, AlsoReader, ClusterHostgroups, ClusterKind, MAX_WEIGHT, MemberState, ReplicationHostgroup,
-    ServerRow, ServersConfig, Settings, parse_credential,
+    ServerRow, ServersConfig, Settings, parse_attributes, parse_credential,
 };
 use crate::snapshot::{Status, User};
 use crate::users::Users;
@@ -212,7 +212,7 @@ impl Store {
 }
 
 const USER_COLUMNS: &str = "username, password, use_ssl, default_hostgroup, default_schema, transaction_persistent, \
-     max_connections";
+     max_connections, schema_locked, fast_forward, attributes";
 
 fn user_row(row: &Row<'_>) -> rusqlite::Result<(Box<str>, User)> {
     let text = |index| Ok::<_, rusqlite::Error>(row.get_ref(index)?.as_str_or_null()?.unwrap_or_default());
@@ -224,6 +224,10 @@ fn user_row(row: &Row<'_>) -> rusqlite::Result<(Box<str>, User)> {
         default_schema: text(4)?.into(),
         transaction_persistent: row.get(5)?,
         max_connections: row.get(6)?,
+        schema_locked: row.get(7)?,
+        fast_forward: row.get(8)?,
+        // What is wrong with them is `bad_user_attributes`' to say.
+        isolation: parse_attributes(text(9)?).ok().flatten(),
     };
     Ok((text(0)?.into(), user))
 }

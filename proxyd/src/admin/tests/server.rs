@@ -38,6 +38,7 @@ async fn connect(server: &Arc<Server>, password: &str, tls: bool) -> Result<Back
         secret: &secret,
         traits: Traits::default(),
         collation: 45,
+        exactly: None,
         tls: tls.then_some(&connector),
     };
     let reservation = server.reserve(10).expect("a place");

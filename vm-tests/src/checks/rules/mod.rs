@@ -5,6 +5,7 @@ mod cache;
 mod effects;
 mod log;
 mod mirror;
+mod users;
 
 use anyhow::Result;
 
@@ -17,5 +18,6 @@ pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     effects::run(runner, &pair);
     mirror::run(runner, &pair);
     log::run(runner, &pair);
+    users::run(runner, &pair);
     Ok(())
 }

@@ -1,0 +1,83 @@
+//! `fast_forward=1`: after the login the bytes of client and server pass untouched, both ways, until one of them ends.
+//!
+//! The server's connection is opened for this client alone, at its first command, with the capabilities that the client
+//! has: nothing is translated, so both must speak the same. Where the server cannot, the session is served like any other.
+//! Rules, statistics by statement, time-outs of queries and retries do not reach what passes here.
+
+use std::convert::Infallible;
+use std::time::Instant;
+
+use proxyd_wire::Capabilities;
+
+use super::forward::{Attach, Attached};
+use super::record::Interrupt;
+use super::{Cause, Phase, Session, SessionEnd};
+
+/// What both sides must have agreed to alike.
+const SPOKEN: Capabilities = Capabilities::DEPRECATE_EOF
+    .union(Capabilities::SESSION_TRACK)
+    .union(Capabilities::MULTI_STATEMENTS)
+    .union(Capabilities::MULTI_RESULTS)
+    .union(Capabilities::PS_MULTI_RESULTS)
+    .union(Capabilities::FOUND_ROWS);
+
+impl Session {
+    pub(super) async fn fast_forward(&mut self) -> Result<Infallible, SessionEnd> {
+        self.first_bytes().await?;
+        let deadline = Instant::now() + self.snapshot().variables.connect_timeout_server_max;
+        self.new_connection = true;
+        let attached = self.attach(self.account.default_hostgroup, deadline, &[]).await;
+        self.new_connection = false;
+        let held = match attached {
+            Ok(held) => held,
+            Err(Attach::Refused(refusal)) => {
+                self.refuse(&refusal).await?;
+                self.client.shutdown().await;
+                return Err(SessionEnd::proxy(Phase::Command, Cause::Refused(refusal.text().to_owned())));
+            }
+            Err(Attach::End(end)) => return Err(end),
+        };
+        if !((held.backend.capabilities ^ self.capabilities) & SPOKEN).is_empty() {
+            let server = &held.backend.server().hostname;
+            tracing::warn!(session = self.record.id, %server, "fast_forward: client and server do not speak alike");
+            drop(held);
+            return self.serve().await;
+        }
+        self.pipe(held).await
+    }
+
+    /// Waits for the first command: a client that only connects costs no server connection.
+    async fn first_bytes(&mut self) -> Result<(), SessionEnd> {
+        match self.fill_or_interrupt(0).await? {
+            0 => Err(SessionEnd::quit()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn pipe(&mut self, mut held: Attached) -> Result<Infallible, SessionEnd> {
+        self.note_backend(&held.backend);
+        self.record.command.set("Fast forward");
+        let before = (held.backend.connection.bytes_out, held.backend.connection.bytes_in);
+        let piped = {
+            let pipe = self.client.pipe(&mut held.backend.connection, &self.worker.buffers);
+            tokio::pin!(pipe);
+            loop {
+                tokio::select! {
+                    piped = &mut pipe => break piped,
+                    why = self.record.interrupted() => match why {
+                        // What runs on the server is not known here.
+                        Interrupt::KillQuery | Interrupt::QueryTimeout => {}
+                        Interrupt::IdleTimeout | Interrupt::KillConnection | Interrupt::BackendGone => {
+                            return Err(SessionEnd::proxy(Phase::Command, Cause::Killed));
+                        }
+                    },
+                }
+            }
+        };
+        self.count_traffic(&held.backend, before);
+        match piped {
+            Ok(()) => Err(SessionEnd::quit()),
+            Err(error) => Err(SessionEnd::client(Phase::Result, error)),
+        }
+    }
+}
