@@ -209,50 +209,72 @@ impl Backend {
     /// Brings the session of this connection to `wanted`: session tracking, schema, character set, variables, only what
     /// differs, in one round trip.
     pub async fn fit(&mut self, wanted: &Settings, buffers: &BufferPool) -> Result<(), FitError> {
-        if self.half_set {
-            self.reset(buffers).await?;
+        let mut difference = self.settings.difference(wanted);
+        let reset = self.half_set || difference == Difference::Reset;
+        if reset {
+            difference = self.settings.after_reset().difference(wanted);
         }
-        let (schema, set) = match self.settings.difference(wanted) {
-            Difference::None => (None, Vec::new()),
+        let (schema, set) = match difference {
             Difference::Replay { schema, set } => (schema, set),
-            Difference::Reset => {
-                self.reset(buffers).await?;
-                match self.settings.difference(wanted) {
-                    Difference::Replay { schema, set } => (schema, set),
-                    _ => (None, Vec::new()),
-                }
-            }
+            Difference::None | Difference::Reset => (None, Vec::new()),
         };
-        let tracking = (self.tracking == Tracking::Due).then(|| self.tracking_statement());
-        if tracking.is_none() && schema.is_none() && set.is_empty() {
-            return Ok(());
+        let track = self.tracking == Tracking::Due || (reset && self.tracking == Tracking::On);
+        let mut frames = Vec::new();
+        if reset {
+            frames.extend(frames_of(&[Command::ResetConnection as u8], 0));
         }
-        let mut frames = tracking.map(|sql| query_frames(sql.as_bytes())).unwrap_or_default();
+        if track {
+            frames.extend(query_frames(self.tracking_statement().as_bytes()));
+        }
         if let Some(schema) = &schema {
             let payload = [&[Command::InitDb as u8], schema.as_bytes()].concat();
             frames.extend(frames_of(&payload, 0));
         }
         set.iter().for_each(|statement| frames.extend(query_frames(statement.as_bytes())));
+        if frames.is_empty() {
+            return Ok(());
+        }
         self.connection.write_all(&frames).await.map_err(FitError::Lost)?;
-        self.fitted(tracking.is_some(), schema, set.len(), wanted, buffers).await
+        if reset {
+            self.was_reset(buffers).await?;
+        }
+        if track {
+            self.was_told_to_track(buffers).await?;
+        }
+        self.was_set(schema, set.len(), wanted, buffers).await
     }
 
-    /// The answers to the statements that [`Backend::fit`] has sent: all are taken, the first refusal is reported.
-    async fn fitted(
+    async fn was_reset(&mut self, buffers: &BufferPool) -> Result<(), FitError> {
+        if let Some(error) = self.verdict(buffers).await? {
+            // What was sent behind it met the state that it should have ended.
+            return Err(FitError::Lost(io::Error::other(error)));
+        }
+        self.settings = self.settings.after_reset();
+        self.statements.clear();
+        self.half_set = false;
+        if self.tracking == Tracking::On {
+            self.tracking = Tracking::Due;
+        }
+        Ok(())
+    }
+
+    async fn was_told_to_track(&mut self, buffers: &BufferPool) -> Result<(), FitError> {
+        let refused = self.verdict(buffers).await?;
+        self.tracking = if refused.is_none() { Tracking::On } else { Tracking::Off };
+        if let Some(error) = refused {
+            tracing::warn!(server = %self.server().hostname, %error, "no session tracking");
+        }
+        Ok(())
+    }
+
+    /// The answers to schema and variables: all are taken, the first refusal is reported.
+    async fn was_set(
         &mut self,
-        tracking: bool,
         schema: Option<Box<str>>,
         sets: usize,
         wanted: &Settings,
         buffers: &BufferPool,
     ) -> Result<(), FitError> {
-        if tracking {
-            let refused = self.verdict(buffers).await?;
-            self.tracking = if refused.is_none() { Tracking::On } else { Tracking::Off };
-            if let Some(error) = refused {
-                tracing::warn!(server = %self.server().hostname, %error, "no session tracking");
-            }
-        }
         let mut refused = None;
         if let Some(schema) = schema {
             refused = self.verdict(buffers).await?;
@@ -261,16 +283,18 @@ impl Backend {
             }
         }
         for _ in 0..sets {
-            let error = self.verdict(buffers).await?;
-            self.half_set |= error.is_some();
-            refused = refused.or(error);
+            refused = refused.or(self.verdict(buffers).await?);
         }
         if let Some(error) = refused {
             // What has been set is not worked out: the next user starts from a reset.
             self.half_set |= sets > 0;
             return Err(FitError::Refused(error));
         }
+        let schema = std::mem::take(&mut self.settings.schema);
         self.settings.clone_from(wanted);
+        if wanted.schema.is_empty() {
+            self.settings.schema = schema;
+        }
         Ok(())
     }
 
@@ -291,14 +315,9 @@ impl Backend {
 
     /// COM_RESET_CONNECTION: rolls back, and forgets all that a session has left, but not the schema.
     pub async fn reset(&mut self, buffers: &BufferPool) -> Result<(), FitError> {
-        self.simple(&[Command::ResetConnection as u8], buffers).await?;
-        self.settings = self.settings.after_reset();
-        self.half_set = false;
-        if self.tracking == Tracking::On {
-            self.tracking = Tracking::Due;
-        }
-        self.statements.clear();
-        Ok(())
+        let frames = frames_of(&[Command::ResetConnection as u8], 0);
+        self.connection.write_all(&frames).await.map_err(FitError::Lost)?;
+        self.was_reset(buffers).await
     }
 
     /// COM_PING.

@@ -204,7 +204,11 @@ fn idle_limit(max_connections: u32, pct: u32, workers: usize) -> usize {
 }
 
 fn best_match(shelf: &[Idle], want: &Want<'_>) -> Option<usize> {
-    let usable = |idle: &Idle| idle.backend.user() == want.user && idle.backend.traits == want.traits;
+    let usable = |idle: &Idle| {
+        idle.backend.user() == want.user
+            && idle.backend.traits == want.traits
+            && idle.backend.settings.can_become(want.settings)
+    };
     let exact = |idle: &Idle| usable(idle) && idle.backend.settings == *want.settings;
     shelf.iter().rposition(exact).or_else(|| shelf.iter().rposition(usable))
 }

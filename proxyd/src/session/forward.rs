@@ -58,7 +58,7 @@ impl Session {
     /// Forwards a command. `Some` is the response's outcome; `None` means that the client was given an error instead.
     /// The connection used is in `self.attached`, last, until [`Session::settle`].
     pub(super) async fn forward(&mut self, mut job: Job<'_, '_>) -> Result<Option<Outcome>, SessionEnd> {
-        self.leave_retired_backends(job.statement);
+        self.leave_retired_backends(job.statement).await;
         let deadline = Instant::now() + self.snapshot().variables.connect_timeout_server_max;
         let mut retries = job.retries;
         let mut avoid = Vec::new();
@@ -85,6 +85,15 @@ impl Session {
                     Err(Unready::Told) => return Ok(None),
                     Err(Unready::End(end)) => return Err(end),
                 };
+            }
+            if let Err(error) = self.bring_along(&mut held, job.statement).await {
+                tracing::info!(session = self.record.id, %error, "a connection broke before it was used");
+                if held.pins.is_free() {
+                    continue;
+                }
+                let server = held.backend.server();
+                let refusal = Refusal::lost(server, &error.to_string(), held.pins.transaction);
+                return self.refuse(&refusal).await.map(|()| None);
             }
             let dialect = Dialect::new(
                 held.backend.capabilities,
@@ -156,6 +165,10 @@ impl Session {
     ) -> Result<Attached, Attach> {
         if let Some(at) = self.attached.iter().position(|held| held.hostgroup() == hostgroup) {
             let mut held = self.attached.swap_remove(at);
+            if held.pins.is_free() && !held.backend.settings.can_become(&self.settings) {
+                self.leave(held);
+                return self.attach_from_pool(hostgroup, deadline, avoid).await;
+            }
             match held.backend.fit(&self.settings, &self.worker.buffers).await {
                 Ok(()) => return Ok(held),
                 Err(FitError::Refused(error)) => {
@@ -170,6 +183,16 @@ impl Session {
                 Err(FitError::Lost(_)) => {}
             }
         }
+        self.attach_from_pool(hostgroup, deadline, avoid).await
+    }
+
+    /// A connection from the pool, made to fit.
+    async fn attach_from_pool(
+        &mut self,
+        hostgroup: HostgroupId,
+        deadline: Instant,
+        avoid: &[Arc<Server>],
+    ) -> Result<Attached, Attach> {
         let mut avoid = avoid.to_vec();
         loop {
             let mut backend = self.checkout(hostgroup, deadline, &mut avoid).await?;
@@ -313,6 +336,7 @@ impl Session {
         if let Some(status) = outcome.status {
             let autocommit = status.contains(Status::AUTOCOMMIT);
             self.settings.autocommit = autocommit;
+            self.modes = status & Status::MODES;
             held.backend.settings.autocommit = autocommit;
         }
         let reply = Reply {
@@ -322,7 +346,9 @@ impl Session {
             last_insert_id: outcome.last_insert_id,
         };
         held.pins.after(statement, &reply, now);
-        self.learn(outcome);
+        if let Some((_, others)) = self.attached.split_last_mut() {
+            others.iter_mut().for_each(|other| other.pins.superseded(statement, &reply));
+        }
         if !outcome.is_err() && cache::changes_schema(statement) {
             self.worker.schema_changed(statement);
         }

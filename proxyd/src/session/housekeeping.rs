@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use proxyd_sql::Statement;
+use proxyd_wire::Status;
 
 use super::forward::Attached;
 use super::{Cause, Phase, Session, SessionEnd};
@@ -103,6 +104,8 @@ impl Session {
     /// Gives up every backend connection: reset and back to the pool, where that is quick, else closed.
     pub(super) fn release(&mut self) {
         self.statements.clear();
+        self.last_insert_id = 0;
+        self.modes = Status::empty();
         for held in self.attached.drain(..) {
             tokio::task::spawn_local(reset_and_return(self.worker.clone(), held));
         }
@@ -111,7 +114,7 @@ impl Session {
 
     /// Leaves the connections to servers that take no new work any more, unless something on them is still needed: a
     /// session that only kept its last insert id must not follow an old writer for ever.
-    pub(super) fn leave_retired_backends(&mut self, statement: &Statement<'_>) {
+    pub(super) async fn leave_retired_backends(&mut self, statement: &Statement<'_>) {
         if self.attached.is_empty() {
             return;
         }
@@ -123,9 +126,18 @@ impl Session {
         };
         let (kept, left) = self.attached.drain(..).partition(is_needed);
         self.attached = kept;
-        for held in Vec::into_iter(left) {
-            tokio::task::spawn_local(reset_and_return(self.worker.clone(), held));
+        for mut held in Vec::into_iter(left) {
+            if held.pins.has_insert_id() {
+                // One that is lost has taken the id with it.
+                let _ = self.fetch_insert_id(&mut held).await;
+            }
+            self.leave(held);
         }
+    }
+
+    /// Leaves a connection behind, with whatever is on it.
+    pub(super) fn leave(&self, held: Attached) {
+        tokio::task::spawn_local(reset_and_return(self.worker.clone(), held));
     }
 
     /// Drops the connections to servers that are OFFLINE_HARD.

@@ -58,7 +58,7 @@ pub enum Answer {
 
 /// The answer to a statement that is about the proxy or the connection to it, if this is one.
 pub fn answer(session: &Session, text: &[u8], statement: &Statement<'_>) -> Option<Answer> {
-    let idle = session.attached.iter().all(|held| !held.pins.transaction);
+    let idle = session.attached.iter().all(|held| !held.pins.is_hard());
     match (statement.kind, statement.detail) {
         (_, Detail::Kill { query_only, id }) => {
             Some(Answer::Kill { id: u32::try_from(id).ok()?, query_only })
@@ -218,6 +218,11 @@ fn begins_with(text: &[u8], wanted: impl Fn(&Token<'_>) -> bool) -> bool {
     })
 }
 
+/// `SET STATEMENT … FOR …` is over with its statement, and `SET PASSWORD` is no state of the session.
+pub fn is_harmless_set(text: &[u8]) -> bool {
+    words(text).nth(1).is_some_and(|token| token.is_word("statement") || token.is_word("password"))
+}
+
 fn words(text: &[u8]) -> impl Iterator<Item = Token<'_>> {
     let marks = [TokenKind::Comment, TokenKind::ExecutableOpen, TokenKind::ExecutableClose];
     Tokenizer::new(text).filter(move |token| !marks.contains(&token.kind))
@@ -249,7 +254,7 @@ impl Session {
 
     /// The status flags of our own answers.
     pub(super) fn status(&self) -> Status {
-        let mut status = Status::empty();
+        let mut status = self.modes;
         status.set(Status::AUTOCOMMIT, self.settings.autocommit);
         status.set(Status::IN_TRANS, self.record.in_transaction.get());
         status

@@ -9,7 +9,7 @@ use proxyd_wire::auth::sha2::{self, CachedHash};
 use proxyd_wire::auth::{Plugin, Secret};
 use proxyd_wire::handshake::{ChangeUser, NONCE};
 use proxyd_wire::server::{Config, Credential, Login, Step, nonce_from};
-use proxyd_wire::{Capabilities, frame};
+use proxyd_wire::{Capabilities, Status, frame};
 
 use super::prepared::ClientStatements;
 use super::record::Record;
@@ -203,6 +203,8 @@ pub(super) fn build(
         nonce: identity.nonce,
         attached: Vec::new(),
         statements: ClientStatements::default(),
+        last_insert_id: 0,
+        modes: Status::empty(),
         next_flag: 0,
         tee: None,
         new_connection: false,

@@ -11,6 +11,7 @@ mod fast_forward;
 pub mod forward;
 mod gtids;
 mod housekeeping;
+mod insert_id;
 mod local;
 mod login;
 pub mod mirror;
@@ -25,11 +26,11 @@ mod tracked;
 use std::rc::Rc;
 use std::time::Instant;
 
-use proxyd_sql::{Flags, Kind, Statement, classify};
+use proxyd_sql::{Statement, classify};
 use proxyd_wire::auth::Secret;
 use proxyd_wire::handshake::NONCE;
-use proxyd_wire::response::{Expect, Outcome};
-use proxyd_wire::{Capabilities, Command, Request, frame};
+use proxyd_wire::response::Expect;
+use proxyd_wire::{Capabilities, Command, Request, Status, frame};
 
 use crate::audit::Event;
 use crate::backend::Traits;
@@ -49,6 +50,7 @@ use prepared::ClientStatements;
 use querylog::Logged;
 use record::{Interrupt, Record};
 use settings::Settings;
+use tracked::Ran;
 
 /// A logged-in client.
 pub struct Session {
@@ -71,6 +73,10 @@ pub struct Session {
     /// Backend connections that something ties to this session; usually none.
     attached: Vec<Attached>,
     statements: ClientStatements,
+    /// What `LAST_INSERT_ID()` is where no connection of this session has it.
+    last_insert_id: u64,
+    /// The status flags that say how SQL is read in this session.
+    modes: Status,
     /// The rules' flag for the next statement (`next_query_flagIN`).
     next_flag: u32,
     /// The answer under way, if it may be kept in the query cache.
@@ -115,6 +121,7 @@ impl Session {
             let sent = self.client.bytes_out - sent_before;
             self.worker.counters.global.borrow_mut().queries_frontends_bytes_sent += sent;
             self.take_back(request.buffer, framed);
+            self.fetch_insert_ids().await;
             self.worker.texts.borrow_mut().push(self.record.rest(Instant::now()));
         }
     }
@@ -209,7 +216,7 @@ impl Session {
             if let Some(held) = self.attached.last_mut() {
                 held.pins.heed(route.sticky, route.multiplex);
             }
-            self.note_session_changes(head, text, &statement, outcome);
+            self.note_session_changes(Ran { head, text, statement: &statement }, outcome);
             if let Some(error) = &outcome.error {
                 self.count_error(error);
             }
@@ -260,42 +267,6 @@ impl Session {
         !self.account.transaction_persistent && held.pins.reason() == "transaction"
     }
 
-    /// What a statement that a backend has accepted changes of the session.
-    fn note_session_changes(
-        &mut self,
-        head: &[u8],
-        text: &[u8],
-        statement: &Statement<'_>,
-        outcome: &Outcome,
-    ) {
-        let Some(held) = self.attached.last_mut() else { return };
-        if outcome.is_err() {
-            return;
-        }
-        if let Some(schema) = local::schema_of(head, statement) {
-            self.settings.schema = schema.clone();
-            *self.record.schema.borrow_mut() = schema.clone();
-            held.backend.settings.schema = schema;
-        }
-        if statement.kind == Kind::Set {
-            match proxyd_sql::parse_set(text) {
-                Ok(assignments) => {
-                    for assignment in &assignments {
-                        held.pins.note_assignment(self.settings.assign(assignment));
-                        held.backend.settings.assign(assignment);
-                    }
-                }
-                Err(_) => held.pins.note_unknown_set(),
-            }
-        } else if statement.flags.has(Flags::ASSIGNS_USER_VARIABLE) {
-            self.settings.forget_user_variables();
-            held.backend.settings.forget_user_variables();
-        }
-        if statement.flags.has(Flags::MULTI_STATEMENT) && local::sets_something(text) {
-            held.pins.note_unknown_set();
-        }
-    }
-
     /// Reads until a whole command is there. The client's buffer goes with it and comes back with [`Self::take_back`].
     async fn read_command(&mut self) -> Result<Received, SessionEnd> {
         let limit = self.snapshot().variables.max_allowed_packet;
@@ -340,7 +311,10 @@ impl Session {
                 biased;
                 filled = readable => return filled.map_err(io),
                 why = self.record.interrupted() => self.interrupted_at_rest(why).await?,
-                () = sleep_until(tie_ends), if tie_ends.is_some() => self.let_go(Instant::now()),
+                () = sleep_until(tie_ends), if tie_ends.is_some() => {
+                    self.let_go(Instant::now());
+                    self.fetch_insert_ids().await;
+                }
             }
         }
     }

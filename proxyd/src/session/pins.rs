@@ -26,21 +26,36 @@ pub struct Reply {
     pub last_insert_id: u64,
 }
 
+/// What is known of the last insert id that a connection holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InsertId {
+    /// It stays there for a while: the next statements are likely to ask for it.
+    Kept { statements: u8, until: Instant },
+    /// It is to be fetched, so that the connection can go.
+    Due,
+    /// The session has made a newer one elsewhere.
+    Stale,
+}
+
 /// The ties of one session to one backend connection.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Pins {
     pub transaction: bool,
     next_transaction: bool,
     temporary_table: bool,
-    locks: bool,
+    table_locks: bool,
+    /// GET_LOCK, HANDLER, XA.
+    connection_state: bool,
     unknown_set: bool,
     /// The client has switched on what it wants to be told of its session.
     pub own_tracking: bool,
+    /// The server says that something has changed, and nothing says what.
+    unknown_state: bool,
     text_prepared: bool,
     user_variables: bool,
     found_rows: bool,
     warnings: bool,
-    insert_id: Option<(u8, Instant)>,
+    insert_id: Option<InsertId>,
     /// A rule said `multiplex=0` or `sticky_conn=1`: the connection stays, the rules go on routing.
     pub rule: bool,
     /// A rule said `multiplex=2`, or 1: what the statement under way does to user variables, or an unknown SET of it, ties
@@ -66,9 +81,10 @@ impl Pins {
             p if p.transaction => "transaction",
             p if p.next_transaction => "set-transaction",
             p if p.temporary_table => "temporary-table",
-            p if p.locks => "lock",
+            p if p.table_locks || p.connection_state => "lock",
             p if p.unknown_set => "set",
             p if p.own_tracking => "session-track",
+            p if p.unknown_state => "session-state",
             p if p.text_prepared => "prepare",
             p if p.cursor => "cursor",
             p if p.user_variables => "user-variable",
@@ -89,15 +105,22 @@ impl Pins {
         self.transaction
             || self.next_transaction
             || self.temporary_table
-            || self.locks
+            || self.table_locks
+            || self.connection_state
             || self.unknown_set
             || self.own_tracking
+            || self.unknown_state
             || self.text_prepared
     }
 
     /// Statements may mean something else on this connection than on others: other tables, another grammar.
     pub fn changes_meaning(&self) -> bool {
-        self.temporary_table || self.locks || self.unknown_set
+        self.temporary_table
+            || self.table_locks
+            || self.connection_state
+            || self.unknown_set
+            || self.own_tracking
+            || self.unknown_state
     }
 
     /// This statement must come here, by what it names.
@@ -105,7 +128,7 @@ impl Pins {
         self.is_hard()
             || (self.user_variables && statement.flags.has(Flags::USER_VARIABLE))
             || (self.found_rows && statement.flags.has(Flags::FOUND_ROWS))
-            || (self.insert_id.is_some() && statement.flags.has(Flags::LAST_INSERT_ID))
+            || (self.has_insert_id() && statement.flags.has(Flags::LAST_INSERT_ID))
             || (self.warnings && statement.flags.has(Flags::DIAGNOSTICS))
     }
 
@@ -140,6 +163,16 @@ impl Pins {
         self.unknown_set |= self.excused == Excuse::Nothing;
     }
 
+    /// The server says that something has changed that nothing explains.
+    pub fn note_unknown_state(&mut self) {
+        self.unknown_state |= self.excused == Excuse::Nothing;
+    }
+
+    /// Whether the next transaction has characteristics of its own, by the server's word.
+    pub fn next_transaction(&mut self, has_some: bool) {
+        self.next_transaction = has_some;
+    }
+
     /// Takes in that `statement` was answered on this connection.
     pub fn after(&mut self, statement: &Statement<'_>, reply: &Reply, now: Instant) {
         let has = |flag| statement.flags.has(flag);
@@ -151,40 +184,111 @@ impl Pins {
         if was_in_transaction && !self.transaction {
             self.next_transaction = false;
         }
-        self.warnings = reply.warnings > 0 || reply.failed || (self.warnings && has(Flags::DIAGNOSTICS));
-        self.found_rows = has(Flags::CALC_FOUND_ROWS) && !reply.failed;
+        let keeps_warnings = has(Flags::DIAGNOSTICS) || leaves_warnings(statement.kind);
+        self.warnings = reply.warnings > 0 || reply.failed || (self.warnings && keeps_warnings);
+        if is_select(statement.kind) {
+            self.found_rows = has(Flags::CALC_FOUND_ROWS) && !reply.failed;
+        }
         self.age_insert_id(now);
         if reply.failed {
             return;
         }
-        if reply.last_insert_id > 0 {
-            self.insert_id = Some((INSERT_ID_STATEMENTS, now + INSERT_ID_TIME));
+        // A procedure's inserts count too, and whoever asks may have set it (`LAST_INSERT_ID(7)`).
+        if reply.last_insert_id > 0 || statement.kind == Kind::Call || has(Flags::LAST_INSERT_ID) {
+            self.keep_insert_id(now);
         }
         self.temporary_table |= has(Flags::TEMPORARY_TABLE);
         self.user_variables |= has(Flags::ASSIGNS_USER_VARIABLE) && statement.kind != Kind::Set && !excused;
         self.text_prepared |= has(Flags::PREPARE);
-        self.locks |=
-            statement.flags.any(Flags::ADVISORY_LOCK.with(Flags::LOCK_TABLES).with(Flags::CONNECTION_STATE));
+        self.connection_state |= statement.flags.any(Flags::ADVISORY_LOCK.with(Flags::CONNECTION_STATE));
+        self.table_locks |= has(Flags::LOCK_TABLES);
         if has(Flags::UNLOCK_TABLES) && !has(Flags::LOCK_TABLES) {
-            self.locks = false;
+            self.table_locks = false;
         }
+    }
+
+    /// Takes in that `statement` was answered on another connection of the session.
+    pub fn superseded(&mut self, statement: &Statement<'_>, reply: &Reply) {
+        self.warnings &= statement.flags.has(Flags::DIAGNOSTICS);
+        self.found_rows &= !is_select(statement.kind);
+        if reply.last_insert_id > 0 && self.insert_id.is_some() {
+            self.insert_id = Some(InsertId::Stale);
+        }
+    }
+
+    /// The session has set its last insert id by the variable's name.
+    pub fn note_variable(&mut self, name: &str, now: Instant) {
+        if matches!(name, "last_insert_id" | "identity") {
+            self.keep_insert_id(now);
+        }
+    }
+
+    /// Whether the session's last insert id is on this connection.
+    pub fn has_insert_id(&self) -> bool {
+        self.insert_id.is_some_and(|id| id != InsertId::Stale)
+    }
+
+    /// Whether nothing ties the session but an insert id whose time is over.
+    pub fn insert_id_is_due(&self) -> bool {
+        matches!(self.insert_id, Some(InsertId::Due | InsertId::Stale)) && self.reason() == "last-insert-id"
+    }
+
+    /// Whether the session has made a newer one elsewhere.
+    pub fn insert_id_is_stale(&self) -> bool {
+        self.insert_id == Some(InsertId::Stale)
+    }
+
+    /// The insert id was fetched: it is not on the connection any more.
+    pub fn insert_id_taken(&mut self) {
+        self.insert_id = None;
+    }
+
+    /// Whether SHOW WARNINGS has something to say of the session's last statement.
+    pub fn has_warnings(&self) -> bool {
+        self.warnings
     }
 
     /// When a tie ends by itself.
     pub fn deadline(&self) -> Option<Instant> {
-        self.insert_id.map(|(_, until)| until).filter(|_| self.reason() == "last-insert-id")
+        match self.insert_id {
+            Some(InsertId::Kept { until, .. }) if self.reason() == "last-insert-id" => Some(until),
+            _ => None,
+        }
     }
 
     /// Lets go of what has run out by now.
     pub fn expire(&mut self, now: Instant) {
-        self.insert_id = self.insert_id.filter(|&(_, until)| now < until);
+        if let Some(InsertId::Kept { until, .. }) = self.insert_id
+            && now >= until
+        {
+            self.insert_id = Some(InsertId::Due);
+        }
+    }
+
+    fn keep_insert_id(&mut self, now: Instant) {
+        let until = now + INSERT_ID_TIME;
+        self.insert_id = Some(InsertId::Kept { statements: INSERT_ID_STATEMENTS, until });
     }
 
     fn age_insert_id(&mut self, now: Instant) {
         self.expire(now);
-        self.insert_id =
-            self.insert_id.and_then(|(left, until)| Some((left.checked_sub(1).filter(|&n| n > 0)?, until)));
+        if let Some(InsertId::Kept { statements, until }) = self.insert_id {
+            let left = statements.saturating_sub(1);
+            self.insert_id = Some(match left {
+                0 => InsertId::Due,
+                _ => InsertId::Kept { statements: left, until },
+            });
+        }
     }
+}
+
+/// Statements after which MariaDB still shows the warnings of the one before. (It does so after all that have no table.)
+fn leaves_warnings(kind: Kind) -> bool {
+    matches!(kind, Kind::Set | Kind::Use)
+}
+
+fn is_select(kind: Kind) -> bool {
+    matches!(kind, Kind::Select | Kind::SelectForUpdate)
 }
 
 #[cfg(test)]
@@ -290,10 +394,40 @@ mod tests {
             after(&mut pins, "SELECT 1", plain);
         }
         assert_eq!(pins.reason(), "last-insert-id");
+        assert!(!pins.insert_id_is_due());
         after(&mut pins, "SELECT 1", plain);
+        assert!(pins.insert_id_is_due() && wants(&pins, "SELECT LAST_INSERT_ID()"));
+        pins.insert_id_taken();
         assert!(pins.is_free());
         after(&mut pins, "INSERT INTO t VALUES (1)", Reply { last_insert_id: 8, ..plain });
         pins.expire(Instant::now() + Duration::from_secs(11));
+        assert!(pins.insert_id_is_due());
+    }
+
+    #[test]
+    fn what_runs_elsewhere_ends_what_only_the_next_statement_may_ask_for() {
+        let plain = Reply { in_transaction: Some(false), ..Reply::default() };
+        let mut pins = Pins::default();
+        after(&mut pins, "SELECT SQL_CALC_FOUND_ROWS a FROM t LIMIT 1", Reply { warnings: 1, ..plain });
+        let insert = proxyd_sql::classify(b"INSERT INTO t VALUES (1)");
+        pins.superseded(&insert, &plain);
+        assert!(!pins.has_warnings() && wants(&pins, "SELECT FOUND_ROWS()"));
+        pins.superseded(&proxyd_sql::classify(b"SELECT 1"), &plain);
         assert!(pins.is_free());
+        after(&mut pins, "INSERT INTO t VALUES (1)", Reply { last_insert_id: 8, ..plain });
+        pins.superseded(&insert, &Reply { last_insert_id: 9, ..plain });
+        assert!(pins.insert_id_is_due() && !wants(&pins, "SELECT LAST_INSERT_ID()"));
+    }
+
+    #[test]
+    fn table_locks_and_other_locks_are_not_mixed_up() {
+        let plain = Reply { in_transaction: Some(false), ..Reply::default() };
+        let mut pins = Pins::default();
+        after(&mut pins, "LOCK TABLES t READ", plain);
+        after(&mut pins, "UNLOCK TABLES", plain);
+        assert!(pins.is_free());
+        after(&mut pins, "SELECT GET_LOCK('a', 1)", plain);
+        after(&mut pins, "UNLOCK TABLES", plain);
+        assert_eq!(pins.reason(), "lock");
     }
 }

@@ -4,7 +4,7 @@
 //! difference. A statement enters here only after a backend has accepted it.
 
 use proxyd_sql::token::unquote;
-use proxyd_sql::{Assignment, Scope, Target};
+use proxyd_sql::{Assignment, Scope, Target, Value, ValueKind};
 
 use super::charset;
 
@@ -72,6 +72,9 @@ pub enum Kept {
     OwnTracking,
 }
 
+/// A longer value of a variable is not carried to other connections.
+const LONGEST_VALUE: usize = 4096;
+
 /// `SET SESSION TRANSACTION …` is kept under pseudo variables whose name is the whole clause and whose value is empty.
 const TRANSACTION: &str = "transaction ";
 const ISOLATION: &str = "transaction isolation level ";
@@ -127,51 +130,127 @@ impl Settings {
         Settings { schema, charset, variables, ..self.clone() }
     }
 
-    /// Takes in an assignment that a backend has accepted.
+    /// Takes in an assignment that a backend has accepted, by its text.
     pub fn assign(&mut self, assignment: &Assignment<'_>) -> Kept {
         let value = assignment.value;
-        let text = String::from_utf8_lossy(value.text);
+        // Bytes of another character set mean something only under that one.
+        let text = std::str::from_utf8(value.text).ok().filter(|_| value.is_literal());
         match assignment.target {
             Target::Variable { scope: Scope::Global | Scope::Persist, .. }
             | Target::Isolation { scope: Scope::Global | Scope::Persist }
-            | Target::AccessMode { scope: Scope::Global | Scope::Persist } => {}
+            | Target::AccessMode { scope: Scope::Global | Scope::Persist } => Kept::Replayable,
             Target::Variable { scope: Scope::NextTransaction, .. }
             | Target::Isolation { scope: Scope::NextTransaction }
-            | Target::AccessMode { scope: Scope::NextTransaction } => return Kept::ForNextTransaction,
-            Target::UserVariable(name) if !value.is_literal() => {
-                let name = plain_name(name);
-                self.user_variables.retain(|v| *v.name != *name);
-                return Kept::AtBackend;
-            }
-            Target::Variable { scope: Scope::Session, name }
-                if plain_name(name).starts_with("session_track_") =>
-            {
-                return Kept::OwnTracking;
-            }
-            _ if !value.is_literal() => return Kept::Unknown,
-            Target::UserVariable(name) => put(&mut self.user_variables, plain_name(name), &text),
+            | Target::AccessMode { scope: Scope::NextTransaction } => Kept::ForNextTransaction,
+            Target::UserVariable(name) => self.assign_user_variable(plain_name(name), value, text),
             Target::Names { collation } => {
-                let collation = collation.map(|c| format!(" COLLATE {}", String::from_utf8_lossy(c.text)));
-                self.charset =
-                    Charset::Names(format!("NAMES {text}{}", collation.unwrap_or_default()).into());
+                let collation = match collation.map(|c| std::str::from_utf8(c.text)) {
+                    Some(Err(_)) => return Kept::Unknown,
+                    Some(Ok(collation)) => format!(" COLLATE {collation}"),
+                    None => String::new(),
+                };
+                self.set_charset(text.map(|text| format!("NAMES {text}{collation}")))
             }
-            Target::CharacterSet => self.charset = Charset::Names(format!("CHARACTER SET {text}").into()),
+            Target::CharacterSet => self.set_charset(text.map(|text| format!("CHARACTER SET {text}"))),
             Target::Isolation { scope: Scope::Session } => {
-                put(&mut self.variables, format!("{ISOLATION}{}", text.to_lowercase()), "");
+                put(
+                    &mut self.variables,
+                    format!("{ISOLATION}{}", text.unwrap_or_default().to_lowercase()),
+                    "",
+                );
+                Kept::Replayable
             }
             Target::AccessMode { scope: Scope::Session } => {
-                put(&mut self.variables, format!("{ACCESS}{}", text.to_lowercase()), "");
+                put(&mut self.variables, format!("{ACCESS}{}", text.unwrap_or_default().to_lowercase()), "");
+                Kept::Replayable
             }
             Target::Variable { scope: Scope::Session, name } => {
-                let name = plain_name(name);
-                if name == "autocommit" {
-                    // The status of the answer says what it is now.
-                    return value.as_bool().map_or(Kept::Unknown, |_| Kept::Replayable);
-                }
-                put(&mut self.variables, name, &text);
+                self.assign_session_variable(&plain_name(name), value, text)
             }
         }
+    }
+
+    fn assign_session_variable(&mut self, name: &str, value: Value<'_>, text: Option<&str>) -> Kept {
+        match (Nature::of(name), text) {
+            (Nature::Tracker, _) => Kept::OwnTracking,
+            // The status of the answer says what it is now.
+            (Nature::Autocommit, _) => value.as_bool().map_or(Kept::Unknown, |_| Kept::Replayable),
+            (Nature::Reported, _) => Kept::Replayable,
+            (Nature::OneConnection, _) | (_, None) => Kept::Unknown,
+            (_, Some(_)) if value.kind == ValueKind::Default => {
+                self.note_dependants(name);
+                self.variables.retain(|variable| *variable.name != *name);
+                Kept::Replayable
+            }
+            (_, Some(text)) => {
+                self.note_dependants(name);
+                put(&mut self.variables, name, text);
+                Kept::Replayable
+            }
+        }
+    }
+
+    fn assign_user_variable(&mut self, name: String, value: Value<'_>, text: Option<&str>) -> Kept {
+        // A lone word may be a function (CURRENT_DATE).
+        let is_constant = value.kind != ValueKind::Word || value.as_bool().is_some();
+        match text.filter(|_| is_constant) {
+            Some(text) => {
+                put(&mut self.user_variables, name, text);
+                Kept::Replayable
+            }
+            None => {
+                self.user_variables.retain(|variable| *variable.name != *name);
+                Kept::AtBackend
+            }
+        }
+    }
+
+    /// `SET NAMES` and `SET CHARACTER SET` with these words; `None` where the words do not say it.
+    fn set_charset(&mut self, words: Option<String>) -> Kept {
+        let Some(words) = words else { return Kept::Unknown };
+        self.variables.retain(|variable| !is_charset(&variable.name));
+        self.charset = Charset::Names(words.into());
         Kept::Replayable
+    }
+
+    /// Takes in a session variable whose value the backend has told.
+    pub fn track(&mut self, name: &str, value: &str) -> Kept {
+        match Nature::of(name) {
+            Nature::Tracker => return Kept::OwnTracking,
+            Nature::Autocommit | Nature::Reported => return Kept::Replayable,
+            Nature::OneConnection => return Kept::Unknown,
+            Nature::Plain => {}
+        }
+        let Some(literal) = literal(name, value) else { return Kept::Unknown };
+        self.note_dependants(name);
+        put(&mut self.variables, name, &literal);
+        Kept::Replayable
+    }
+
+    /// Setting one of these two sets the other.
+    fn note_dependants(&mut self, name: &str) {
+        let other = match name {
+            "character_set_connection" => "collation_connection",
+            "collation_connection" => "character_set_connection",
+            _ => return,
+        };
+        self.variables.retain(|variable| *variable.name != *other);
+    }
+
+    /// Whether user variables are set whose text means something else under another character set or `sql_mode`.
+    pub fn has_text_variables(&self) -> bool {
+        self.user_variables.iter().any(|variable| variable.value.contains(['\'', '"']))
+    }
+
+    /// Whether `SET CHARACTER SET` has made the connection's collation that of the schema.
+    pub fn follows_schema(&self) -> bool {
+        matches!(&self.charset, Charset::Names(words) if words.starts_with("CHARACTER SET"))
+    }
+
+    /// A connection with these settings can be brought to `wanted`: a schema that was selected can be changed, but no
+    /// statement gives it up.
+    pub fn can_become(&self, wanted: &Settings) -> bool {
+        self.schema.is_empty() || !wanted.schema.is_empty()
     }
 
     /// Forgets the user variables: a statement has assigned some, and only one backend knows what.
@@ -184,8 +263,20 @@ impl Settings {
         if self == wanted {
             return Difference::None;
         }
+        let transaction = |v: &Variable| v.name.starts_with(TRANSACTION);
+        if self.variables.iter().any(|v| transaction(v) && !wanted.variables.contains(v)) {
+            return Difference::Reset;
+        }
+        // A user variable that is NULL again is not one that was never set: it keeps its type.
+        let set_again = |v: &Variable| wanted.user_variables.iter().any(|w| w.name == v.name);
+        if !self.user_variables.iter().all(set_again) {
+            return Difference::Reset;
+        }
         let mut clauses = Vec::new();
-        if self.charset != wanted.charset {
+        // A single variable of a character set is taken back by setting all of them.
+        let undone = |v: &Variable| is_charset(&v.name) && !wanted.variables.contains(v);
+        let renamed = self.charset != wanted.charset || self.variables.iter().any(undone);
+        if renamed {
             match charset::set_clause(&wanted.charset) {
                 Some(clause) => clauses.push(clause),
                 None if self.charset == Charset::Unknown => clauses.push("NAMES DEFAULT".to_owned()),
@@ -195,20 +286,83 @@ impl Settings {
         if self.autocommit != wanted.autocommit {
             clauses.push(format!("autocommit={}", u8::from(wanted.autocommit)));
         }
-        let transaction = |v: &Variable| v.name.starts_with(TRANSACTION);
-        if self.variables.iter().any(|v| transaction(v) && !wanted.variables.contains(v)) {
-            return Difference::Reset;
-        }
-        clauses.extend(changes(&self.variables, &wanted.variables, "@@session.", "DEFAULT"));
-        clauses.extend(changes(&self.user_variables, &wanted.user_variables, "@", "NULL"));
-        let mut set: Vec<String> =
-            (!clauses.is_empty()).then(|| format!("SET {}", clauses.join(", "))).into_iter().collect();
+        let have = self.variables.iter().filter(|v| !(renamed && is_charset(&v.name)));
+        clauses.extend(changes(have, &wanted.variables, "@@session."));
+        let mut set = Vec::new();
+        set.extend((!clauses.is_empty()).then(|| format!("SET {}", clauses.join(", "))));
         // Not assignments: each `SET SESSION TRANSACTION …` stands alone in its statement.
         let new = wanted.variables.iter().filter(|v| transaction(v) && !self.variables.contains(v));
         set.extend(new.map(|v| format!("SET SESSION {}", v.name.to_uppercase())));
-        let schema = (self.schema != wanted.schema).then(|| wanted.schema.clone());
+        // Last, and in a statement of their own: their text is read under the character set and mode of before.
+        let own: Vec<_> = changes(self.user_variables.iter(), &wanted.user_variables, "@").collect();
+        set.extend((!own.is_empty()).then(|| format!("SET {}", own.join(", "))));
+        let schema =
+            (self.schema != wanted.schema && !wanted.schema.is_empty()).then(|| wanted.schema.clone());
         Difference::Replay { schema, set }
     }
+}
+
+/// What kind of session variable a name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nature {
+    /// Its value can be replayed.
+    Plain,
+    Autocommit,
+    /// It only reports: nothing is to be carried over.
+    Reported,
+    /// It switches on what the client is told of its session.
+    Tracker,
+    /// It means something on the connection where it was set only, or is used up there.
+    OneConnection,
+}
+
+impl Nature {
+    fn of(name: &str) -> Nature {
+        match name {
+            "autocommit" => Nature::Autocommit,
+            "last_gtid" | "statement_id" | "last_insert_id" => Nature::Reported,
+            "timestamp"
+            | "insert_id"
+            | "identity"
+            | "rand_seed1"
+            | "rand_seed2"
+            | "pseudo_thread_id"
+            | "pseudo_slave_mode"
+            | "pseudo_replica_mode"
+            | "gtid_next"
+            | "gtid_seq_no"
+            | "character_set_database"
+            | "collation_database" => Nature::OneConnection,
+            tracker if tracker.starts_with("session_track_") => Nature::Tracker,
+            _ => Nature::Plain,
+        }
+    }
+}
+
+fn is_charset(name: &str) -> bool {
+    matches!(
+        name,
+        "character_set_client"
+            | "character_set_connection"
+            | "character_set_results"
+            | "collation_connection"
+    )
+}
+
+/// A value as a server tells it, in the form that `SET` takes; `None` when it cannot be said the same everywhere.
+fn literal(name: &str, value: &str) -> Option<String> {
+    if value.is_empty() && is_charset(name) {
+        return Some("NULL".to_owned());
+    }
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    let number = digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.bytes().all(|c| c.is_ascii_digit() || c == b'.')
+        && digits.bytes().filter(|&c| c == b'.').count() <= 1;
+    if number {
+        return Some(value.to_owned());
+    }
+    let plain = value.is_ascii() && !value.contains('\\') && value.len() <= LONGEST_VALUE;
+    plain.then(|| format!("'{}'", value.replace('\'', "''")))
 }
 
 fn put(list: &mut Vec<Variable>, name: impl Into<Box<str>>, value: &str) {
@@ -228,17 +382,25 @@ fn plain_name(name: &[u8]) -> String {
     String::from_utf8_lossy(&unquote(name)).to_lowercase()
 }
 
-/// The assignments that turn `have` into `want`: new and changed values, and `reset` for what is no longer set.
+/// What takes a session variable back. Of two of them MySQL takes DEFAULT for the opposite of the default.
+fn default_of(name: &str) -> &'static str {
+    match name {
+        "foreign_key_checks" => "@@global.foreign_key_checks",
+        "unique_checks" => "@@global.unique_checks",
+        _ => "DEFAULT",
+    }
+}
+
+/// The assignments that turn `have` into `want`: new and changed values, and the default for what is no longer set.
 fn changes<'a>(
-    have: &'a [Variable],
+    have: impl Iterator<Item = &'a Variable> + Clone,
     want: &'a [Variable],
     prefix: &'a str,
-    reset: &'a str,
-) -> impl Iterator<Item = String> + 'a {
+) -> impl Iterator<Item = String> {
     let plain = |v: &&Variable| !v.name.starts_with(TRANSACTION);
-    let gone = have.iter().filter(plain).filter(|v| !want.iter().any(|w| w.name == v.name));
-    let new = want.iter().filter(plain).filter(|v| !have.contains(v));
-    gone.map(move |v| format!("{prefix}{}={reset}", quoted(&v.name)))
+    let gone = have.clone().filter(plain).filter(|v| !want.iter().any(|w| w.name == v.name));
+    let new = want.iter().filter(plain).filter(move |&v| !have.clone().any(|h| h == v));
+    gone.map(move |v| format!("{prefix}{}={}", quoted(&v.name), default_of(&v.name)))
         .chain(new.map(move |v| format!("{prefix}{}={}", quoted(&v.name), v.value)))
 }
 
@@ -249,94 +411,5 @@ fn quoted(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn set(settings: &mut Settings, sql: &str) -> Vec<Kept> {
-        let assignments = proxyd_sql::parse_set(sql.as_bytes()).unwrap();
-        assignments.iter().map(|assignment| settings.assign(assignment)).collect()
-    }
-
-    fn fresh() -> Settings {
-        Settings::new("test", Charset::Id(45))
-    }
-
-    fn replay(have: &Settings, want: &Settings) -> (Option<String>, Option<String>) {
-        match have.difference(want) {
-            Difference::Replay { schema, set } => (schema.map(String::from), set.first().cloned()),
-            Difference::None => (None, None),
-            Difference::Reset => panic!("reset"),
-        }
-    }
-
-    #[test]
-    fn literals_are_replayed_and_taken_back() {
-        let (plain, mut client) = (fresh(), fresh());
-        let kept =
-            set(&mut client, "SET SESSION sql_mode='ANSI', @a = 'x', @@time_zone='+00:00', NAMES latin1");
-        assert_eq!(kept, [Kept::Replayable; 4]);
-        let (schema, sql) = replay(&plain, &client);
-        assert_eq!(schema, None);
-        assert_eq!(
-            sql.unwrap(),
-            "SET NAMES latin1, @@session.sql_mode='ANSI', @@session.time_zone='+00:00', @a='x'"
-        );
-        let (_, back) = replay(&client, &plain);
-        assert_eq!(
-            back.unwrap(),
-            "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci, @@session.sql_mode=DEFAULT, \
-             @@session.time_zone=DEFAULT, @a=NULL"
-        );
-    }
-
-    #[test]
-    fn what_only_the_backend_knows_is_not_kept() {
-        let mut client = fresh();
-        assert_eq!(set(&mut client, "SET @a=1"), [Kept::Replayable]);
-        assert_eq!(set(&mut client, "SET @a=@b+1"), [Kept::AtBackend]);
-        assert_eq!(client, fresh());
-        assert_eq!(set(&mut client, "SET sql_mode=CONCAT(@@sql_mode,',ANSI')"), [Kept::Unknown]);
-        assert_eq!(set(&mut client, "SET sql_mode=?, @b=?"), [Kept::Unknown, Kept::AtBackend]);
-        assert_eq!(set(&mut client, "SET TRANSACTION READ ONLY"), [Kept::ForNextTransaction]);
-        assert_eq!(set(&mut client, "SET GLOBAL max_connections=5"), [Kept::Replayable]);
-        assert_eq!(client, fresh());
-    }
-
-    #[test]
-    fn transaction_characteristics_replace_each_other_and_need_a_reset_to_go() {
-        let (plain, mut client) = (fresh(), fresh());
-        set(&mut client, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
-        set(&mut client, "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE");
-        assert_eq!(
-            replay(&plain, &client).1.unwrap(),
-            "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE"
-        );
-        assert_eq!(client.difference(&plain), Difference::Reset);
-    }
-
-    #[test]
-    fn a_statement_is_prepared_again_under_the_settings_of_its_first_time() {
-        let mut client = fresh();
-        set(&mut client, "SET sql_mode='ANSI', @a=1, NAMES latin1");
-        set(&mut client, "SET SESSION TRANSACTION READ ONLY");
-        let environment = client.environment();
-        client.schema = "other".into();
-        set(&mut client, "SET sql_mode='', time_zone='+00:00', NAMES utf8mb4");
-        let under = client.under(&environment);
-        assert_eq!(under.environment(), environment);
-        assert_eq!((&*under.schema, under.variable("sql_mode")), ("test", Some("'ANSI'")));
-        let (schema, sql) = replay(&under, &client);
-        assert_eq!(schema.as_deref(), Some("other"));
-        assert_eq!(sql.unwrap(), "SET NAMES utf8mb4, @@session.sql_mode='', @@session.time_zone='+00:00'");
-    }
-
-    #[test]
-    fn a_schema_and_autocommit_are_replayed() {
-        let (plain, mut client) = (fresh(), fresh());
-        client.schema = "other".into();
-        client.autocommit = false;
-        let (schema, sql) = replay(&plain, &client);
-        assert_eq!((schema.as_deref(), sql.as_deref()), (Some("other"), Some("SET autocommit=0")));
-        assert_eq!(plain.difference(&plain.clone()), Difference::None);
-    }
-}
+#[path = "settings_tests.rs"]
+mod tests;

@@ -19,7 +19,14 @@ bitflags::bitflags! {
         const PS_OUT_PARAMS = 0x1000;
         const IN_TRANS_READONLY = 0x2000;
         const SESSION_STATE_CHANGED = 0x4000;
+        /// MariaDB's: `"` quotes names.
+        const ANSI_QUOTES = 0x8000;
 
         const _ = !0;
     }
+}
+
+impl Status {
+    /// How the server reads SQL: clients escape by it.
+    pub const MODES: Status = Status::NO_BACKSLASH_ESCAPES.union(Status::ANSI_QUOTES);
 }

@@ -19,9 +19,12 @@ fn ok() {
         info: b"hi".to_vec(),
         session_track: Vec::new(),
     };
-    let bytes = b"\x00\xfc\xfb\x00\x01\x02\x00\x03\x00hi";
+    let bytes = b"\x00\xfc\xfb\x00\x01\x02\x00\x03\x00\x02hi";
     assert_eq!(plain.encode(C41), bytes);
     assert_eq!(OkPacket::parse(bytes, C41), Ok(plain.clone()));
+    // As the documentation has it for clients without SESSION_TRACK.
+    let unsized_info = b"\x00\xfc\xfb\x00\x01\x02\x00\x03\x00hi";
+    assert_eq!(OkPacket::parse(unsized_info, C41), Ok(plain.clone()));
 
     let track = C41 | Capabilities::SESSION_TRACK;
     let tracked = OkPacket {

@@ -2,13 +2,14 @@
 //!
 //! Each group builds its own lab. Only when they are asked for by name: `load`, a minute with both cores busy; `interop`, two
 //! minutes beside keepalived; `galera` and `group`, real clusters whose own timers decide how long a check waits; `ansible`,
-//! which installs half a gigabyte.
+//! which installs half a gigabyte; `differential`, thousands of random sessions (`sessions` is a short run of it).
 
 mod ansible;
 mod article;
 mod bad_input;
 mod chains;
 mod clusters;
+mod differential;
 mod import;
 mod interop;
 mod load;
@@ -30,7 +31,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, rules, mysql97, import, ansible, galera, group, interop, web, load), or part of a check's name. Without it: all but `ansible`, `galera`, `group`, `interop` and `load`.
+    /// A group (lab, article, chains, permutations, bad-input, rules, mysql97, sessions, import, ansible, differential, galera, group, interop, web, load), or part of a check's name. Without it: all but `ansible`, `differential`, `galera`, `group`, `interop` and `load`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -39,9 +40,9 @@ pub(crate) struct Options {
 type Group = fn(&mut Runner) -> Result<()>;
 
 /// Run only when they are asked for.
-const ON_REQUEST: [&str; 5] = ["ansible", "galera", "group", "interop", "load"];
+const ON_REQUEST: [&str; 6] = ["ansible", "differential", "galera", "group", "interop", "load"];
 
-const GROUPS: [(&str, Group); 14] = [
+const GROUPS: [(&str, Group); 16] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
@@ -51,6 +52,8 @@ const GROUPS: [(&str, Group); 14] = [
     ("mysql97", mysql97::run),
     ("import", import::run),
     ("ansible", ansible::run),
+    ("sessions", differential::short),
+    ("differential", differential::run),
     ("galera", clusters::galera::run),
     ("group", clusters::group::run),
     ("interop", interop::run),

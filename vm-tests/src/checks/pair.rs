@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -143,6 +143,16 @@ impl Pair {
             sql.push_str(&format!("INSERT INTO mysql_query_rules (active, {columns}) VALUES (1, {values});"));
         }
         self.admin(&format!("{sql} LOAD MYSQL QUERY RULES TO RUNTIME")).map(drop)
+    }
+
+    /// Where the first server and the proxy take clients.
+    pub(crate) fn places(&self) -> (SocketAddr, SocketAddr) {
+        let proxy = PROXY.parse().unwrap_or(Ipv4Addr::LOCALHOST);
+        ((SERVERS[0], 3306).into(), (proxy, 6033).into())
+    }
+
+    pub(crate) fn netns(&self) -> &Netns {
+        &self.netns
     }
 
     /// A row of `stats_mysql_global`, as a number.

@@ -18,6 +18,7 @@ use proxyd_wire::{Status, frame};
 
 use super::forward::{Attach, Attached, Job};
 use super::querylog::Logged;
+use super::tracked::Ran;
 use super::{Session, SessionEnd};
 use crate::reply::Refusal;
 use crate::worker::Worker;
@@ -166,7 +167,8 @@ impl Session {
             if let Some(held) = self.attached.last_mut() {
                 held.pins.heed(route.sticky, route.multiplex);
             }
-            self.note_session_changes(&[], &shared.text, &statement, outcome);
+            let ran = Ran { head: &[], text: &shared.text, statement: &statement };
+            self.note_session_changes(ran, outcome);
         }
         if self.wants_log(route.log) {
             self.log_statement(&Logged {

@@ -40,13 +40,13 @@ impl OkPacket {
         lenenc::put_int(&mut out, self.last_insert_id);
         out.extend_from_slice(&status.bits().to_le_bytes());
         out.extend_from_slice(&self.warnings.to_le_bytes());
-        if !capabilities.contains(Capabilities::SESSION_TRACK) {
-            out.extend_from_slice(&self.info);
-        } else if tracks || !self.info.is_empty() {
+        if tracks || !self.info.is_empty() {
+            // With its length, as servers send it to every client, whatever the documentation says of those without
+            // SESSION_TRACK.
             lenenc::put_bytes(&mut out, &self.info);
-            if tracks {
-                lenenc::put_bytes(&mut out, &self.session_track);
-            }
+        }
+        if tracks {
+            lenenc::put_bytes(&mut out, &self.session_track);
         }
         out
     }
@@ -64,7 +64,9 @@ impl OkPacket {
         let warnings = reader.try_u16()?;
         let (mut info, mut session_track) = (&b""[..], &b""[..]);
         if !capabilities.contains(Capabilities::SESSION_TRACK) {
-            info = reader.take_rest();
+            let rest = reader.take_rest();
+            let mut sized = Reader::new(rest);
+            info = sized.try_lenenc_bytes().ok().filter(|_| sized.is_empty()).unwrap_or(rest);
         } else if !reader.is_empty() {
             info = reader.try_lenenc_bytes()?;
             if status.contains(Status::SESSION_STATE_CHANGED) {

@@ -1,6 +1,7 @@
 //! The test bench: server, proxy and clients in one namespace, and the short commands with which the checks talk to them.
 
 use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -73,6 +74,16 @@ impl Bench {
         let functions = self.directory.join("client.sh");
         let script = format!("set -o pipefail; . {}\n{script}", functions.display());
         shell::bash(&self.netns, &self.directory.join("shell"), &script, LIMIT)
+    }
+
+    /// Where the server and the proxy take clients.
+    pub(crate) fn places(&self) -> (SocketAddr, SocketAddr) {
+        let proxy = PROXY.parse().unwrap_or(Ipv4Addr::LOCALHOST);
+        ((server::ADDRESS, server::PORT).into(), (proxy, 6033).into())
+    }
+
+    pub(crate) fn netns(&self) -> &Netns {
+        &self.netns
     }
 
     /// Puts a file where the scripts run.
