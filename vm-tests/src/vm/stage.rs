@@ -214,9 +214,6 @@ impl Stage {
             outage = outage.max(samples::outage(&seen, start, now));
         }
         let turns = Failures::count(&self.article.log.since(start), start);
-        let said = |failures: &Failures, who: &str| -> Vec<String> {
-            failures.by_text.iter().map(|(text, count)| format!("{who}: {count} x {text}")).collect()
-        };
         let nothing = anyhow::anyhow!("not done");
         Event {
             wrong: None,
@@ -225,7 +222,7 @@ impl Stage {
             refused: failures.refused,
             failed: failures.errors,
             loop_failed: turns.errors + turns.refused,
-            what_failed: [said(&failures, "new connection"), said(&turns, "loop")].concat(),
+            what_failed: [told(&failures, "new connection"), told(&turns, "loop")].concat(),
             two_masters_ms: milliseconds(adverts::two_masters(&self.watch.since(clock), ADVERT)),
             late_ms: milliseconds(self.ticker.latest()),
             logs: self.trio.logs(clock),
@@ -236,6 +233,21 @@ impl Stage {
 
 fn failure(seen: &[Sample]) -> Option<String> {
     seen.iter().rev().find_map(|sample| sample.result.as_ref().err().map(ToString::to_string))
+}
+
+/// The most frequent failures, the most frequent first.
+fn told(failures: &Failures, who: &str) -> Vec<String> {
+    const MOST: usize = 6;
+    let mut texts: Vec<(usize, &String)> =
+        failures.by_text.iter().map(|(text, count)| (*count, text)).collect();
+    texts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    let rest: usize = texts.iter().skip(MOST).map(|(count, _)| count).sum();
+    let mut lines: Vec<String> =
+        texts.iter().take(MOST).map(|(count, text)| format!("{who}: {count} x {text}")).collect();
+    if rest > 0 {
+        lines.push(format!("{who}: {rest} others"));
+    }
+    lines
 }
 
 /// What is not as it should be. Pure.

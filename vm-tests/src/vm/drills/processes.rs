@@ -28,7 +28,7 @@ pub(super) fn proxy_hang(stage: &mut Stage, _: &Site) -> Result<()> {
 }
 
 /// Kills a unit's main process, and waits until another one is ready.
-fn kill_main(host: &Machine, unit: &str) -> Result<()> {
+pub(super) fn kill_main(host: &Machine, unit: &str) -> Result<()> {
     host.run(&format!(
         "old=$(systemctl show -p MainPID --value {unit}) && kill -KILL $old\n\
          until new=$(systemctl show -p MainPID --value {unit}) && [ $new != $old ] && [ $new != 0 ] && \

@@ -22,7 +22,7 @@ pub(super) fn clock_jump(stage: &mut Stage, _: &Site) -> Result<()> {
         .map(drop)
 }
 
-/// No byte is left; then the proxy has to start again, and somebody saves the configuration.
+/// No byte is left; then the proxy, the angel and vrrpd have to start again.
 pub(super) fn disk_full(stage: &mut Stage, _: &Site) -> Result<()> {
     stage.measure("disk full", UNNOTICED, |trio, owner| {
         let fill = "fallocate -l $(($(df --output=avail -k / | tail -1) - 64))k /fill; cat /dev/zero >/more 2>/dev/null; df / | tail -1";
@@ -30,6 +30,12 @@ pub(super) fn disk_full(stage: &mut Stage, _: &Site) -> Result<()> {
     })?;
     stage.measure("disk full: proxy-kill", STAYS, |trio, owner| {
         processes::signal_proxy(&trio.hosts[owner], "KILL")
+    })?;
+    stage.measure("disk full: angel-kill", STAYS, |trio, owner| {
+        processes::kill_main(&trio.hosts[owner], "standfast-angel")
+    })?;
+    stage.measure("disk full: vrrpd-kill", Expect::default(), |trio, owner| {
+        processes::kill_main(&trio.hosts[owner], "standfast-vrrpd")
     })?;
     stage
         .measure("disk has room again", UNNOTICED, |trio, owner| {
@@ -44,7 +50,7 @@ pub(super) fn out_of_memory(stage: &mut Stage, _: &Site) -> Result<()> {
         .measure("out of memory", STAYS, |trio, owner| {
             let host = &trio.hosts[owner];
             // One buffer that is larger than the machine, filled by one system call.
-            let eater = "sh -c 'echo 0 >/proc/self/oom_score_adj; exec dd if=/dev/zero of=/dev/null bs=1G count=1'; echo ended with $?";
+            let eater = "echo 1 >/proc/sys/vm/overcommit_memory; sh -c 'echo 0 >/proc/self/oom_score_adj; exec dd if=/dev/zero of=/dev/null bs=1G count=1'; echo ended with $?";
             let said = host.run(eater)?;
             anyhow::ensure!(said.ends_with("137"), "the memory eater: {said}");
             Ok(())
