@@ -18,6 +18,7 @@ lifecycle_tests() {
   check "kill -9 angel: the same proxyd, nobody refused" under_load kill_angel
   check "kill -9 proxyd: another proxyd, nobody refused" under_load kill_proxyd
   check "kill -9 vrrpd: another vrrpd, the VIP stays" under_load kill_vrrpd
+  check "kill -9 both with no room in /tmp: both come back" full_tmp
   check "a frozen angel: the watchdog ends it, the same proxyd, the VIP is back" freeze_angel
   check "a frozen vrrpd: the watchdog ends it, the VIP is back" freeze_vrrpd
   check "standfast restart-proxy, ten times: no attempt lost" under_load restart_often
@@ -172,6 +173,16 @@ kill_vrrpd() {
   vrrpd=$(main_pid standfast-vrrpd)
   guest kill -KILL "$vrrpd"
   until_true 5 replaced standfast-vrrpd "$vrrpd"
+}
+
+# systemd itself needs a folder there for some kinds of confinement.
+full_tmp() {
+  local result=0
+  guest mount -t tmpfs -o size=4k,nr_inodes=1 none /tmp
+  ! guest mkdir /tmp/room 2>/dev/null || result=1
+  kill_angel && kill_vrrpd && until_true 5 has_vip || result=1
+  guest umount /tmp
+  return $result
 }
 
 freeze_angel() {
