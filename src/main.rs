@@ -4,6 +4,7 @@
 mod check;
 mod control;
 mod demo;
+mod drill;
 mod import;
 mod in_flight;
 mod move_vip;
@@ -89,6 +90,8 @@ enum Command {
     },
     /// Bring along a proxysql.cnf or proxysql.db, a keepalived.conf, or both
     Import(import::Options),
+    /// Do to this host what will happen to it one day, and measure what a client loses
+    Drill(drill::Options),
     /// Three hosts in network namespaces of this machine, and what their failures cost a client
     #[command(disable_help_flag = true)]
     Demo {
@@ -117,6 +120,7 @@ fn main() -> ExitCode {
         Command::RestartProxy(config) => order::run(&config.config, "restart-proxy"),
         Command::Route { config, options } => route::run(&config.config, &options),
         Command::Import(options) => import::run(&options),
+        Command::Drill(options) => drill::run(&options),
         Command::Demo { arguments } => demo::run(&arguments),
     }
 }

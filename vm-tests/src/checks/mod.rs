@@ -1,6 +1,6 @@
 //! `standfast-lab test`: what must hold on real kernels with real servers and real clients.
 //!
-//! Each group builds its own lab. Only when they are asked for by name: `load`, a minute with both cores busy; `interop`, two
+//! Each group builds its own lab. Only when they are asked for by name: `load`, a minute with both cores busy; `interop`, four
 //! minutes beside keepalived; `galera` and `group`, real clusters whose own timers decide how long a check waits; `ansible`,
 //! which installs half a gigabyte; `differential`, thousands of random sessions (`sessions` is a short run of it).
 
@@ -10,6 +10,7 @@ mod bad_input;
 mod chains;
 mod clusters;
 mod differential;
+mod drill;
 mod import;
 mod interop;
 mod load;
@@ -31,7 +32,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, rules, mysql97, sessions, import, ansible, differential, galera, group, interop, web, load), or part of a check's name. Without it: all but `ansible`, `differential`, `galera`, `group`, `interop` and `load`.
+    /// A group (lab, article, chains, permutations, bad-input, drill, rules, mysql97, sessions, import, ansible, differential, galera, group, interop, web, load), or part of a check's name. Without it: all but `ansible`, `differential`, `galera`, `group`, `interop` and `load`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -42,12 +43,13 @@ type Group = fn(&mut Runner) -> Result<()>;
 /// Run only when they are asked for.
 const ON_REQUEST: [&str; 6] = ["ansible", "differential", "galera", "group", "interop", "load"];
 
-const GROUPS: [(&str, Group); 16] = [
+const GROUPS: [(&str, Group); 17] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
     ("permutations", permutations::run),
     ("bad-input", bad_input::run),
+    ("drill", drill::run),
     ("rules", rules::run),
     ("mysql97", mysql97::run),
     ("import", import::run),

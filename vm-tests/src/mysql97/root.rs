@@ -20,16 +20,49 @@ pub(crate) struct SidRoot {
 impl SidRoot {
     /// The cached one, or a new one: a minute and 200 MB of packages.
     pub(crate) fn get() -> Result<Self> {
-        Self::with("sid-mysql", "mysql-server,mysql-client", "usr/sbin/mysqld")
+        Self::with("sid-mysql", "mysql-server,mysql-client", |root| root.says("usr/sbin/mysqld", VERSION))
     }
 
     /// A root with MySQL Router instead.
     pub(crate) fn with_router() -> Result<Self> {
-        Self::with("sid-router", "mysql-router", "usr/bin/mysqlrouter")
+        Self::with("sid-router", "mysql-router", |root| root.says("usr/bin/mysqlrouter", VERSION))
     }
 
-    fn with(name: &str, packages: &str, program: &str) -> Result<Self> {
-        let directory = cached(name, |directory| make(directory, packages, program))?;
+    /// A root with keepalived instead.
+    pub(crate) fn with_keepalived() -> Result<Self> {
+        Self::with("sid-keepalived", "keepalived", |root| root.holds("keepalived", "1:2.3"))
+    }
+
+    /// The words that start its keepalived, which insists on a file of its own below /etc: it gets a view of the file system in
+    /// which that is the root's.
+    pub(crate) fn keepalived(&self) -> Result<Vec<String>> {
+        let view = "mount --bind \"$0\" /etc/keepalived && exec \"$@\"";
+        let words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", view];
+        let own = self.path("etc/keepalived").display().to_string();
+        let program = self.program("usr/sbin/keepalived")?;
+        Ok(words.map(String::from).into_iter().chain([own]).chain(program).collect())
+    }
+
+    /// Whether a program tells this version.
+    fn says(&self, program: &str, version: &str) -> Result<()> {
+        let told = run(self.command(program)?.arg("--version"), "a program of the new root")?;
+        ensure!(told.contains(version), "Debian sid has another version now, not {version}: {}", told.trim());
+        Ok(())
+    }
+
+    /// Whether a package of this version is there.
+    fn holds(&self, package: &str, version: &str) -> Result<()> {
+        let status =
+            fs::read_to_string(self.path("var/lib/dpkg/status")).context("the packages of the root")?;
+        let entry = status.split("\n\n").find(|it| it.starts_with(&format!("Package: {package}\n")));
+        let found = entry.and_then(|it| it.lines().find_map(|line| line.strip_prefix("Version: ")));
+        let found = found.with_context(|| format!("{package} is not in the root"))?;
+        ensure!(found.starts_with(version), "Debian sid has {package} {found} now, not {version}");
+        Ok(())
+    }
+
+    fn with(name: &str, packages: &str, proof: fn(&SidRoot) -> Result<()>) -> Result<Self> {
+        let directory = cached(name, |directory| make(directory, packages, proof))?;
         Ok(Self { directory })
     }
 
@@ -63,7 +96,7 @@ impl SidRoot {
     }
 }
 
-fn make(directory: &Path, packages: &str, program: &str) -> Result<()> {
+fn make(directory: &Path, packages: &str, proof: fn(&SidRoot) -> Result<()>) -> Result<()> {
     require_debootstrap()?;
     let mirror = mirror()?;
     // In namespaces of its own, and not longer than this lab: whatever debootstrap mounts and starts is gone with it.
@@ -73,8 +106,7 @@ fn make(directory: &Path, packages: &str, program: &str) -> Result<()> {
     command.arg(format!("--include={packages}")).arg("sid").arg(directory).arg(&mirror);
     run(&mut command, "making a root of Debian sid needs root and this machine's Debian mirror")?;
     let root = SidRoot { directory: directory.into() };
-    let version = run(root.command(program)?.arg("--version"), "MySQL of the new root")?;
-    ensure!(version.contains(VERSION), "Debian sid has another MySQL now: {}", version.trim());
+    proof(&root)?;
     fs::remove_dir_all(root.path("var/cache/apt/archives")).context("remove the packages")
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn json(
     let routers: Vec<Value> = stations.iter().map(|station| router(appliance, station)).collect();
     json!({
         "host": appliance.host.name,
+        "pid": std::process::id(),
         "verdict": verdict.word(),
         "verdict_cause": verdict_cause,
         "checks": checks.to_json(),

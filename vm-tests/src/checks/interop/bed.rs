@@ -34,6 +34,8 @@ const THEIRS: u8 = 12;
 pub(crate) struct Bed {
     cell: Cell,
     binaries: PathBuf,
+    /// The words that start keepalived.
+    keepalived: Vec<String>,
     directory: PathBuf,
     switch: Netns,
     ours: Netns,
@@ -42,7 +44,7 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    pub(crate) fn new(cell: Cell, binaries: &Path) -> Result<Bed> {
+    pub(crate) fn new(cell: Cell, binaries: &Path, keepalived: &[String]) -> Result<Bed> {
         let place = Cell::all().iter().position(|it| *it == cell).unwrap_or_default();
         let create = |what: &str| Netns::create(&format!("{}i{place}{what}", teardown::prefix()));
         let (switch, ours, theirs) = (create("s")?, create("o")?, create("k")?);
@@ -50,8 +52,16 @@ impl Bed {
         switch.ip(&["link", "set", "br0", "up"])?;
         let directory = teardown::directory().join(format!("i{place}"));
         fs::create_dir_all(directory.join("run"))?;
-        let bed =
-            Bed { cell, binaries: binaries.into(), directory, switch, ours, theirs, running: [None, None] };
+        let bed = Bed {
+            cell,
+            binaries: binaries.into(),
+            keepalived: keepalived.to_vec(),
+            directory,
+            switch,
+            ours,
+            theirs,
+            running: [None, None],
+        };
         bed.plug(Side::Ours, OURS)?;
         bed.plug(Side::Theirs, THEIRS)?;
         let ready =
@@ -181,7 +191,9 @@ impl Bed {
                 (command, file("vrrpd.log"))
             }
             Side::Theirs => {
-                let mut command = self.inside(side, Path::new("keepalived"));
+                let (program, rest) = self.keepalived.split_first().context("no keepalived")?;
+                let mut command = self.inside(side, Path::new(program));
+                command.args(rest);
                 command.args(["--dont-fork", "--log-console", "--log-detail", "--vrrp"]);
                 command.arg("--use-file").arg(file("keepalived.conf"));
                 command.arg("--pid").arg(file("keepalived.pid")).arg("--vrrp_pid").arg(file("vrrp.pid"));

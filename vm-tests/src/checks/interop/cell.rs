@@ -37,8 +37,18 @@ impl Password {
     }
 }
 
+/// Which keepalived is the neighbour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Neighbour {
+    /// Of this machine's Debian.
+    V2_2,
+    /// Of Debian sid.
+    V2_3,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Cell {
+    pub neighbour: Neighbour,
     pub protocol: Protocol,
     pub unicast: bool,
     pub password: Password,
@@ -49,17 +59,28 @@ pub(crate) struct Cell {
 
 impl Cell {
     pub(crate) fn all() -> Vec<Cell> {
+        [Neighbour::V2_2, Neighbour::V2_3].into_iter().flat_map(Cell::beside).collect()
+    }
+
+    fn beside(neighbour: Neighbour) -> Vec<Cell> {
         let mut all = Vec::new();
         for protocol in [Protocol::V2, Protocol::V3, Protocol::V3OnIpv6] {
             let password = if protocol == Protocol::V2 { Password::Same } else { Password::None };
             for unicast in [false, true] {
                 for (we_lead, preempt) in [(true, true), (true, false), (false, true), (false, false)] {
-                    all.push(Cell { protocol, unicast, password, we_lead, preempt });
+                    all.push(Cell { neighbour, protocol, unicast, password, we_lead, preempt });
                 }
                 if protocol == Protocol::V2 {
                     let rest =
                         [Password::None, Password::Different, Password::OnlyOurs, Password::OnlyTheirs];
-                    let cell = |password| Cell { protocol, unicast, password, we_lead: true, preempt: true };
+                    let cell = |password| Cell {
+                        neighbour,
+                        protocol,
+                        unicast,
+                        password,
+                        we_lead: true,
+                        preempt: true,
+                    };
                     all.extend(rest.map(cell));
                 }
             }
@@ -81,8 +102,12 @@ impl Cell {
     }
 
     /// As the table's columns have it.
-    pub(crate) fn words(self) -> [&'static str; 5] {
+    pub(crate) fn words(self) -> [&'static str; 6] {
         [
+            match self.neighbour {
+                Neighbour::V2_2 => "2.2",
+                Neighbour::V2_3 => "2.3",
+            },
             match self.protocol {
                 Protocol::V2 => "v2 IPv4",
                 Protocol::V3 => "v3 IPv4",
@@ -109,11 +134,11 @@ mod tests {
     #[test]
     fn every_cell_is_there_once() {
         let mut all = Cell::all();
-        assert_eq!(all.len(), 32);
+        assert_eq!(all.len(), 64);
         all.sort();
         all.dedup();
-        assert_eq!(all.len(), 32);
-        assert_eq!(all.iter().filter(|cell| !cell.password.fits()).count(), 6);
-        assert_eq!(all[0].name(), "interop/v2 IPv4 multicast none vrrpd preempt");
+        assert_eq!(all.len(), 64);
+        assert_eq!(all.iter().filter(|cell| !cell.password.fits()).count(), 12);
+        assert_eq!(all[0].name(), "interop/2.2 v2 IPv4 multicast none vrrpd preempt");
     }
 }

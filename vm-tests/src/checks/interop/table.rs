@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::cell::Cell;
+use super::Neighbours;
+use super::cell::{Cell, Neighbour};
 use super::play::Times;
 
 const ABOUT: &str = "\
@@ -27,12 +28,20 @@ keepalived 2.2 sends IPv6 unicast adverts with the kernel's hop limit of 64. VRR
 not count), vrrpd drops them and counts `ip_ttl_err`: such instances need `unicast_ttl 255` in keepalived.conf, as here.
 ";
 
-pub(crate) fn render(results: &BTreeMap<Cell, Result<Times>>) -> Result<String> {
-    let version = Command::new("keepalived").arg("--version").output().context("run keepalived")?;
-    let version = String::from_utf8_lossy(&version.stderr).lines().next().unwrap_or_default().to_owned();
+pub(crate) fn render(results: &BTreeMap<Cell, Result<Times>>, neighbours: &Neighbours) -> Result<String> {
+    let mut versions = Vec::new();
+    for neighbour in [Neighbour::V2_2, Neighbour::V2_3] {
+        if let Some((program, rest)) = neighbours.words(neighbour).split_first() {
+            let told =
+                Command::new(program).args(rest).arg("--version").output().context("run keepalived")?;
+            versions
+                .push(String::from_utf8_lossy(&told.stderr).lines().next().unwrap_or_default().to_owned());
+        }
+    }
+    let version = versions.join("; ");
     let mut text = format!("{ABOUT}\n{version}. Written by `standfast-lab test interop`.\n\n");
-    text += "| VRRP | transport | password | leader | mode | after resignation | after silence | result |\n";
-    text += "|---|---|---|---|---|---|---|---|\n";
+    text += "| keepalived | VRRP | transport | password | leader | mode | after resignation | after silence | result |\n";
+    text += "|---|---|---|---|---|---|---|---|---|\n";
     for (cell, result) in results {
         let (times, outcome) = match result {
             Ok(times) if cell.password.fits() => (*times, "agree"),
