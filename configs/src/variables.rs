@@ -68,6 +68,7 @@ pub(crate) const MYSQL: &[&str] = &[
     "query_digests_groups_grouping_limit", "query_digests_keep_comment", "query_digests_lowercase",
     "query_digests_max_digest_length", "query_digests_max_query_length", "query_digests_no_digits",
     "query_digests_normalize_digest_text", "query_digests_replace_null", "query_digests_track_hostname",
+    "query_processor_first_comment_parsing",
     "query_processor_iterations", "query_processor_regex", "query_retries_on_failure",
     "query_rules_fast_routing_algorithm", "reset_connection_algorithm", "server_capabilities", "server_version", "servers_stats",
     "session_idle_ms", "session_idle_show_processlist", "sessions_sort", "set_parser_algorithm",
