@@ -28,7 +28,6 @@ fn a_new_program_takes_over_without_a_gap() {
         return;
     }
     let mut lan = Lan::new("r", Wire::V4, 2);
-    (1..=2).for_each(|host| change(&lan, host, "advert_ms = 200", "advert_ms = 50"));
     lan.start(1);
     lan.wait_for(&[1]);
     lan.start(2);

@@ -29,8 +29,10 @@ fn a_split_heals_with_one_winner_and_both_are_told_of() {
     let mut events = lan.follow(1);
     split("off");
     lan.wait_for(&[1]);
-    let told = events.find(|line| line.contains("\"event\":\"split-brain\"")).unwrap();
-    assert!(told.contains("\"rival\":\"10.77.0.12\"") && told.contains("\"keeps\":true"), "{told}");
+    // Whoever hears the other first knows of it: the winner, or the one that then lets go.
+    let counted = |host: usize| !lan.ask(host, "status").contains("\"split_brain\":0");
+    assert!(counted(1) || counted(2), "{} {}", lan.ask(1, "status"), lan.ask(2, "status"));
+    lan.wait_for_state(2, "BACKUP");
     assert!(lan.ask(2, "status").contains("\"cause\":\"higher-priority\""));
 
     // Somebody gives the address to another machine, which then speaks to a third.
