@@ -197,6 +197,8 @@ impl Bed {
                 command.args(["--dont-fork", "--log-console", "--log-detail", "--vrrp"]);
                 command.arg("--use-file").arg(file("keepalived.conf"));
                 command.arg("--pid").arg(file("keepalived.pid")).arg("--vrrp_pid").arg(file("vrrp.pid"));
+                // Two that start in the same instant would think that one of them runs already.
+                command.arg("--bfd_pid").arg(file("bfd.pid")).arg("--checkers_pid").arg(file("checkers.pid"));
                 (command, file("keepalived.log"))
             }
         };
