@@ -40,7 +40,7 @@ fn two_hosts_and_one_vip() {
     }
 
     lan.say(1, "restarting");
-    thread::sleep(Duration::from_millis(700));
+    thread::sleep(Duration::from_millis(400));
     assert_eq!(lan.holders(), [1], "inside the grace");
     let mut events = lan.follow(2);
     lan.say(1, "draining");

@@ -27,7 +27,7 @@ fn checks_notifications_and_tracked_interfaces() {
         program.display()
     );
     let checks = format!(
-        "[[check]]\nname = \"flag\"\ncommand = [\"/usr/bin/test\", \"-e\", \"{}\"]\ninterval_ms = 100\n\n\
+        "[[check]]\nname = \"flag\"\ncommand = [\"/usr/bin/test\", \"-e\", \"{}\"]\ninterval_ms = 100\ntimeout_ms = 5000\n\n\
          [[check]]\nname = \"spare\"\ncommand = [\"/bin/sleep\", \"10\"]\ninterval_ms = 100\nweight = -50\n",
         flag.display()
     );
