@@ -38,6 +38,8 @@ pub struct Traits {
     pub found_rows: bool,
     pub ignore_space: bool,
     pub multi_statements: bool,
+    /// The client hands out files for LOAD DATA LOCAL.
+    pub local_files: bool,
 }
 
 /// Who logs in at a backend, and how.
@@ -433,6 +435,7 @@ async fn log_in(
     capabilities.set(Capabilities::FOUND_ROWS, account.traits.found_rows);
     capabilities.set(Capabilities::IGNORE_SPACE, account.traits.ignore_space);
     capabilities.set(Capabilities::MULTI_STATEMENTS, account.traits.multi_statements);
+    capabilities.set(Capabilities::LOCAL_FILES, account.traits.local_files);
     if let Some(exactly) = account.exactly {
         // What the login itself needs is the login's own.
         let of_a_login = Capabilities::CONNECT_WITH_DB

@@ -16,7 +16,7 @@ use proxyd_wire::auth::Secret;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsAcceptor;
 
 use crate::admin::{self, Admin, End};
 use crate::backend::{Account, Backend, Traits};
@@ -28,7 +28,7 @@ use crate::monitor;
 use crate::net::BufferPool;
 use crate::runtime::{Runtime, SharedRuntime};
 use crate::snapshot::{Credential, Server, Snapshot, Status};
-use crate::tls::{self, ServerTls};
+use crate::tls::{BackendTls, ServerTls};
 use crate::web::{self, Web};
 
 /// How often shuns are looked over and the angel is told of the backends.
@@ -45,7 +45,7 @@ pub struct Control {
     socket: std::path::PathBuf,
     drain: Duration,
     web: Web,
-    connector: TlsConnector,
+    backend_tls: BackendTls,
     acceptor: TlsAcceptor,
 }
 
@@ -71,8 +71,9 @@ impl Control {
         let server_tls =
             ServerTls::open(&appliance.paths.data_dir, &appliance.host.name).map_err(io::Error::other)?;
         let acceptor = server_tls.acceptor();
-        admin.set_tls(server_tls);
-        let connector = tls::connector(&runtime.borrow().variables().ssl_p2s_ca).map_err(io::Error::other)?;
+        let backend_tls =
+            BackendTls::open(&runtime.borrow().variables().ssl_p2s).map_err(io::Error::other)?;
+        admin.set_tls(server_tls, backend_tls.clone());
         let daemons = admin.web.daemons.clone();
         let web = web::start(workers.clone(), daemons, acceptor.clone())?;
         Ok(Control {
@@ -83,7 +84,7 @@ impl Control {
             heartbeat,
             socket,
             drain: appliance.angel.drain,
-            connector,
+            backend_tls,
             acceptor,
         })
     }
@@ -110,8 +111,8 @@ impl Control {
     }
 
     /// TLS towards backends, for the workers.
-    pub fn connector(&self) -> TlsConnector {
-        self.connector.clone()
+    pub fn backend_tls(&self) -> BackendTls {
+        self.backend_tls.clone()
     }
 }
 
@@ -146,7 +147,8 @@ async fn serve(
         tokio::task::spawn_local(web::answer_questions(questions, control.admin.clone()));
     }
     tokio::task::spawn_local(admin::keep_history(control.admin.clone()));
-    let monitors = monitor::start(control.runtime.clone(), control.admin.clone());
+    let monitors =
+        monitor::start(control.runtime.clone(), control.admin.clone(), control.backend_tls.clone());
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut tick = tokio::time::interval(TICK);
@@ -201,6 +203,7 @@ impl Control {
         let mut runtime = self.runtime.borrow_mut();
         runtime.tick(Instant::now());
         self.admin.web.follow(&runtime, &self.web.wanted);
+        self.backend_tls.follow(&runtime.variables().ssl_p2s);
         let known = runtime.members().len();
         let snapshot = runtime.snapshot();
         let members = snapshot.hostgroups.values().flat_map(|hostgroup| &hostgroup.members);

@@ -63,7 +63,7 @@ pub fn run(appliance: &Appliance, config: &Path, host: Option<&str>) -> io::Resu
         events,
         gate: Arc::new(Gate::default()),
         acceptor: control.acceptor(),
-        connector: control.connector(),
+        backend_tls: control.backend_tls(),
         rsa,
         full_auth: Arc::new(FullAuthCache::default()),
         logs: control.logs(),

@@ -89,21 +89,76 @@ fn certified_key(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
     Ok(CertifiedKey::from_der(chain, key, &provider())?)
 }
 
-/// TLS to backends: verified against `ca` (a PEM file) when one is set, else encrypted without proof of identity, as
-/// ProxySQL's `use_ssl=1`.
-pub fn connector(ca: &str) -> Result<TlsConnector, TlsError> {
+/// What `mysql-ssl_p2s_ca`, `_cert` and `_key` say: paths of PEM files, each may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trust {
+    pub ca: String,
+    /// Shown to backends that ask for a certificate.
+    pub cert: String,
+    pub key: String,
+}
+
+/// TLS towards backends. Clones of it follow each other.
+#[derive(Clone)]
+pub struct BackendTls(Arc<ArcSwap<Loaded>>);
+
+struct Loaded {
+    trust: Trust,
+    connector: TlsConnector,
+}
+
+impl BackendTls {
+    pub fn open(trust: &Trust) -> Result<BackendTls, TlsError> {
+        let loaded = Loaded { trust: trust.clone(), connector: connector_with(trust)? };
+        Ok(BackendTls(Arc::new(ArcSwap::from_pointee(loaded))))
+    }
+
+    /// For the next connection.
+    pub fn connector(&self) -> TlsConnector {
+        self.0.load().connector.clone()
+    }
+
+    /// Reads the files again; what is in use stays if they are no good.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let trust = self.0.load().trust.clone();
+        let connector = connector_with(&trust)?;
+        self.0.store(Arc::new(Loaded { trust, connector }));
+        Ok(())
+    }
+
+    /// Takes other files if the variables name others now; one attempt for each change.
+    pub fn follow(&self, trust: &Trust) {
+        let loaded = self.0.load_full();
+        if loaded.trust == *trust {
+            return;
+        }
+        let connector = connector_with(trust).unwrap_or_else(|error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            tracing::error!(%error, cause, "mysql-ssl_p2s_*: TLS to backends stays as it was");
+            loaded.connector.clone()
+        });
+        self.0.store(Arc::new(Loaded { trust: trust.clone(), connector }));
+    }
+}
+
+/// Verified against the CA when one is set, else encrypted without proof of identity, as ProxySQL's `use_ssl=1`.
+fn connector_with(trust: &Trust) -> Result<TlsConnector, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    let config = if ca.is_empty() {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider())))
-            .with_no_client_auth()
+    let builder = if trust.ca.is_empty() {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider())))
     } else {
         let mut roots = rustls::RootCertStore::empty();
-        for cert in certificates(Path::new(ca))? {
+        for cert in certificates(Path::new(&trust.ca))? {
             roots.add(cert)?;
         }
-        builder.with_root_certificates(roots).with_no_client_auth()
+        builder.with_root_certificates(roots)
+    };
+    let config = if trust.cert.is_empty() || trust.key.is_empty() {
+        builder.with_no_client_auth()
+    } else {
+        let key = PathBuf::from(&trust.key);
+        let der = PrivateKeyDer::from_pem_file(&key).map_err(|e| TlsError::Pem(key, e))?;
+        builder.with_client_auth_cert(certificates(Path::new(&trust.cert))?, der)?
     };
     Ok(TlsConnector::from(Arc::new(config)))
 }
@@ -209,6 +264,33 @@ pub fn rsa_encrypt(public_pem: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tls_to_backends_follows_the_variables_and_survives_bad_files() {
+        let dir = std::env::temp_dir().join(format!("standfast-trust-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let server = ServerTls::open(&dir, "test1").unwrap();
+        let path = |name: &str| dir.join(name).display().to_string();
+        let (cert, key) = (path("standfast-cert.pem"), path("standfast-key.pem"));
+        let tls = BackendTls::open(&Trust::default()).unwrap();
+        let config = |tls: &BackendTls| Arc::as_ptr(tls.connector().config());
+        let (other, first) = (tls.clone(), config(&tls));
+        let trust = Trust { ca: cert.clone(), cert, key };
+        tls.follow(&trust);
+        let second = config(&other);
+        assert_ne!(first, second);
+        assert!(other.connector().config().client_auth_cert_resolver.has_certs());
+        tls.follow(&trust);
+        assert_eq!(config(&other), second, "the same files are not read again by themselves");
+        tls.reload().unwrap();
+        let third = config(&other);
+        assert_ne!(third, second);
+        tls.follow(&Trust { ca: path("nothing"), ..Trust::default() });
+        assert_eq!(config(&other), third);
+        assert!(tls.reload().is_err());
+        drop(server);
+        fs::remove_dir_all(&dir).unwrap();
+    }
 
     #[test]
     fn a_password_sealed_with_the_public_key_opens_again() {

@@ -7,6 +7,7 @@ use proxyd_sql::DigestOptions;
 
 use crate::hosts::HostLimits;
 use crate::runtime::Settings;
+use crate::tls::Trust;
 
 /// Names are ProxySQL's without `mysql-`; defaults are ProxySQL's unless a line says why not.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,7 @@ pub struct Variables {
     pub default_schema: String,
     pub server_version: String,
     pub max_allowed_packet: usize,
+    pub enable_load_data_local_infile: bool,
     pub max_stmts_per_connection: usize,
     pub max_stmts_cache: usize,
     pub connect_timeout_client: Duration,
@@ -34,7 +36,8 @@ pub struct Variables {
     pub connection_max_age: Duration,
     pub ping_interval_server: Duration,
     pub have_ssl: bool,
-    pub ssl_p2s_ca: String,
+    /// `ssl_p2s_ca`, `ssl_p2s_cert`, `ssl_p2s_key`.
+    pub ssl_p2s: Trust,
     /// caching_sha2_password, where ProxySQL has mysql_native_password: clients since 9.0 know no other.
     pub default_authentication_plugin: String,
     pub shun_on_failures: u32,
@@ -98,6 +101,7 @@ impl Default for Variables {
             default_schema: "information_schema".into(),
             server_version: "8.0.11".into(),
             max_allowed_packet: 64 << 20,
+            enable_load_data_local_infile: false,
             max_stmts_per_connection: 20,
             max_stmts_cache: 10_000,
             connect_timeout_client: ms(10_000),
@@ -116,7 +120,7 @@ impl Default for Variables {
             connection_max_age: Duration::ZERO,
             ping_interval_server: ms(10_000),
             have_ssl: true,
-            ssl_p2s_ca: String::new(),
+            ssl_p2s: Trust::default(),
             default_authentication_plugin: "caching_sha2_password".into(),
             shun_on_failures: 5,
             shun_recovery_time: Duration::from_secs(10),
@@ -185,6 +189,7 @@ impl Variables {
             default_schema: text("default_schema"),
             server_version: text("server_version"),
             max_allowed_packet: size("max_allowed_packet"),
+            enable_load_data_local_infile: flag("enable_load_data_local_infile"),
             max_stmts_per_connection: size("max_stmts_per_connection"),
             max_stmts_cache: size("max_stmts_cache"),
             connect_timeout_client: ms("connect_timeout_client"),
@@ -203,7 +208,7 @@ impl Variables {
             connection_max_age: ms("connection_max_age_ms"),
             ping_interval_server: ms("ping_interval_server_msec"),
             have_ssl: flag("have_ssl"),
-            ssl_p2s_ca: text("ssl_p2s_ca"),
+            ssl_p2s: Trust { ca: text("ssl_p2s_ca"), cert: text("ssl_p2s_cert"), key: text("ssl_p2s_key") },
             default_authentication_plugin: text("default_authentication_plugin"),
             shun_on_failures: count("shun_on_failures"),
             shun_recovery_time: secs("shun_recovery_time_sec"),

@@ -109,10 +109,10 @@ impl Admin {
     }
 
     fn reload_tls(&self) -> Result<(), AdminError> {
-        let Some(tls) = &*self.tls.borrow() else {
+        let Some((clients, backends)) = &*self.tls.borrow() else {
             return Err(AdminError::failed("this admin interface has no TLS to reload"));
         };
-        tls.reload().map_err(|error| {
+        clients.reload().and_then(|()| backends.reload()).map_err(|error| {
             let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(": {cause}"));
             AdminError::failed(&format!("{error}{cause}; the certificate in use stays"))
         })

@@ -30,7 +30,7 @@ use crate::runtime::{
     collect_statements, collect_stats, kill, normalise,
 };
 use crate::stats::{ServerKey, ServerStats};
-use crate::tls::ServerTls;
+use crate::tls::{BackendTls, ServerTls};
 use crate::web::{self, ControlSide};
 
 const DIGESTS: &str = "stats_mysql_query_digest";
@@ -63,7 +63,7 @@ pub struct Admin {
     pub(super) run_dir: PathBuf,
     pub(super) ending: watch::Sender<Option<End>>,
     /// What `PROXYSQL RELOAD TLS` reloads.
-    pub(super) tls: RefCell<Option<ServerTls>>,
+    pub(super) tls: RefCell<Option<(ServerTls, BackendTls)>>,
     pub(super) unsaved: Unsaved,
 }
 
@@ -182,8 +182,8 @@ impl Admin {
     }
 
     /// What `PROXYSQL RELOAD TLS` is to reload.
-    pub fn set_tls(&self, tls: ServerTls) {
-        *self.tls.borrow_mut() = Some(tls);
+    pub fn set_tls(&self, clients: ServerTls, backends: BackendTls) {
+        *self.tls.borrow_mut() = Some((clients, backends));
     }
 
     /// Client hosts that failed to log in, for the workers.

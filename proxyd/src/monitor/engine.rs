@@ -14,7 +14,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
-use tokio_rustls::TlsConnector;
 
 use super::decide::{Fault, Finding, Judge, Limits, read_only_query};
 use super::galera::GaleraStatus;
@@ -24,6 +23,7 @@ use super::schedule::{Intervals, Kind, Schedule};
 use crate::admin::{Admin, Check, CheckLog};
 use crate::runtime::{Address, ClusterKind, Lag, NodeReport, Runtime, ServerChange, SharedRuntime, Sight};
 use crate::snapshot::{HostgroupId, Server};
+use crate::tls::BackendTls;
 
 /// How soon a changed configuration is noticed.
 const RECONCILE: Duration = Duration::from_millis(250);
@@ -31,18 +31,14 @@ const RECONCILE: Duration = Duration::from_millis(250);
 const SHUNNED_PING: Duration = Duration::from_secs(1);
 
 /// Starts the monitors on the current `LocalSet`; they end with the handle.
-pub fn start(runtime: SharedRuntime, admin: Rc<Admin>) -> Handle {
-    let ca = runtime.borrow().variables().ssl_p2s_ca.clone();
-    let tls = crate::tls::connector(&ca)
-        .inspect_err(|error| tracing::error!(%error, "servers with use_ssl are not monitored: no TLS"))
-        .ok();
-    start_with(runtime, tls, move |log| admin.record_check(log))
+pub fn start(runtime: SharedRuntime, admin: Rc<Admin>, tls: BackendTls) -> Handle {
+    start_with(runtime, Some(tls), move |log| admin.record_check(log))
 }
 
 /// The same, with the log rows going to `record`.
 pub(super) fn start_with(
     runtime: SharedRuntime,
-    tls: Option<TlsConnector>,
+    tls: Option<BackendTls>,
     record: impl Fn(&CheckLog) + 'static,
 ) -> Handle {
     let monitors = Rc::new(Monitors {
@@ -86,7 +82,7 @@ impl Drop for Handle {
 struct Monitors {
     runtime: SharedRuntime,
     /// `None` when it could not be set up: servers with `use_ssl` are left alone then, not asked in the clear.
-    tls: Option<TlsConnector>,
+    tls: Option<BackendTls>,
     /// Takes a row for the log tables.
     record: Box<dyn Fn(&CheckLog)>,
     watches: RefCell<HashMap<Address, Watch>>,

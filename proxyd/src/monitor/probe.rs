@@ -10,7 +10,6 @@ use proxyd_wire::ErrPacket;
 use proxyd_wire::auth::Secret;
 use proxyd_wire::client::LoginError;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use super::decide::{Fault, read_only_value};
 use super::galera::{self, GaleraStatus};
@@ -21,6 +20,7 @@ use crate::counters::ServerCounters;
 use crate::net::BufferPool;
 use crate::runtime::{Address, Lag};
 use crate::snapshot::Server;
+use crate::tls::BackendTls;
 
 /// utf8mb4_general_ci: every server knows it.
 const COLLATION: u16 = 45;
@@ -41,7 +41,7 @@ pub struct Credentials {
 pub struct Prober {
     /// An identity of its own: the monitors' connections do not count against `max_connections`.
     server: Arc<Server>,
-    tls: Option<TlsConnector>,
+    tls: Option<BackendTls>,
     buffers: BufferPool,
     /// The connection that is kept, and who is logged in on it.
     kept: Option<(Backend, Credentials)>,
@@ -52,7 +52,7 @@ pub struct Prober {
 }
 
 impl Prober {
-    pub fn new(address: &Address, tls: Option<TlsConnector>) -> Prober {
+    pub fn new(address: &Address, tls: Option<BackendTls>) -> Prober {
         let server = Arc::new(Server::new(0, &address.hostname, address.port));
         Prober {
             server,
@@ -201,13 +201,14 @@ impl Prober {
         let refused = || Fault::Unreachable("no room for a monitor's connection".into());
         let reservation = self.server.reserve(u32::MAX).ok_or_else(refused)?;
         let secret = Secret::Password(credentials.password.clone());
+        let connector = self.tls.as_ref().map(BackendTls::connector);
         let account = Account {
             user: &credentials.user,
             secret: &secret,
             traits: Traits::default(),
             collation: COLLATION,
             exactly: None,
-            tls: self.tls.as_ref(),
+            tls: connector.as_ref(),
         };
         let counters = ServerCounters::new(reservation.server());
         Backend::open(reservation, account, counters, &self.buffers).await.map_err(fault_of_connect)

@@ -306,12 +306,13 @@ impl Session {
         let snapshot = self.snapshot();
         let patience = snapshot.variables.connect_timeout_server;
         let limit = patience.min(deadline.saturating_duration_since(Instant::now()));
+        let connector = use_ssl.then(|| self.worker.shared.backend_tls.connector());
         let account = crate::backend::Account {
             user: &self.user,
             secret: &self.secret,
             traits: self.traits,
             collation: self.collation,
-            tls: use_ssl.then_some(&self.worker.shared.connector),
+            tls: connector.as_ref(),
             exactly: self.account.fast_forward.then_some(self.capabilities),
         };
         let counters = self.worker.counters.server(reservation.server());

@@ -21,6 +21,7 @@ use crate::net::{Connection, Packets, Stream};
 use crate::reply::{self, Refusal};
 use crate::snapshot::{self, User};
 use crate::tls::RsaKey;
+use crate::variables::Variables;
 use crate::worker::Worker;
 
 /// No packet of a login is longer: names, a token and 64 KiB of connection attributes.
@@ -30,8 +31,13 @@ const COLLATION: u8 = 45;
 
 /// What clients may negotiate. QUERY_ATTRIBUTES is not among it: what both sides of the proxy speak needs no
 /// translation. (EOFs and session state changes are translated.)
-fn offered() -> Capabilities {
-    Capabilities::LONG_PASSWORD
+fn offered(variables: &Variables) -> Capabilities {
+    let local_files = match variables.enable_load_data_local_infile {
+        true => Capabilities::LOCAL_FILES,
+        false => Capabilities::empty(),
+    };
+    local_files
+        | Capabilities::LONG_PASSWORD
         | Capabilities::FOUND_ROWS
         | Capabilities::LONG_FLAG
         | Capabilities::CONNECT_WITH_DB
@@ -147,6 +153,7 @@ async fn begin(
             found_rows: hello.capabilities.contains(Capabilities::FOUND_ROWS),
             ignore_space: hello.capabilities.contains(Capabilities::IGNORE_SPACE),
             multi_statements: hello.capabilities.contains(Capabilities::MULTI_STATEMENTS),
+            local_files: hello.capabilities.contains(Capabilities::LOCAL_FILES),
         },
         capabilities: hello.capabilities,
         user: login.user().into(),
@@ -352,7 +359,7 @@ fn config(worker: &Rc<Worker>, record: &Record, nonce: [u8; NONCE]) -> Config {
         server_version: variables.server_version.clone(),
         thread_id: record.id,
         nonce,
-        capabilities: offered(),
+        capabilities: offered(variables),
         collation: COLLATION,
         default_plugin: Plugin::from_name(&variables.default_authentication_plugin)
             .unwrap_or(Plugin::CachingSha2),

@@ -13,6 +13,7 @@ mod gtids;
 mod housekeeping;
 mod insert_id;
 mod local;
+mod local_file;
 mod login;
 pub mod mirror;
 pub mod pins;

@@ -91,22 +91,17 @@ impl Relay<'_> {
             }
             match self.pass_on(&mut tracker, timed_out).await {
                 Ok(None) => {}
-                Ok(Some(outcome)) => return self.done(outcome),
+                Ok(Some(outcome)) if outcome.end == Some(End::LocalInfile) => match self.send_file().await {
+                    Ok(()) => {}
+                    Err(relayed) => return relayed,
+                },
+                Ok(Some(outcome)) => return Relayed::Done(outcome),
                 Err(PassError::Client(error)) => return Relayed::ClientLost(error),
                 Err(PassError::Backend(error)) => {
                     return lost(error, client_saw_some || !tracker.is_untouched());
                 }
             }
         }
-    }
-
-    fn done(&self, outcome: Outcome) -> Relayed {
-        if outcome.end == Some(End::LocalInfile) {
-            // Never negotiated; a server that asks all the same is not to be trusted with the client's files.
-            let error = io::Error::new(io::ErrorKind::InvalidData, "the server asks for a local file");
-            return lost(error, true);
-        }
-        Relayed::Done(outcome)
     }
 
     async fn wait(&mut self, give_up: Option<Instant>) -> Waited {
@@ -119,7 +114,7 @@ impl Relay<'_> {
         }
     }
 
-    fn kill_query(&self) {
+    pub(super) fn kill_query(&self) {
         self.worker.tell(WorkerEvent::KillBackend {
             server: self.backend.server().clone(),
             user: self.user.into(),
@@ -193,7 +188,7 @@ enum PassError {
     Backend(io::Error),
 }
 
-fn lost(error: io::Error, client_saw_some: bool) -> Relayed {
+pub(super) fn lost(error: io::Error, client_saw_some: bool) -> Relayed {
     Relayed::BackendLost { error, client_saw_some }
 }
 

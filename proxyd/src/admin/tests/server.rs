@@ -20,7 +20,7 @@ fn with_server_in<F: AsyncFnOnce(Arc<Server>)>(dir: &DataDir, work: F) {
     let server_tls = tls::ServerTls::open(&dir.0, "test1").expect("a certificate");
     let acceptor = server_tls.acceptor();
     let console = Console::boot(&dir.0, small_config());
-    console.admin.set_tls(server_tls);
+    console.admin.set_tls(server_tls, backend_tls());
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     LocalSet::new().block_on(&tokio, async move {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -32,7 +32,7 @@ fn with_server_in<F: AsyncFnOnce(Arc<Server>)>(dir: &DataDir, work: F) {
 
 async fn connect(server: &Arc<Server>, password: &str, tls: bool) -> Result<Backend, String> {
     let secret = Secret::Password(password.to_owned());
-    let connector = tls::connector("").expect("a connector");
+    let connector = backend_tls().connector();
     let account = Account {
         user: "admin",
         secret: &secret,
@@ -114,4 +114,8 @@ fn what_administrators_do_is_in_the_audit_log_without_passwords() {
     assert!(first.contains("UPDATE mysql_users SET password=?") && first.contains("\"ssl\":true"));
     assert!(second.contains("\"event\":\"Admin_Statement\"") && second.contains("no such table"), "{second}");
     assert!(!format!("{first}{second}").contains("hush-"));
+}
+
+fn backend_tls() -> tls::BackendTls {
+    tls::BackendTls::open(&tls::Trust::default()).expect("a connector")
 }

@@ -110,7 +110,9 @@ fn every_variable_with_its_default_and_range() {
 fn every_command() {
     let dir = DataDir::new();
     let mut console = Console::boot(&dir.0, small_config());
-    console.admin.set_tls(crate::tls::ServerTls::open(&dir.0, "test1").expect("a certificate"));
+    let server_tls = crate::tls::ServerTls::open(&dir.0, "test1").expect("a certificate");
+    let trust = crate::tls::Trust::default();
+    console.admin.set_tls(server_tls, crate::tls::BackendTls::open(&trust).expect("a connector"));
     answer_as_angel(&dir.0);
     for command in lines("command") {
         let expected = REFUSED.iter().find(|(refused, _)| *refused == command);

@@ -20,7 +20,9 @@ pub(crate) fn run(runner: &mut Runner, bench: &Bench) {
         state(bench)
     });
     runner.check("mysql97/client: a reset connection forgets them", || reset(bench));
-    runner.check("mysql97/client: LOAD DATA LOCAL is refused clearly", || local_infile(bench));
+    runner.check("mysql97/client: LOAD DATA LOCAL, refused clearly unless it is switched on", || {
+        local_infile(bench)
+    });
     runner.check("mysql97/client: a procedure with several results", || procedure(bench));
     runner.check("mysql97/client: utf8mb4 text in both directions", || text(bench));
     runner.check("mysql97/client: errors, warnings and NULLs arrive as they are", || errors(bench));
@@ -115,7 +117,22 @@ fn reset(bench: &Bench) -> Result<()> {
 fn local_infile(bench: &Bench) -> Result<()> {
     let load = "create table test.l (i int); load data local infile \"client.sh\" into table test.l";
     bench.fails(&format!("{MYSQL} --local-infile=1 -e '{load}'"), "ERROR 3948")?;
-    bench.prints(&format!("{MYSQL} -e 'select count(*) from test.l; drop table test.l'"), "0")
+    bench.prints(&format!("{MYSQL} -e 'select count(*) from test.l'"), "0")?;
+    let switch = |to: bool| {
+        let set = format!("SET mysql-enable_load_data_local_infile='{to}'; LOAD MYSQL VARIABLES TO RUNTIME");
+        bench.ok(&format!("admin \"{set}\""))
+    };
+    switch(true)?;
+    let load = |file: &str| {
+        format!("load data local infile \"{file}\" into table test.l; select count(*), sum(i) from test.l")
+    };
+    bench.ok("seq 1 300000 > rows.txt; : > none.txt")?;
+    bench.prints(&format!("{MYSQL} --local-infile=1 -e '{}'", load("rows.txt")), "300000\t45000150000")?;
+    bench.prints(&format!("{MYSQL} --local-infile=1 -e '{}'", load("none.txt")), "300000\t45000150000")?;
+    bench.fails(&format!("{MYSQL} --local-infile=1 -e '{}'", load("not-there.txt")), "not-there.txt")?;
+    bench.fails(&format!("{MYSQL} --local-infile=0 -e '{}'", load("rows.txt")), "ERROR")?;
+    bench.prints(&format!("{MYSQL} -e 'select count(*) from test.l; drop table test.l'"), "300000")?;
+    switch(false).map(drop)
 }
 
 fn procedure(bench: &Bench) -> Result<()> {
