@@ -230,7 +230,10 @@ impl Pins {
 
     /// Whether nothing ties the session but an insert id whose time is over.
     pub fn insert_id_is_due(&self) -> bool {
-        matches!(self.insert_id, Some(InsertId::Due | InsertId::Stale)) && self.reason() == "last-insert-id"
+        // Fetching it would wipe out warnings.
+        matches!(self.insert_id, Some(InsertId::Due | InsertId::Stale))
+            && self.reason() == "last-insert-id"
+            && !self.warnings
     }
 
     /// Whether the session has made a newer one elsewhere.
