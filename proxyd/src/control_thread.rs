@@ -27,6 +27,7 @@ use crate::logs::Logs;
 use crate::monitor;
 use crate::net::BufferPool;
 use crate::runtime::{Runtime, SharedRuntime};
+use crate::scheduler::keep_schedule;
 use crate::snapshot::{Credential, Server, Snapshot, Status};
 use crate::tls::{BackendTls, ServerTls};
 use crate::web::{self, Web};
@@ -147,6 +148,7 @@ async fn serve(
         tokio::task::spawn_local(web::answer_questions(questions, control.admin.clone()));
     }
     tokio::task::spawn_local(admin::keep_history(control.admin.clone()));
+    tokio::task::spawn_local(keep_schedule(control.admin.jobs()));
     let monitors =
         monitor::start(control.runtime.clone(), control.admin.clone(), control.backend_tls.clone());
     let mut terminate = signal(SignalKind::terminate())?;

@@ -27,6 +27,7 @@ mod net;
 mod pool;
 mod reply;
 mod runtime;
+mod scheduler;
 mod session;
 mod snapshot;
 mod start;

@@ -11,6 +11,7 @@ use super::statement::Move;
 use super::store::{Module, Store};
 use crate::route::{Firewall, RuleSet};
 use crate::runtime::{ServersConfig, Settings, normalise};
+use crate::scheduler::Job;
 use crate::snapshot::{HostgroupAttributes, HostgroupId};
 use crate::users::Users;
 
@@ -33,6 +34,7 @@ pub(super) enum Loaded {
     Rules(Box<RuleSet>),
     Firewall(Firewall),
     Settings(Box<Settings>),
+    Jobs(Vec<Job>),
     /// The rows are all there is to it.
     Rows,
 }
@@ -95,6 +97,7 @@ impl Admin {
                 self.logs().aim(&settings, &self.data_dir);
                 runtime.load_settings(*settings);
             }
+            Loaded::Jobs(jobs) => drop(self.jobs.send_replace(jobs)),
             Loaded::Rows => {}
         }
         self.web.note_load(module.words());
@@ -123,12 +126,11 @@ fn prepare(
             let count = store.copy_to_twins(Module::Firewall)?;
             Ok((Loaded::Firewall(firewall), (count, warnings)))
         }
-        Module::Scheduler
-        | Module::RestApi
-        | Module::ProxysqlServers
-        | Module::Ldap
-        | Module::Debug
-        | Module::Coredump => {
+        Module::Scheduler => {
+            let (jobs, warnings) = jobs(store.jobs().map_err(in_table("scheduler"))?, on_bad)?;
+            Ok((Loaded::Jobs(jobs), (store.copy_to_twins(module)?, warnings)))
+        }
+        Module::RestApi | Module::ProxysqlServers | Module::Ldap | Module::Debug | Module::Coredump => {
             let warnings = store.rows_without_effect(module)?;
             Ok((Loaded::Rows, (store.copy_to_twins(module)?, warnings)))
         }
@@ -139,6 +141,23 @@ fn prepare(
         tracing::warn!(module = module.words(), reason, "no checksum of this load");
     }
     Ok(prepared)
+}
+
+/// A program is named by its whole path: there is no directory that a relative one could mean.
+fn jobs(mut jobs: Vec<Job>, on_bad: OnBadRow) -> Result<(Vec<Job>, Vec<String>), String> {
+    let relative = |job: &Job| !job.filename.starts_with('/');
+    let complaint =
+        |job: &Job| format!("scheduler: {} of id {} is no whole path, from / on", job.filename, job.id);
+    let mut warnings: Vec<String> = jobs.iter().filter(|job| relative(job)).map(complaint).collect();
+    if on_bad == OnBadRow::Refuse
+        && let Some(first) = warnings.first()
+    {
+        return Err(first.clone());
+    }
+    jobs.retain(|job| !relative(job));
+    let missing = jobs.iter().filter(|job| !std::path::Path::new(&job.filename).exists());
+    warnings.extend(missing.map(|job| format!("scheduler: there is no {}", job.filename)));
+    Ok((jobs, warnings))
 }
 
 fn prepare_servers(store: &mut Store) -> Result<(Loaded, Moved), String> {

@@ -29,6 +29,7 @@ use crate::runtime::{
     SharedRuntime, collect_digests, collect_errors, collect_free_connections, collect_processlist,
     collect_statements, collect_stats, kill, normalise,
 };
+use crate::scheduler::Job;
 use crate::stats::{ServerKey, ServerStats};
 use crate::tls::{BackendTls, ServerTls};
 use crate::web::{self, ControlSide};
@@ -62,6 +63,8 @@ pub struct Admin {
     pub(super) data_dir: PathBuf,
     pub(super) run_dir: PathBuf,
     pub(super) ending: watch::Sender<Option<End>>,
+    /// What the scheduler runs.
+    pub(super) jobs: watch::Sender<Vec<Job>>,
     /// What `PROXYSQL RELOAD TLS` reloads.
     pub(super) tls: RefCell<Option<(ServerTls, BackendTls)>>,
     pub(super) unsaved: Unsaved,
@@ -166,6 +169,7 @@ impl Admin {
             data_dir: paths.data_dir.clone(),
             run_dir: paths.run_dir.clone(),
             ending: watch::Sender::new(None),
+            jobs: watch::Sender::new(Vec::new()),
             tls: RefCell::new(None),
             unsaved: Unsaved::default(),
         }
@@ -184,6 +188,11 @@ impl Admin {
     /// What `PROXYSQL RELOAD TLS` is to reload.
     pub fn set_tls(&self, clients: ServerTls, backends: BackendTls) {
         *self.tls.borrow_mut() = Some((clients, backends));
+    }
+
+    /// The programs to run, as they are loaded.
+    pub fn jobs(&self) -> watch::Receiver<Vec<Job>> {
+        self.jobs.subscribe()
     }
 
     /// Client hosts that failed to log in, for the workers.

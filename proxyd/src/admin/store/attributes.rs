@@ -2,11 +2,13 @@
 //! without an effect.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::layers::copy_error;
 use super::open::Store;
 use crate::route::{Firewall, Mode, Permission, QueryRule};
 use crate::runtime::parse_attributes;
+use crate::scheduler::Job;
 use crate::snapshot::{HostgroupAttributes, HostgroupId};
 
 impl Store {
@@ -94,6 +96,22 @@ impl Store {
             firewall.allow(permission);
         }
         Ok(firewall)
+    }
+
+    /// The active rows of `scheduler`. Arguments end at the first that is NULL.
+    pub fn jobs(&self) -> Result<Vec<Job>, String> {
+        let sql = "SELECT id, interval_ms, filename, arg1, arg2, arg3, arg4, arg5 FROM main.scheduler \
+                   WHERE active = 1 ORDER BY id";
+        self.read(sql, |row| {
+            let arguments = (3..8).map(|index| row.get::<_, Option<String>>(index));
+            let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
+            Ok(Job {
+                id: row.get(0)?,
+                interval: Duration::from_millis(u64::try_from(row.get::<_, i64>(1)?).unwrap_or(u64::MAX)),
+                filename: row.get(2)?,
+                arguments: arguments.into_iter().map_while(|argument| argument).collect(),
+            })
+        })
     }
 
     /// A warning if some row has another value than the default in a column that nobody reads.

@@ -77,23 +77,6 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         kind: Kind::Config,
-        name: "scheduler",
-        columns: &[
-            ("id", "INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL"),
-            ("active", FLAG_ON),
-            ("interval_ms", "INTEGER CHECK (interval_ms >= 100 AND interval_ms <= 100000000) NOT NULL"),
-            ("filename", "VARCHAR NOT NULL"),
-            ("arg1", NULLABLE_TEXT),
-            ("arg2", NULLABLE_TEXT),
-            ("arg3", NULLABLE_TEXT),
-            ("arg4", NULLABLE_TEXT),
-            ("arg5", NULLABLE_TEXT),
-            ("comment", TEXT),
-        ],
-        keys: &[],
-    },
-    Table {
-        kind: Kind::Config,
         name: "restapi_routes",
         columns: &[
             ("id", "INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL"),

@@ -276,6 +276,23 @@ pub const TABLES: &[Table] = &[
         ],
         keys: &["PRIMARY KEY (username, client_address, schemaname, flagIN, digest)"],
     },
+    Table {
+        kind: Kind::Config,
+        name: "scheduler",
+        columns: &[
+            ("id", "INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL"),
+            ("active", "INT NOT NULL DEFAULT 1 CHECK (active IN (0,1))"),
+            ("interval_ms", "INTEGER CHECK (interval_ms >= 100 AND interval_ms <= 100000000) NOT NULL"),
+            ("filename", "VARCHAR NOT NULL"),
+            ("arg1", NULLABLE_TEXT),
+            ("arg2", NULLABLE_TEXT),
+            ("arg3", NULLABLE_TEXT),
+            ("arg4", NULLABLE_TEXT),
+            ("arg5", NULLABLE_TEXT),
+            ("comment", TEXT),
+        ],
+        keys: &[],
+    },
     Table { kind: Kind::Config, name: "global_variables", columns: NAMED_VALUES, keys: &[] },
     Table {
         kind: Kind::Listed,

@@ -51,21 +51,39 @@ fn the_firewall_is_loaded() {
 fn rows_that_nobody_reads_are_kept_and_said_so() {
     let dir = DataDir::new();
     let mut console = Console::boot(&dir.0, small_config());
-    console.ok("INSERT INTO scheduler (id, interval_ms, filename) VALUES (1, 1000, '/bin/true')");
-    assert_eq!(console.ok("LOAD SCHEDULER TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
+    console.ok("INSERT INTO restapi_routes (id, timeout_ms, method, uri, script) VALUES (1, 1000, 'GET', 'x', '/bin/true')");
+    assert_eq!(console.ok("LOAD RESTAPI TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
     assert_eq!(
         console.rows("SHOW WARNINGS"),
-        ["Warning,1105,scheduler: its rows are kept and have no effect (1 of them)"]
+        ["Warning,1105,restapi_routes: its rows are kept and have no effect (1 of them)"]
     );
-    console.ok("SAVE SCHEDULER TO DISK");
+    console.ok("SAVE RESTAPI TO DISK");
     console.ok("INSERT INTO mysql_aws_aurora_hostgroups (writer_hostgroup, reader_hostgroup, domain_name) VALUES (1, 2, '.example.com')");
     assert_eq!(console.ok("LOAD MYSQL SERVERS TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
-    assert_eq!(console.ok("LOAD RESTAPI TO RUNTIME"), Answer::Ok { affected: 0, warnings: 0 });
+    assert_eq!(console.ok("LOAD PROXYSQL SERVERS TO RUNTIME"), Answer::Ok { affected: 0, warnings: 0 });
     console.ok("UPDATE mysql_users SET fast_forward = 1, attributes = '{\"spiffe_id\":\"spiffe://a/b\"}'");
     assert_eq!(console.ok("LOAD MYSQL USERS TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
     drop(console);
     let mut console = Console::boot(&dir.0, small_config());
-    assert_eq!(console.rows("SELECT filename FROM runtime_scheduler"), ["/bin/true"]);
+    assert_eq!(console.rows("SELECT script FROM runtime_restapi_routes"), ["/bin/true"]);
+}
+
+#[test]
+fn the_scheduler_takes_active_rows_with_whole_paths() {
+    let dir = DataDir::new();
+    let mut console = Console::boot(&dir.0, small_config());
+    let jobs = console.admin.jobs();
+    console.ok("INSERT INTO scheduler (id, active, interval_ms, filename, arg1, arg2, arg4) VALUES
+        (1, 1, 1000, '/bin/echo', 'a', '', 'after a NULL'), (2, 0, 1000, '/bin/true', NULL, NULL, NULL)");
+    assert_eq!(console.ok("LOAD SCHEDULER TO RUNTIME"), Answer::Ok { affected: 1, warnings: 0 });
+    let loaded = jobs.borrow().clone();
+    assert_eq!((loaded.len(), loaded[0].interval), (1, Duration::from_secs(1)));
+    assert_eq!(loaded[0].arguments, ["a", ""]);
+    console.ok("UPDATE scheduler SET filename = '/nonexistent'");
+    assert_eq!(console.ok("LOAD SCHEDULER TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
+    console.ok("UPDATE scheduler SET filename = 'echo'");
+    assert!(console.refused("LOAD SCHEDULER TO RUNTIME").contains("whole path"));
+    assert_eq!(jobs.borrow()[0].filename, "/nonexistent");
 }
 
 #[test]
