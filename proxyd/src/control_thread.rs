@@ -76,7 +76,7 @@ impl Control {
             BackendTls::open(&runtime.borrow().variables().ssl_p2s).map_err(io::Error::other)?;
         admin.set_tls(server_tls, backend_tls.clone());
         let daemons = admin.web.daemons.clone();
-        let web = web::start(workers.clone(), daemons, acceptor.clone())?;
+        let web = web::start(workers.clone(), daemons, admin.routes(), acceptor.clone())?;
         Ok(Control {
             web,
             runtime,

@@ -25,6 +25,7 @@ mod messages;
 mod monitor;
 mod net;
 mod pool;
+mod program;
 mod reply;
 mod runtime;
 mod scheduler;

@@ -14,6 +14,7 @@ use crate::runtime::{ServersConfig, Settings, normalise};
 use crate::scheduler::Job;
 use crate::snapshot::{HostgroupAttributes, HostgroupId};
 use crate::users::Users;
+use crate::web::Route;
 
 /// What to do with a row that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,7 @@ pub(super) enum Loaded {
     Firewall(Firewall),
     Settings(Box<Settings>),
     Jobs(Vec<Job>),
+    Routes(Vec<Route>),
     /// The rows are all there is to it.
     Rows,
 }
@@ -98,6 +100,7 @@ impl Admin {
                 runtime.load_settings(*settings);
             }
             Loaded::Jobs(jobs) => drop(self.jobs.send_replace(jobs)),
+            Loaded::Routes(routes) => drop(self.routes.send_replace(routes)),
             Loaded::Rows => {}
         }
         self.web.note_load(module.words());
@@ -127,10 +130,25 @@ fn prepare(
             Ok((Loaded::Firewall(firewall), (count, warnings)))
         }
         Module::Scheduler => {
-            let (jobs, warnings) = jobs(store.jobs().map_err(in_table("scheduler"))?, on_bad)?;
+            let mut jobs = store.jobs().map_err(in_table("scheduler"))?;
+            let mut warnings = Vec::new();
+            leave_out(&mut jobs, "scheduler", on_bad, &mut warnings, |job, _| {
+                whole_path(job.id, &job.filename)
+            })?;
+            warn_of_missing("scheduler", jobs.iter().map(|job| &job.filename), &mut warnings);
             Ok((Loaded::Jobs(jobs), (store.copy_to_twins(module)?, warnings)))
         }
-        Module::RestApi | Module::ProxysqlServers | Module::Ldap | Module::Debug | Module::Coredump => {
+        Module::RestApi => {
+            let mut routes = store.routes().map_err(in_table("restapi_routes"))?;
+            let mut warnings = Vec::new();
+            leave_out(&mut routes, "restapi_routes", on_bad, &mut warnings, |route, before| {
+                whole_path(route.id, &route.script)?;
+                route.check(before)
+            })?;
+            warn_of_missing("restapi_routes", routes.iter().map(|route| &route.script), &mut warnings);
+            Ok((Loaded::Routes(routes), (store.copy_to_twins(module)?, warnings)))
+        }
+        Module::ProxysqlServers | Module::Ldap | Module::Debug | Module::Coredump => {
             let warnings = store.rows_without_effect(module)?;
             Ok((Loaded::Rows, (store.copy_to_twins(module)?, warnings)))
         }
@@ -143,21 +161,38 @@ fn prepare(
     Ok(prepared)
 }
 
-/// A program is named by its whole path: there is no directory that a relative one could mean.
-fn jobs(mut jobs: Vec<Job>, on_bad: OnBadRow) -> Result<(Vec<Job>, Vec<String>), String> {
-    let relative = |job: &Job| !job.filename.starts_with('/');
-    let complaint =
-        |job: &Job| format!("scheduler: {} of id {} is no whole path, from / on", job.filename, job.id);
-    let mut warnings: Vec<String> = jobs.iter().filter(|job| relative(job)).map(complaint).collect();
-    if on_bad == OnBadRow::Refuse
-        && let Some(first) = warnings.first()
-    {
-        return Err(first.clone());
+/// Refuses, or leaves out with a warning, the rows that `check` has something against, which sees those before it.
+fn leave_out<T>(
+    rows: &mut Vec<T>,
+    table: &str,
+    on_bad: OnBadRow,
+    warnings: &mut Vec<String>,
+    check: impl Fn(&T, &[T]) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut good = Vec::with_capacity(rows.len());
+    for row in rows.drain(..) {
+        match check(&row, &good) {
+            Ok(()) => good.push(row),
+            Err(reason) if on_bad == OnBadRow::Refuse => return Err(format!("{table}: {reason}")),
+            Err(reason) => warnings.push(format!("{table}: left out: {reason}")),
+        }
     }
-    jobs.retain(|job| !relative(job));
-    let missing = jobs.iter().filter(|job| !std::path::Path::new(&job.filename).exists());
-    warnings.extend(missing.map(|job| format!("scheduler: there is no {}", job.filename)));
-    Ok((jobs, warnings))
+    *rows = good;
+    Ok(())
+}
+
+/// A program is named by its whole path: there is no directory that a relative one could mean.
+fn whole_path(id: i64, filename: &str) -> Result<(), String> {
+    match filename.starts_with('/') {
+        true => Ok(()),
+        false => Err(format!("{filename} of id {id} is no whole path, from / on")),
+    }
+}
+
+/// A program may come later than its row.
+fn warn_of_missing<'a>(table: &str, filenames: impl Iterator<Item = &'a String>, warnings: &mut Vec<String>) {
+    let missing = filenames.filter(|filename| !std::path::Path::new(filename).exists());
+    warnings.extend(missing.map(|filename| format!("{table}: there is no {filename}")));
 }
 
 fn prepare_servers(store: &mut Store) -> Result<(Loaded, Moved), String> {

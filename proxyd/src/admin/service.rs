@@ -32,7 +32,7 @@ use crate::runtime::{
 use crate::scheduler::Job;
 use crate::stats::{ServerKey, ServerStats};
 use crate::tls::{BackendTls, ServerTls};
-use crate::web::{self, ControlSide};
+use crate::web::{self, ControlSide, Route};
 
 const DIGESTS: &str = "stats_mysql_query_digest";
 const ERRORS: &str = "stats_mysql_errors";
@@ -65,6 +65,8 @@ pub struct Admin {
     pub(super) ending: watch::Sender<Option<End>>,
     /// What the scheduler runs.
     pub(super) jobs: watch::Sender<Vec<Job>>,
+    /// What the REST port runs.
+    pub(super) routes: watch::Sender<Vec<Route>>,
     /// What `PROXYSQL RELOAD TLS` reloads.
     pub(super) tls: RefCell<Option<(ServerTls, BackendTls)>>,
     pub(super) unsaved: Unsaved,
@@ -170,6 +172,7 @@ impl Admin {
             run_dir: paths.run_dir.clone(),
             ending: watch::Sender::new(None),
             jobs: watch::Sender::new(Vec::new()),
+            routes: watch::Sender::new(Vec::new()),
             tls: RefCell::new(None),
             unsaved: Unsaved::default(),
         }
@@ -193,6 +196,11 @@ impl Admin {
     /// The programs to run, as they are loaded.
     pub fn jobs(&self) -> watch::Receiver<Vec<Job>> {
         self.jobs.subscribe()
+    }
+
+    /// The scripts behind the REST port, as they are loaded.
+    pub fn routes(&self) -> watch::Receiver<Vec<Route>> {
+        self.routes.subscribe()
     }
 
     /// Client hosts that failed to log in, for the workers.

@@ -2,8 +2,7 @@
 //!
 //! Each run is a child of its own on a thread of its own, so that nothing waits for it. A job whose last run still goes on
 //! is not started a second time, and a run has an end: see [`Job::patience`]. What a program writes goes to the log, its
-//! beginning at least. It gets no more than its arguments: no standard input, no environment but PATH, and, under a proxy
-//! that runs as root, nobody's rights.
+//! beginning at least. What it gets and what it may: [`crate::program`].
 
 mod plan;
 mod run;

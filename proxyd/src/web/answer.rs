@@ -14,6 +14,7 @@ use super::control_side::{Facts, Notes, Question};
 use super::daemons::Daemons;
 use super::doors::{Credentials, Door};
 use super::report::Report;
+use super::scripts::Scripts;
 use super::{exposition, health, metrics, status};
 use crate::control::WorkerHandle;
 use crate::digests::DigestRow;
@@ -26,7 +27,7 @@ const FRESH: Duration = Duration::from_millis(200);
 /// Ranking up to 50,000 digests is not for every refresh of a page.
 const DIGESTS_FRESH: Duration = Duration::from_secs(5);
 
-const JSON: &str = "application/json";
+pub const JSON: &str = "application/json";
 
 /// An answer without its transport.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,11 +38,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn text(code: u16, text: &str) -> Answer {
+    pub fn text(code: u16, text: &str) -> Answer {
         Answer { code, content_type: "text/plain; charset=utf-8", body: format!("{text}\n").into_bytes() }
     }
 
-    fn json(code: u16, value: &Value) -> Answer {
+    pub fn json(code: u16, value: &Value) -> Answer {
         Answer { code, content_type: JSON, body: format!("{value}\n").into_bytes() }
     }
 
@@ -83,13 +84,19 @@ pub struct Library {
     workers: Vec<WorkerHandle>,
     daemons: Daemons,
     control: mpsc::Sender<Question>,
+    pub scripts: Scripts,
     report: Mutex<Option<(Instant, Arc<Report>)>>,
     digests: Mutex<Option<(Instant, Arc<Vec<DigestRow>>)>>,
 }
 
 impl Library {
-    pub fn new(workers: Vec<WorkerHandle>, daemons: Daemons, control: mpsc::Sender<Question>) -> Library {
-        Library { workers, daemons, control, report: Mutex::default(), digests: Mutex::default() }
+    pub fn new(
+        workers: Vec<WorkerHandle>,
+        daemons: Daemons,
+        control: mpsc::Sender<Question>,
+        scripts: Scripts,
+    ) -> Library {
+        Library { workers, daemons, control, scripts, report: Mutex::default(), digests: Mutex::default() }
     }
 
     /// Answers a GET or HEAD. The page's door wants a login for everything.

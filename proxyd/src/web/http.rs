@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
+use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, LOCATION, ORIGIN};
 use hyper::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -16,19 +16,21 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::answer::{Answer, Library};
 use super::doors::{Door, Wanted};
+use super::scripts::{self, MAX_BODY, parameters_of, refusal};
 
 /// At one door; the next ones wait in its queue.
 const MAX_CLIENTS: usize = 64;
 /// A request's head must be here by then, and the next one's too: an idle connection ends.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// A connection is asked to end after this, and ended a little later: nobody reads an answer for ever.
+/// A connection is asked to end after this, and ended a little later: nobody reads an answer for ever. A script that
+/// runs has its own time, and its answer is waited for.
 const LIFETIME: Duration = Duration::from_secs(60);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The longest head of a request, and what is read ahead.
@@ -99,9 +101,18 @@ async fn converse<S>(stream: S, door: Door, may_log_in: bool, shared: Arc<Shared
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let service = service_fn(|request| {
-        let shared = shared.clone();
-        async move { Ok::<_, Infallible>(respond(&request, door, may_log_in, &shared).await) }
+    let script = Arc::new(Mutex::new(()));
+    let service = service_fn(|request: Request<Incoming>| {
+        let (shared, script) = (shared.clone(), script.clone());
+        async move {
+            let response = if door == Door::Metrics && request.uri().path().starts_with(scripts::PREFIX) {
+                let _runs = script.lock().await;
+                run_script(request, &shared).await
+            } else {
+                respond(&request, door, may_log_in, &shared).await
+            };
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
@@ -115,10 +126,47 @@ where
         Ok(end) => end,
         Err(_) => {
             connection.as_mut().graceful_shutdown();
-            timeout(LAST_WORDS, connection).await?
+            let last_words = async {
+                drop(script.lock().await);
+                sleep(LAST_WORDS).await;
+            };
+            tokio::select! {
+                end = connection => end,
+                () = last_words => return Err(io::ErrorKind::TimedOut.into()),
+            }
         }
     };
     end.map_err(io::Error::other)
+}
+
+/// GET with its parameters in the query, POST with JSON as its body.
+async fn run_script(request: Request<Incoming>, shared: &Shared) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    // The browser of somebody on this host must not run scripts for any page that it shows.
+    if head.headers.contains_key(ORIGIN)
+        || head.headers.get("sec-fetch-site").is_some_and(|site| site != "none")
+    {
+        return response(refusal(403, "not for web pages"));
+    }
+    let parameters = match head.method {
+        Method::GET => parameters_of(head.uri.query().unwrap_or_default()),
+        Method::POST => match timeout(HEAD_TIME, Limited::new(body, MAX_BODY).collect()).await {
+            Err(_) => return response(refusal(408, "the body did not come")),
+            Ok(Err(_)) => return response(refusal(413, "the body is cut off, or longer than 64 KiB")),
+            Ok(Ok(body)) => match String::from_utf8(body.to_bytes().into()) {
+                Ok(text) => text,
+                Err(_) => return response(refusal(400, "the body is no UTF-8")),
+            },
+        },
+        _ => return not_allowed("GET, POST"),
+    };
+    response(shared.library.scripts.answer(head.method.as_str(), head.uri.path(), parameters).await)
+}
+
+fn not_allowed(methods: &'static str) -> Response<Full<Bytes>> {
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, &format!("only {methods}"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    response
 }
 
 async fn respond(
@@ -128,9 +176,7 @@ async fn respond(
     shared: &Shared,
 ) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD are");
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
+        return not_allowed("GET, HEAD");
     }
     let path = request.uri().path();
     if door == Door::Page && !may_log_in {

@@ -1,4 +1,5 @@
-//! What an operator or a monitoring system reads over HTTP: `/metrics`, `/health` and the status page. It changes nothing.
+//! What an operator or a monitoring system reads over HTTP: `/metrics`, `/health` and the status page, which change nothing, and the
+//! scripts of `restapi_routes`.
 //!
 //! A thread of its own speaks HTTP. It asks the workers for their counters, the angel and vrrpd for theirs, and the control
 //! thread for what only that one knows; nobody waits for it, and it waits for nobody longer than a moment. The control
@@ -15,6 +16,7 @@ mod http;
 mod journal;
 mod metrics;
 mod report;
+mod scripts;
 mod status;
 
 #[cfg(test)]
@@ -32,6 +34,7 @@ use crate::control::WorkerHandle;
 pub use control_side::{ControlSide, answer_questions};
 pub use daemons::Daemons;
 pub use doors::Wanted;
+pub use scripts::Route;
 
 use control_side::Question;
 use report::Report;
@@ -47,10 +50,15 @@ pub struct Web {
 }
 
 /// Starts the thread. It opens its doors when [`Web::wanted`] says so.
-pub fn start(workers: Vec<WorkerHandle>, daemons: Daemons, tls: TlsAcceptor) -> io::Result<Web> {
+pub fn start(
+    workers: Vec<WorkerHandle>,
+    daemons: Daemons,
+    routes: watch::Receiver<Vec<Route>>,
+    tls: TlsAcceptor,
+) -> io::Result<Web> {
     let (wanted, wishes) = watch::channel(Wanted::default());
     let (ask, questions) = mpsc::channel(QUESTIONS);
-    let library = Arc::new(answer::Library::new(workers, daemons, ask));
+    let library = Arc::new(answer::Library::new(workers, daemons, ask, scripts::Scripts::new(routes)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new()
         .name("web".into())

@@ -10,6 +10,7 @@ use crate::route::{Firewall, Mode, Permission, QueryRule};
 use crate::runtime::parse_attributes;
 use crate::scheduler::Job;
 use crate::snapshot::{HostgroupAttributes, HostgroupId};
+use crate::web::Route;
 
 impl Store {
     /// The attributes of each hostgroup that has some, with warnings about those that nobody reads.
@@ -110,6 +111,22 @@ impl Store {
                 interval: Duration::from_millis(u64::try_from(row.get::<_, i64>(1)?).unwrap_or(u64::MAX)),
                 filename: row.get(2)?,
                 arguments: arguments.into_iter().map_while(|argument| argument).collect(),
+            })
+        })
+    }
+
+    /// The active rows of `restapi_routes`.
+    pub fn routes(&self) -> Result<Vec<Route>, String> {
+        let sql = "SELECT id, timeout_ms, UPPER(method), uri, script FROM main.restapi_routes \
+                   WHERE active = 1 ORDER BY id";
+        self.read(sql, |row| {
+            let uri: String = row.get(3)?;
+            Ok(Route {
+                id: row.get(0)?,
+                timeout: Duration::from_millis(u64::try_from(row.get::<_, i64>(1)?).unwrap_or(u64::MAX)),
+                method: row.get(2)?,
+                uri: uri.trim_start_matches('/').to_owned(),
+                script: row.get(4)?,
             })
         })
     }

@@ -77,20 +77,6 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         kind: Kind::Config,
-        name: "restapi_routes",
-        columns: &[
-            ("id", "INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL"),
-            ("active", FLAG_ON),
-            ("timeout_ms", "INTEGER CHECK (timeout_ms >= 100 AND timeout_ms <= 100000000) NOT NULL"),
-            ("method", "VARCHAR NOT NULL CHECK (UPPER(method) IN ('GET','POST'))"),
-            ("uri", "VARCHAR NOT NULL"),
-            ("script", "VARCHAR NOT NULL"),
-            ("comment", TEXT),
-        ],
-        keys: &[],
-    },
-    Table {
-        kind: Kind::Config,
         name: "mysql_ldap_mapping",
         columns: &[
             ("priority", "INTEGER CHECK (priority >= 1 AND priority <= 1000000) PRIMARY KEY"),

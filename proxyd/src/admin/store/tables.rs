@@ -293,6 +293,20 @@ pub const TABLES: &[Table] = &[
         ],
         keys: &[],
     },
+    Table {
+        kind: Kind::Config,
+        name: "restapi_routes",
+        columns: &[
+            ("id", "INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL"),
+            ("active", "INT NOT NULL DEFAULT 1 CHECK (active IN (0,1))"),
+            ("timeout_ms", "INTEGER CHECK (timeout_ms >= 100 AND timeout_ms <= 100000000) NOT NULL"),
+            ("method", "VARCHAR NOT NULL CHECK (UPPER(method) IN ('GET','POST'))"),
+            ("uri", "VARCHAR NOT NULL"),
+            ("script", "VARCHAR NOT NULL"),
+            ("comment", TEXT),
+        ],
+        keys: &[],
+    },
     Table { kind: Kind::Config, name: "global_variables", columns: NAMED_VALUES, keys: &[] },
     Table {
         kind: Kind::Listed,

@@ -51,21 +51,46 @@ fn the_firewall_is_loaded() {
 fn rows_that_nobody_reads_are_kept_and_said_so() {
     let dir = DataDir::new();
     let mut console = Console::boot(&dir.0, small_config());
-    console.ok("INSERT INTO restapi_routes (id, timeout_ms, method, uri, script) VALUES (1, 1000, 'GET', 'x', '/bin/true')");
-    assert_eq!(console.ok("LOAD RESTAPI TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
-    assert_eq!(
-        console.rows("SHOW WARNINGS"),
-        ["Warning,1105,restapi_routes: its rows are kept and have no effect (1 of them)"]
-    );
-    console.ok("SAVE RESTAPI TO DISK");
     console.ok("INSERT INTO mysql_aws_aurora_hostgroups (writer_hostgroup, reader_hostgroup, domain_name) VALUES (1, 2, '.example.com')");
     assert_eq!(console.ok("LOAD MYSQL SERVERS TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
+    assert_eq!(
+        console.rows("SHOW WARNINGS"),
+        ["Warning,1105,mysql_aws_aurora_hostgroups: its rows are kept and have no effect (1 of them)"]
+    );
+    console.ok("SAVE MYSQL SERVERS TO DISK");
     assert_eq!(console.ok("LOAD PROXYSQL SERVERS TO RUNTIME"), Answer::Ok { affected: 0, warnings: 0 });
     console.ok("UPDATE mysql_users SET fast_forward = 1, attributes = '{\"spiffe_id\":\"spiffe://a/b\"}'");
     assert_eq!(console.ok("LOAD MYSQL USERS TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
     drop(console);
     let mut console = Console::boot(&dir.0, small_config());
-    assert_eq!(console.rows("SELECT script FROM runtime_restapi_routes"), ["/bin/true"]);
+    assert_eq!(console.rows("SELECT domain_name FROM runtime_mysql_aws_aurora_hostgroups"), [".example.com"]);
+}
+
+#[test]
+fn routes_of_the_rest_port_are_loaded_whole_or_not_at_all() {
+    let dir = DataDir::new();
+    let mut console = Console::boot(&dir.0, small_config());
+    let routes = console.admin.routes();
+    console.ok("INSERT INTO restapi_routes (id, active, timeout_ms, method, uri, script) VALUES
+        (1, 1, 1000, 'get', '/x', '/bin/true'), (2, 0, 1000, 'GET', 'x', 'true'), (3, 1, 1000, 'POST', 'x', '/nonexistent')");
+    assert_eq!(console.ok("LOAD RESTAPI TO RUNTIME"), Answer::Ok { affected: 2, warnings: 1 });
+    assert_eq!(console.rows("SHOW WARNINGS"), ["Warning,1105,restapi_routes: there is no /nonexistent"]);
+    let loaded = routes.borrow().clone();
+    assert_eq!((loaded.len(), loaded[0].timeout), (2, Duration::from_secs(1)));
+    assert_eq!((loaded[0].method.as_str(), loaded[0].uri.as_str()), ("GET", "x"));
+    console.ok("SAVE RESTAPI TO DISK");
+    console.ok("UPDATE restapi_routes SET active = 1");
+    assert!(console.refused("LOAD RESTAPI TO RUNTIME").contains("whole path"));
+    console.ok("UPDATE restapi_routes SET script = '/bin/false'");
+    assert!(console.refused("LOAD RESTAPI TO RUNTIME").contains("ids 1 and 2 are both for GET of x"));
+    assert_eq!(*routes.borrow(), loaded);
+    drop(console);
+    let mut console = Console::boot(&dir.0, small_config());
+    assert_eq!(*console.admin.routes().borrow(), loaded);
+    assert_eq!(
+        console.rows("SELECT script FROM runtime_restapi_routes ORDER BY id"),
+        ["/bin/true", "/nonexistent"]
+    );
 }
 
 #[test]
