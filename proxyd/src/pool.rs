@@ -4,10 +4,10 @@
 //! idle one; it never takes what another thread reads from.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hashbrown::HashMap;
 use tokio::sync::Notify;
 
 use crate::backend::{Backend, Traits};

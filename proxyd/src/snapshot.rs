@@ -4,12 +4,12 @@
 //! through an atomic pointer and never change it. What must outlive a swap (how many connections a server has) sits
 //! in [`Server`], shared by every snapshot that names the same server.
 
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use hashbrown::HashMap;
 use proxyd_wire::auth::Secret;
 
 use crate::route::{Firewall, RuleSet};

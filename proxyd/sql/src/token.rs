@@ -110,6 +110,8 @@ impl<'a> Tokenizer<'a> {
     fn comment(&self) -> usize {
         let rest = self.rest();
         match rest {
+            // What most tokens begin with, so that nobody has to ask further.
+            [first, ..] if !matches!(first, b'#' | b'-' | b'/') => 0,
             [b'#', ..] => line_length(rest),
             [b'-', b'-'] => 2,
             [b'-', b'-', next, ..] if next.is_ascii_whitespace() || next.is_ascii_control() => {
@@ -184,6 +186,7 @@ impl<'a> Tokenizer<'a> {
     fn classify(&self) -> (TokenKind, usize) {
         let rest = self.rest();
         match rest {
+            [first, ..] if has(*first, PLAIN_WORD) => (TokenKind::Word, count(rest, is_word_byte)),
             [b'/', b'*', b'!', ..] => (TokenKind::ExecutableOpen, 3 + version_length(rest.get(3..))),
             [b'/', b'*', b'M', b'!', ..] => (TokenKind::ExecutableOpen, 4 + version_length(rest.get(4..))),
             [b'*', b'/', ..] if self.executable => (TokenKind::ExecutableClose, 2),
@@ -272,13 +275,41 @@ fn unescape(byte: u8) -> u8 {
     }
 }
 
+/// White space, and a zero byte.
+const SPACE: u8 = 1;
+/// Letters, digits, `_`, `$` and every byte beyond ASCII.
+const IN_WORD: u8 = 2;
+/// Begins a word whatever comes next: no digit, and no letter that makes a string of what follows.
+const PLAIN_WORD: u8 = 4;
+
+/// What each byte can be: every statement is read by this table, several times.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        if matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c | 0) {
+            classes[at] = SPACE;
+        } else if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80 {
+            let plain = !byte.is_ascii_digit() && !matches!(byte, b'x' | b'X' | b'b' | b'B' | b'n' | b'N');
+            classes[at] = if plain { IN_WORD | PLAIN_WORD } else { IN_WORD };
+        }
+        at += 1;
+    }
+    classes
+};
+
+const fn has(byte: u8, class: u8) -> bool {
+    CLASSES[byte as usize] & class != 0
+}
+
 fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c | 0)
+    has(byte, SPACE)
 }
 
 /// Letters, digits, `_`, `$` and every byte beyond ASCII.
 pub(crate) fn is_word_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+    has(byte, IN_WORD)
 }
 
 fn count(bytes: &[u8], accept: impl Fn(u8) -> bool) -> usize {
@@ -331,6 +362,10 @@ fn exponent_length(rest: &[u8]) -> usize {
 fn operator_length(rest: &[u8]) -> usize {
     const LONG: [&[u8]; 12] =
         [b"<=>", b"->>", b":=", b"<=", b">=", b"<>", b"!=", b"<<", b">>", b"&&", b"||", b"->"];
+    // Most operators are one byte; only these begin longer ones.
+    if !matches!(rest, [b'<' | b'-' | b':' | b'>' | b'!' | b'&' | b'|', ..]) {
+        return 1;
+    }
     LONG.iter().find(|operator| rest.starts_with(operator)).map_or(1, |operator| operator.len())
 }
 

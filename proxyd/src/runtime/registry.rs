@@ -369,7 +369,7 @@ impl Runtime {
     /// Builds a snapshot, swaps it in, tells the workers.
     fn publish(&mut self) {
         self.generation += 1;
-        let mut hostgroups: HashMap<HostgroupId, Hostgroup> = HashMap::new();
+        let mut hostgroups: hashbrown::HashMap<HostgroupId, Hostgroup> = hashbrown::HashMap::new();
         for state in &self.members {
             hostgroups.entry(state.row.hostgroup_id).or_default().members.push(Member {
                 server: state.server.clone(),

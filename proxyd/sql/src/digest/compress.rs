@@ -8,13 +8,18 @@ use super::strip::is_name;
 /// All passes. The bytes from `end` on (a number that ends the statement) are looked at but stay as they are.
 pub(super) fn compress(text: &mut Vec<u8>, end: usize, options: &DigestOptions) {
     let end = spaces_and_signs(text, end, options);
-    if options.grouping_limit == 0 {
+    if options.grouping_limit == 0 || !may_have_lists(text) {
         return;
     }
     let end = lists(text, end, options.grouping_limit);
     if options.groups_grouping_limit > 0 {
         rows(text, end, options.grouping_limit, options.groups_grouping_limit);
     }
+}
+
+/// Whether there is anything for the passes over lists and rows: most statements have none, and need not be read again.
+fn may_have_lists(text: &[u8]) -> bool {
+    text.contains(&b',') && text.windows(3).any(|bytes| bytes == b"?,?" || bytes == b",..")
 }
 
 /// A text that is being shortened.
@@ -49,6 +54,17 @@ impl Shorten<'_> {
         self.at += 1;
     }
 
+    /// Keeps what comes before the next byte of this kind.
+    fn keep_until(&mut self, stop: impl Fn(u8) -> bool) {
+        let rest = self.text.get(self.at..self.end).unwrap_or_default();
+        let count = rest.iter().position(|&byte| stop(byte)).unwrap_or(rest.len());
+        if self.at != self.kept {
+            self.text.copy_within(self.at..self.at + count, self.kept);
+        }
+        self.at += count;
+        self.kept += count;
+    }
+
     fn write(&mut self, byte: u8) {
         if let Some(place) = self.text.get_mut(self.kept) {
             *place = byte;
@@ -74,6 +90,10 @@ impl Shorten<'_> {
 fn spaces_and_signs(text: &mut Vec<u8>, end: usize, options: &DigestOptions) -> usize {
     let mut pass = Shorten::new(text, end);
     while pass.at < pass.end {
+        pass.keep_until(|byte| matches!(byte, b' ' | b'+' | b'-') || byte.is_ascii_digit());
+        if pass.at == pass.end {
+            break;
+        }
         let (byte, right) = (pass.byte(pass.at), pass.byte(pass.at + 1));
         let (left, further) = (pass.left(1), pass.left(2));
         let goes = match byte {
