@@ -10,6 +10,7 @@ mod connections;
 mod cpu;
 mod database;
 mod figures;
+pub(crate) mod instructions;
 mod large;
 mod markdown;
 mod measure;

@@ -1,5 +1,6 @@
 //! One proxyd of a bench, set up as a user would: rules, digests, statistics and multiplexing on.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -16,11 +17,15 @@ use crate::lab::wait;
 
 pub(crate) struct Plan {
     pub program: PathBuf,
+    /// A program that runs it, with its options; usually none.
+    pub under: Vec<String>,
     /// Where it serves clients; its admin interface is at the first, port 6032.
     pub addresses: Vec<SocketAddr>,
     pub database: SocketAddr,
     /// How many query rules it has.
     pub rules: usize,
+    /// As many as there are processors, if not said.
+    pub workers: Option<i64>,
 }
 
 pub(crate) fn start(plan: &Plan, directory: &Path) -> Result<Child> {
@@ -31,10 +36,16 @@ pub(crate) fn start(plan: &Plan, directory: &Path) -> Result<Child> {
     fs::set_permissions(directory.join("data"), fs::Permissions::from_mode(0o700))?;
     let config = directory.join("standfast.toml");
     fs::write(&config, configuration(plan, directory)?)?;
-    let mut command = owned(&plan.program, directory, "proxyd")?;
-    let child =
-        command.arg("--config").arg(&config).args(["--host", "bench"]).spawn().context("start proxyd")?;
-    wait::until("proxyd's admin interface", Duration::from_secs(20), || admin(plan, "SELECT 1").is_ok())
+    let words: Vec<&OsStr> = plan.under.iter().map(OsStr::new).chain([plan.program.as_os_str()]).collect();
+    let mut command = owned(words[0], directory, "proxyd")?;
+    let child = command
+        .args(&words[1..])
+        .arg("--config")
+        .arg(&config)
+        .args(["--host", "bench"])
+        .spawn()
+        .context("start proxyd")?;
+    wait::until("proxyd's admin interface", Duration::from_secs(60), || admin(plan, "SELECT 1").is_ok())
         .with_context(|| fs::read_to_string(directory.join("proxyd.log")).unwrap_or_default())?;
     admin(plan, &(rules(plan.rules) + "LOAD MYSQL QUERY RULES TO RUNTIME"))?;
     accepts(plan.addresses[0])?;
@@ -93,7 +104,9 @@ fn configuration(plan: &Plan, directory: &Path) -> Result<String> {
     let mut file = Table::new();
     let host = table(&[("name", "bench".into()), ("address", "127.0.0.1".into())]);
     file.insert("hosts".into(), vec![host].into());
-    file.insert("proxy".into(), table(&[("mysql_listen", addresses.into()), ("admin_listen", admin)]));
+    let mut proxy = vec![("mysql_listen", addresses.into()), ("admin_listen", admin)];
+    proxy.extend(plan.workers.map(|workers| ("workers", workers.into())));
+    file.insert("proxy".into(), table(&proxy));
     file.insert("paths".into(), table(&[("run_dir", path("run")), ("data_dir", path("data"))]));
     file.insert("admin_variables".into(), table(&[("admin_credentials", "admin:admin".into())]));
     file.insert("mysql_variables".into(), table(&[("max_connections", 200_000.into())]));

@@ -46,6 +46,13 @@ impl Statements {
             Statements::Prepared => "prepared",
         }
     }
+
+    fn mode(self) -> &'static str {
+        match self {
+            Statements::Text => "disable",
+            Statements::Prepared => "auto",
+        }
+    }
 }
 
 /// What one run said. Latencies are of a whole event, which for point selects is one query.
@@ -72,11 +79,17 @@ pub(crate) fn run(
     address: SocketAddr,
     time: Duration,
 ) -> Result<Outcome> {
-    let mode = if statements == Statements::Text { "disable" } else { "auto" };
     let mut command = command(script, address);
     command.arg(format!("--threads={clients}")).arg(format!("--time={}", time.as_secs_f64().ceil()));
-    command.arg(format!("--db-ps-mode={mode}")).args(["--histogram=on", "--events=0", "run"]);
+    command.arg(format!("--db-ps-mode={}", statements.mode())).args(["--histogram=on", "--events=0", "run"]);
     parse(&finish(&mut command)?)
+}
+
+/// So many point selects of one client, for somebody who counts other things than time.
+pub(crate) fn point_selects(address: SocketAddr, statements: Statements, events: u64) -> Result<()> {
+    let mut command = command(Script::PointSelect, address);
+    command.args(["--threads=1", "--time=0"]).arg(format!("--db-ps-mode={}", statements.mode()));
+    finish(command.arg(format!("--events={events}")).arg("run")).map(drop)
 }
 
 fn command(script: Script, address: SocketAddr) -> Command {

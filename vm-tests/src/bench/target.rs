@@ -136,7 +136,7 @@ impl Bed {
             }
             let addresses: Vec<SocketAddr> =
                 (0..5).map(|third| (own_network(third, last), 6033).into()).collect();
-            let plan = proxy::Plan { program, addresses, database, rules };
+            let plan = proxy::Plan { program, under: Vec::new(), addresses, database, rules, workers: None };
             let child = Owned(proxy::start(&plan, &directory.join(format!("proxy{last}")))?);
             self.add(name, backend, plan.addresses, Some(child.pid()));
             self.children.push(child);
@@ -184,10 +184,10 @@ impl Bed {
 
 /// A child that is killed with this value.
 #[derive(Debug)]
-pub(crate) struct Owned(Child);
+pub(crate) struct Owned(pub Child);
 
 impl Owned {
-    fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.0.id().cast_signed()
     }
 }
@@ -205,7 +205,9 @@ pub(crate) fn owned(program: impl AsRef<std::ffi::OsStr>, directory: &Path, name
     std::fs::create_dir_all(directory)?;
     let log = File::create(directory.join(format!("{name}.log")))?;
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command.args(["--pdeathsig", "KILL", "--"]);
+    // Through this program: it gives back the signals that the lab itself waits for.
+    command.arg(std::env::current_exe()?).args(["exec-unit", "/proc/self/ns/net", "--"]).arg(program);
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     Ok(command)
 }
@@ -225,7 +227,7 @@ pub(crate) fn accepts(address: SocketAddr) -> Result<()> {
 }
 
 /// An address of this bench alone, so that two benches on one machine do not meet.
-fn own_address(last: u8) -> Ipv4Addr {
+pub(crate) fn own_address(last: u8) -> Ipv4Addr {
     own_network(0, last)
 }
 

@@ -12,6 +12,7 @@ mod clusters;
 mod differential;
 mod drill;
 mod import;
+mod instructions;
 mod interop;
 mod load;
 mod mysql97;
@@ -32,7 +33,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, drill, rules, mysql97, sessions, import, ansible, differential, galera, group, interop, web, load), or part of a check's name. Without it: all but `ansible`, `differential`, `galera`, `group`, `interop` and `load`.
+    /// A group (lab, article, chains, permutations, bad-input, drill, rules, mysql97, sessions, import, ansible, differential, galera, group, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `differential`, `galera`, `group`, `interop` and `load`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -43,7 +44,7 @@ type Group = fn(&mut Runner) -> Result<()>;
 /// Run only when they are asked for.
 const ON_REQUEST: [&str; 6] = ["ansible", "differential", "galera", "group", "interop", "load"];
 
-const GROUPS: [(&str, Group); 17] = [
+const GROUPS: [(&str, Group); 18] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
@@ -58,6 +59,7 @@ const GROUPS: [(&str, Group); 17] = [
     ("differential", differential::run),
     ("galera", clusters::galera::run),
     ("group", clusters::group::run),
+    ("instructions", instructions::run),
     ("interop", interop::run),
     ("web", web::run),
     ("load", load::run),
