@@ -1,10 +1,11 @@
 //! What query rules make of a statement, with real servers and a real client: the query cache, mirrors, time-outs, logs,
-//! annotations, and the flags of users.
+//! annotations, the flags of users, and the scripts that the proxy runs.
 
 mod cache;
 mod effects;
 mod log;
 mod mirror;
+mod programs;
 mod users;
 
 use anyhow::Result;
@@ -19,5 +20,6 @@ pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     mirror::run(runner, &pair);
     log::run(runner, &pair);
     users::run(runner, &pair);
+    programs::run(runner, &pair);
     Ok(())
 }
