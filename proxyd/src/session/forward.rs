@@ -342,6 +342,7 @@ impl Session {
         }
         let reply = Reply {
             in_transaction: outcome.status.map(|status| status.contains(Status::IN_TRANS)),
+            read_only: outcome.status.is_some_and(|status| status.contains(Status::IN_TRANS_READONLY)),
             failed: outcome.is_err(),
             warnings: outcome.warnings,
             last_insert_id: outcome.last_insert_id,

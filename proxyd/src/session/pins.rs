@@ -21,6 +21,8 @@ const INSERT_ID_TIME: Duration = Duration::from_secs(10);
 pub struct Reply {
     /// SERVER_STATUS_IN_TRANS; `None` when the answer carried no status (an error).
     pub in_transaction: Option<bool>,
+    /// SERVER_STATUS_IN_TRANS_READONLY.
+    pub read_only: bool,
     pub failed: bool,
     pub warnings: u16,
     pub last_insert_id: u64,
@@ -41,7 +43,11 @@ enum InsertId {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Pins {
     pub transaction: bool,
+    /// The transaction is READ ONLY: servers refuse to prepare what writes.
+    read_only: bool,
     next_transaction: bool,
+    /// SET TRANSACTION was said for the transaction that is open, or for the next one.
+    shaped: bool,
     temporary_table: bool,
     table_locks: bool,
     /// GET_LOCK, HANDLER, XA.
@@ -113,7 +119,7 @@ impl Pins {
             || self.text_prepared
     }
 
-    /// Statements may mean something else on this connection than on others: other tables, another grammar.
+    /// Statements may mean something else on this connection than on others: other tables, another grammar, no writes.
     pub fn changes_meaning(&self) -> bool {
         self.temporary_table
             || self.table_locks
@@ -121,6 +127,8 @@ impl Pins {
             || self.unknown_set
             || self.own_tracking
             || self.unknown_state
+            || self.shaped
+            || self.read_only
     }
 
     /// This statement must come here, by what it names.
@@ -152,7 +160,7 @@ impl Pins {
         match kept {
             Kept::Replayable => {}
             Kept::AtBackend => self.user_variables |= self.excused != Excuse::VariablesAndUnknownSets,
-            Kept::ForNextTransaction => self.next_transaction = true,
+            Kept::ForNextTransaction => (self.next_transaction, self.shaped) = (true, true),
             Kept::Unknown => self.note_unknown_set(),
             Kept::OwnTracking => self.own_tracking = true,
         }
@@ -171,6 +179,7 @@ impl Pins {
     /// Whether the next transaction has characteristics of its own, by the server's word.
     pub fn next_transaction(&mut self, has_some: bool) {
         self.next_transaction = has_some;
+        self.shaped &= has_some || self.transaction;
     }
 
     /// Takes in that `statement` was answered on this connection.
@@ -178,11 +187,15 @@ impl Pins {
         let has = |flag| statement.flags.has(flag);
         let excused = std::mem::take(&mut self.excused) == Excuse::VariablesAndUnknownSets;
         let was_in_transaction = self.transaction;
+        let shaped = self.shaped || self.read_only;
         if let Some(in_transaction) = reply.in_transaction {
             self.transaction = in_transaction;
+            self.read_only = reply.read_only;
         }
         if was_in_transaction && !self.transaction {
-            self.next_transaction = false;
+            // `SET autocommit=1` commits, but servers keep what was said of this transaction for the next one.
+            self.next_transaction = shaped && statement.kind == Kind::Set;
+            self.shaped = self.next_transaction;
         }
         let keeps_warnings = has(Flags::DIAGNOSTICS) || leaves_warnings(statement.kind);
         self.warnings = reply.warnings > 0 || reply.failed || (self.warnings && keeps_warnings);
@@ -364,6 +377,23 @@ mod tests {
         pins.heed(false, Some(Multiplex::Enable));
         pins.note_unknown_set();
         assert!(pins.is_free());
+    }
+
+    #[test]
+    fn a_read_only_transaction_that_set_autocommit_ends_leaves_its_access_mode() {
+        let open = Reply { in_transaction: Some(true), read_only: true, ..Reply::default() };
+        let closed = Reply { in_transaction: Some(false), ..Reply::default() };
+        let mut pins = Pins::default();
+        after(&mut pins, "START TRANSACTION READ ONLY", open);
+        assert!(pins.changes_meaning());
+        after(&mut pins, "SET autocommit=1", closed);
+        assert_eq!(pins.reason(), "set-transaction");
+        after(&mut pins, "BEGIN", Reply { read_only: false, ..open });
+        after(&mut pins, "COMMIT", closed);
+        assert!(pins.is_free());
+        after(&mut pins, "BEGIN", Reply { read_only: false, ..open });
+        after(&mut pins, "SET autocommit=1", closed);
+        assert!(pins.is_free(), "nothing was said of it");
     }
 
     #[test]

@@ -239,7 +239,14 @@ impl Settings {
 
     /// Whether user variables are set whose text means something else under another character set or `sql_mode`.
     pub fn has_text_variables(&self) -> bool {
-        self.user_variables.iter().any(|variable| variable.value.contains(['\'', '"']))
+        self.user_variables.iter().any(is_text)
+    }
+
+    /// Whether a text in a statement means the same under both: its character set, its collation, its escapes and quotes.
+    pub fn reads_text_like(&self, other: &Settings) -> bool {
+        let matters = |v: &&Variable| &*v.name == "sql_mode" || is_charset(&v.name);
+        let (own, others) = (self.variables.iter().filter(matters), other.variables.iter().filter(matters));
+        self.charset == other.charset && own.eq(others)
     }
 
     /// Whether `SET CHARACTER SET` has made the connection's collation that of the schema.
@@ -294,7 +301,9 @@ impl Settings {
         let new = wanted.variables.iter().filter(|v| transaction(v) && !self.variables.contains(v));
         set.extend(new.map(|v| format!("SET SESSION {}", v.name.to_uppercase())));
         // Last, and in a statement of their own: their text is read under the character set and mode of before.
-        let own: Vec<_> = changes(self.user_variables.iter(), &wanted.user_variables, "@").collect();
+        let alike = self.reads_text_like(wanted);
+        let have = self.user_variables.iter().filter(|v| alike || !is_text(v));
+        let own: Vec<_> = changes(have, &wanted.user_variables, "@").collect();
         set.extend((!own.is_empty()).then(|| format!("SET {}", own.join(", "))));
         let schema =
             (self.schema != wanted.schema && !wanted.schema.is_empty()).then(|| wanted.schema.clone());
@@ -337,6 +346,11 @@ impl Nature {
             _ => Nature::Plain,
         }
     }
+}
+
+/// Whether a variable's value stands in quotes.
+fn is_text(variable: &Variable) -> bool {
+    variable.value.contains(['\'', '"'])
 }
 
 fn is_charset(name: &str) -> bool {

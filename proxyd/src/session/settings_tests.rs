@@ -87,3 +87,30 @@ fn a_statement_is_prepared_again_under_the_settings_of_its_first_time() {
     assert_eq!(schema.as_deref(), Some("other"));
     assert_eq!(sql.unwrap(), "SET NAMES utf8mb4, @@session.sql_mode='', @@session.time_zone='+00:00'");
 }
+
+#[test]
+fn what_a_text_means_depends_on_character_sets_and_the_mode() {
+    let read_alike = |sql: &str| {
+        let mut client = fresh();
+        set(&mut client, sql);
+        client.reads_text_like(&fresh())
+    };
+    assert!(read_alike("SET @a='x', time_zone='+00:00'"));
+    for sql in [
+        "SET sql_mode='ANSI'",
+        "SET NAMES latin1",
+        "SET collation_connection=latin1_swedish_ci",
+        "SET character_set_client=latin1",
+    ] {
+        assert!(!read_alike(sql), "{sql}");
+    }
+}
+
+#[test]
+fn a_text_is_set_again_where_it_meant_something_else() {
+    let (mut have, mut want) = (fresh(), fresh());
+    set(&mut have, "SET collation_connection=latin1_swedish_ci, @a='x', @b=1");
+    set(&mut want, "SET @a='x', @b=1");
+    let sql = replay(&have, &want).1.unwrap();
+    assert_eq!(sql, "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci; SET @a='x'");
+}

@@ -90,8 +90,8 @@ impl Session {
         if let Some(gtid) = told.gtid {
             self.record.gtids.borrow_mut().learn(held.hostgroup(), gtid);
         }
-        let before = (self.settings.charset.clone(), self.settings.variable("sql_mode").map(str::to_owned));
-        let texts = self.settings.has_text_variables();
+        let may_matter = ran.statement.kind == Kind::Set || !told.variables.is_empty();
+        let before = may_matter.then(|| self.settings.clone());
         let kept = match outcome.is_err() {
             true => failed(ran),
             false => said(ran, &told, &mut self.settings),
@@ -121,8 +121,8 @@ impl Session {
         if told.something && !explains_itself(ran) {
             held.pins.note_unknown_state();
         }
-        let after = (self.settings.charset.clone(), self.settings.variable("sql_mode").map(str::to_owned));
-        if texts && before != after {
+        let other_words = before.is_some_and(|before| !before.reads_text_like(&self.settings));
+        if other_words && self.settings.has_text_variables() {
             // Their text would mean something else now; the connection has their values.
             self.settings.forget_user_variables();
             held.pins.note_assignment(Kept::AtBackend);

@@ -170,7 +170,7 @@ impl Cache {
         }
     }
 
-    /// The statement with this key; made, with its digest, if it is new. At most `limit` are kept that nobody uses.
+    /// The statement with this key; made, with its digest, if it is new or cannot be shared. At most `limit` are kept that nobody uses.
     pub fn find_or_make(
         &mut self,
         key: Key<'_>,
@@ -179,7 +179,7 @@ impl Cache {
         digest: impl FnOnce() -> u64,
     ) -> Rc<Shared> {
         let hash = self.hash(&key);
-        let place = self.by_hash.get(&hash);
+        let place = self.by_hash.get(&hash).filter(|_| !is_of_one_client(class));
         if let Some(found) = place.and_then(|place| place.iter().find(|shared| key.is(shared))) {
             return found.clone();
         }
@@ -300,6 +300,11 @@ pub struct Active {
     pub max_id: u64,
 }
 
+/// Whether a statement is not to be shared: the types of a user variable when it was prepared stay in it.
+pub fn is_of_one_client(statement: &Statement<'_>) -> bool {
+    statement.flags.has(Flags::USER_VARIABLE)
+}
+
 /// Whether a statement may change what others are described as.
 pub fn changes_schema(statement: &Statement<'_>) -> bool {
     use Kind::*;
@@ -366,6 +371,14 @@ mod tests {
         {
             assert_eq!(changes_schema(&classify(sql.as_bytes())), changes, "{sql}");
         }
+    }
+
+    #[test]
+    fn a_statement_with_a_user_variable_is_one_clients() {
+        let mut cache = Cache::new(0, 1);
+        let [first, second] = [(), ()].map(|()| make(&mut cache, "SELECT @a", "a", 4));
+        assert!(!Rc::ptr_eq(&first, &second) && first.id != second.id);
+        assert_eq!(cache.len(), 2);
     }
 
     #[test]

@@ -18,9 +18,11 @@ use proxyd_wire::{Status, frame};
 
 use super::forward::{Attach, Attached, Job};
 use super::querylog::Logged;
+use super::settings::Kept;
 use super::tracked::Ran;
 use super::{Session, SessionEnd};
 use crate::reply::Refusal;
+use crate::route::Multiplex;
 use crate::worker::Worker;
 use cache::{Key, Shared};
 use client::{MAX_STATEMENTS, Unfit, put_id};
@@ -59,6 +61,9 @@ impl Session {
             None => {
                 self.record.deadline.set(route.timeout.map(|timeout| Instant::now() + timeout));
                 let told = self.ask_server(&shared, route.hostgroup, route.retries).await?;
+                if !told && cache::is_of_one_client(&statement) {
+                    self.stay_with_types(route.multiplex);
+                }
                 self.let_go(Instant::now());
                 if told { None } else { shared.description() }
             }
@@ -84,6 +89,16 @@ impl Session {
             digester.hash()
         };
         self.worker.statements.borrow_mut().find_or_make(key, &classify(text), limit, digest)
+    }
+
+    /// Keeps the connection that has just prepared a statement with user variables: the types that they have now stay
+    /// in it, whatever is assigned to them later.
+    fn stay_with_types(&mut self, multiplex: Option<Multiplex>) {
+        if let Some(held) = self.attached.last_mut()
+            && multiplex != Some(Multiplex::IgnoreVariables)
+        {
+            held.pins.note_assignment(Kept::AtBackend);
+        }
     }
 
     /// A tie makes this session see other tables, or read the text in another way, than what is known of it says.
