@@ -164,6 +164,11 @@ fn moved(cluster: &Cluster, first: usize) -> Result<()> {
 }
 
 fn while_it_hangs(cluster: &Cluster, first: usize) -> Result<()> {
+    // What it answered a moment before the stop is shown for a moment longer.
+    wait::until("metrics that miss a stopped vrrpd", LIMIT, || {
+        let text = get(&cluster.hosts[first], METRICS, "/metrics");
+        text.is_ok_and(|text| text.contains("\nstandfast_vrrpd_up 0\n"))
+    })?;
     let start = Instant::now();
     let text = get(&cluster.hosts[first], METRICS, "/metrics")?;
     let took = start.elapsed();
