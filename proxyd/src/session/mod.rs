@@ -30,7 +30,7 @@ use std::time::Instant;
 use proxyd_sql::{Statement, classify};
 use proxyd_wire::auth::Secret;
 use proxyd_wire::handshake::NONCE;
-use proxyd_wire::response::Expect;
+use proxyd_wire::response::{Expect, Outcome};
 use proxyd_wire::{Capabilities, Command, Request, Status, frame};
 
 use crate::audit::Event;
@@ -222,22 +222,24 @@ impl Session {
                 self.count_error(error);
             }
         }
-        if expect == Expect::Results && self.wants_log(route.log) {
-            self.log_statement(&Logged {
-                command: "COM_QUERY",
-                kind: statement.kind,
-                text,
-                outcome: outcome.as_ref(),
-                from_cache: false,
-                started: now,
-            });
+        let command = (expect == Expect::Results).then_some("COM_QUERY");
+        let ended = Ended { command, statement: &statement, text, route: &route, started: now };
+        self.conclude(&ended, outcome.as_ref());
+        Ok(())
+    }
+
+    /// What every statement ends with, by text or prepared: the log, the connection's way back, the counts.
+    fn conclude(&mut self, ended: &Ended<'_>, outcome: Option<&Outcome>) {
+        let Ended { command, statement, text, route, started } = *ended;
+        if let Some(command) = command.filter(|_| self.wants_log(route.log)) {
+            let kind = statement.kind;
+            self.log_statement(&Logged { command, kind, text, outcome, from_cache: false, started });
         }
-        match &outcome {
-            Some(outcome) => self.settle(&statement, outcome),
+        match outcome {
+            Some(outcome) => self.settle(statement, outcome),
             None => self.let_go(Instant::now()),
         }
-        self.count_statement(statement.kind, route.digest, outcome.as_ref(), now);
-        Ok(())
+        self.count_statement(statement.kind, route.digest, outcome, started);
     }
 
     /// Where a statement goes: to the connection it is tied to, else where the rules send it.
@@ -343,6 +345,16 @@ impl Session {
     fn snapshot(&self) -> View {
         self.worker.snapshot()
     }
+}
+
+/// A statement that ran, or could not.
+struct Ended<'a> {
+    /// What the events log calls it; `None` for what it does not list.
+    command: Option<&'static str>,
+    statement: &'a Statement<'a>,
+    text: &'a [u8],
+    route: &'a local::Route,
+    started: Instant,
 }
 
 /// A command in its buffer: the first `framed` bytes of what is filled.

@@ -17,10 +17,9 @@ use proxyd_wire::response::{Expect, Outcome};
 use proxyd_wire::{Status, frame};
 
 use super::forward::{Attach, Attached, Job};
-use super::querylog::Logged;
 use super::settings::Kept;
 use super::tracked::Ran;
-use super::{Session, SessionEnd};
+use super::{Ended, Session, SessionEnd};
 use crate::reply::Refusal;
 use crate::route::Multiplex;
 use crate::worker::Worker;
@@ -185,21 +184,9 @@ impl Session {
             let ran = Ran { head: &[], text: &shared.text, statement: &statement };
             self.note_session_changes(ran, outcome);
         }
-        if self.wants_log(route.log) {
-            self.log_statement(&Logged {
-                command: "COM_STMT_EXECUTE",
-                kind: statement.kind,
-                text,
-                outcome: outcome.as_ref(),
-                from_cache: false,
-                started: now,
-            });
-        }
-        match &outcome {
-            Some(outcome) => self.settle(&statement, outcome),
-            None => self.let_go(Instant::now()),
-        }
-        self.count_statement(statement.kind, route.digest, outcome.as_ref(), now);
+        let command = Some("COM_STMT_EXECUTE");
+        let ended = Ended { command, statement: &statement, text, route: &route, started: now };
+        self.conclude(&ended, outcome.as_ref());
         Ok(())
     }
 
