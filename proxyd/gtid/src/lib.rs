@@ -1,4 +1,5 @@
-//! Sets of global transaction identifiers, MySQL's and MariaDB's: parse, ask, add, print.
+//! Sets of global transaction identifiers, MySQL's and MariaDB's: parse, ask, add, print; and how a binlog reader tells
+//! of them ([`reader`]).
 //!
 //! Pure. The text comes from servers and binlog readers and is checked whole before anything is taken from it. Nothing
 //! here grows beyond the size of the text it was made from, save by [`mysql::GtidSet::add`], one interval at most a
@@ -6,8 +7,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod executed;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod mariadb;
 pub mod mysql;
+pub mod reader;
+
+pub use executed::{Executed, Range, Source, Wanted};
 
 /// Why a text is no GTID, set or position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -56,6 +56,11 @@ impl Position {
         }
     }
 
+    /// How many domains are in it.
+    pub fn domains(&self) -> usize {
+        self.domains.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.domains.is_empty()
     }

@@ -39,6 +39,24 @@ impl FromStr for Uuid {
     }
 }
 
+impl Uuid {
+    pub const fn from_bytes(bytes: [u8; 16]) -> Uuid {
+        Uuid(bytes)
+    }
+
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// 32 hexadecimal digits without a dash, as binlog readers write it.
+    pub fn parse_plain(text: &str) -> Result<Uuid, ParseError> {
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(ParseError::Uuid);
+        }
+        u128::from_str_radix(text, 16).map(|number| Uuid(number.to_be_bytes())).map_err(|_| ParseError::Uuid)
+    }
+}
+
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, byte) in self.0.iter().enumerate() {
@@ -68,7 +86,7 @@ impl Tag {
     }
 }
 
-fn starts_tag(text: &str) -> bool {
+pub(crate) fn starts_tag(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
 }
 
@@ -142,14 +160,29 @@ impl GtidSet {
         }
     }
 
+    /// Takes all of `other` in.
+    pub fn add_all(&mut self, other: &GtidSet) {
+        for (source, tag, range) in other.ranges() {
+            self.add_range(*source, tag.clone(), range);
+        }
+    }
+
+    /// Its intervals, by source and tag, in ascending order.
+    pub fn ranges(&self) -> impl Iterator<Item = (&Uuid, &Tag, RangeInclusive<u64>)> {
+        self.sources.iter().flat_map(|(source, tags)| {
+            tags.iter().flat_map(move |(tag, intervals)| {
+                intervals.0.iter().map(move |(&first, &last)| (source, tag, first..=last))
+            })
+        })
+    }
+
     pub fn is_empty(&self) -> bool {
         self.sources.is_empty()
     }
 
     /// How many transactions are in it.
     pub fn count(&self) -> u128 {
-        let intervals = self.sources.values().flat_map(BTreeMap::values).flat_map(|intervals| &intervals.0);
-        intervals.map(|(&first, &last)| u128::from(last - first) + 1).sum()
+        self.ranges().map(|(_, _, range)| u128::from(range.end() - range.start()) + 1).sum()
     }
 }
 
@@ -196,7 +229,7 @@ impl fmt::Display for GtidSet {
 }
 
 /// `5` or `1-5`.
-fn interval(text: &str) -> Result<RangeInclusive<u64>, ParseError> {
+pub(crate) fn interval(text: &str) -> Result<RangeInclusive<u64>, ParseError> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (transaction(first)?, transaction(last)?);
     if last < first { Err(ParseError::Interval) } else { Ok(first..=last) }
