@@ -39,7 +39,7 @@ pub struct Router {
     /// Virtual router identifier, 1..=255.
     pub vrid: u8,
     pub version: VrrpVersion,
-    /// Base priority of this host, 1..=254 (255 for an address owner).
+    /// Base priority of this host, 1..=254; 255 is MASTER whenever it is fit (RFC 9568's address owner).
     pub priority: u8,
     /// This host's place in the order of preference; 0 is the preferred host.
     pub rank: u8,
@@ -54,14 +54,38 @@ pub struct Router {
     pub interface: Option<String>,
     pub vips: Vec<Vip>,
     pub failback: Failback,
-    /// Run at every change of state.
-    pub notify: Option<PathBuf>,
+    pub notify: Notify,
     /// FAULT while one of them is missing or down.
     pub track_interface: Vec<String>,
     /// Names of checks.
     pub checks: Vec<String>,
     /// VRRPv2 simple authentication (at most 8 bytes).
     pub auth_pass: Option<String>,
+}
+
+/// Programs that are run at changes of state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notify {
+    /// At every change, with keepalived's arguments.
+    pub always: Option<PathBuf>,
+    /// Program and arguments, nothing added; empty for none.
+    pub master: Vec<String>,
+    pub backup: Vec<String>,
+    pub fault: Vec<String>,
+    pub stop: Vec<String>,
+}
+
+impl Notify {
+    /// The command for a state, by the word that operators read.
+    pub fn of(&self, state: &str) -> &[String] {
+        match state {
+            "MASTER" => &self.master,
+            "BACKUP" => &self.backup,
+            "FAULT" => &self.fault,
+            "STOP" => &self.stop,
+            _ => &[],
+        }
+    }
 }
 
 /// A program of the operator's that says whether a host may serve.

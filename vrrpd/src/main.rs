@@ -23,6 +23,7 @@ const OS: u8 = 71;
 const CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
+    realtime::survive();
     let arguments = match Arguments::parse(std::env::args_os().skip(1)) {
         Ok(arguments) => arguments,
         Err(problem) => {

@@ -6,6 +6,7 @@
 mod check;
 mod daemons;
 mod hosts;
+mod notify;
 mod standing;
 mod vip;
 

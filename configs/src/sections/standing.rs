@@ -16,8 +16,8 @@ pub(crate) enum Standing {
     Own { priority: Located<u8>, rank: Option<u8> },
 }
 
-/// RFC 9568 §5.2.4, without the address owner's 255.
-const PRIORITIES: std::ops::RangeInclusive<i64> = 1..=254;
+/// RFC 9568 §5.2.4. The highest is the address owner's: nobody preempts it, and nothing is added to it.
+const PRIORITIES: std::ops::RangeInclusive<i64> = 1..=255;
 const FIRST: usize = 200;
 const SPACING: usize = 50;
 
@@ -95,7 +95,7 @@ fn by_number(section: &Section<'_>, hosts: &[HostEntry]) -> BTreeMap<String, Loc
             _ => None,
         };
         let Some(value) = number.and_then(|number| u8::try_from(number).ok()) else {
-            section.problem(Some(line), name, "out of range; expected a whole number from 1 to 254");
+            section.problem(Some(line), name, "out of range; expected a whole number from 1 to 255");
             continue;
         };
         if let Some((other, _)) = priorities.iter().find(|(_, priority)| priority.value == value) {

@@ -1,12 +1,12 @@
 //! `[vrrp]` and `[[vip]]`: the virtual routers. What `[vrrp]` says holds for every VIP that says nothing else.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::hosts::{HostEntry, missing};
+use super::notify;
 use super::standing::{self, Standing};
-use crate::appliance::{Check, Failback, VrrpVersion};
+use crate::appliance::{Check, Failback, Notify, VrrpVersion};
 use crate::problem::suggestion;
 use crate::reader::{Located, Section};
 
@@ -34,7 +34,7 @@ pub(crate) struct Vrrp {
     pub auth_pass: Option<String>,
     pub failback: Failback,
     pub weight: u8,
-    pub notify: Option<PathBuf>,
+    pub notify: Notify,
     pub track_interface: Vec<String>,
     pub checks: Vec<String>,
 }
@@ -49,7 +49,7 @@ struct Written {
     auth_pass: Option<Located<String>>,
     failback: Option<Located<Failback>>,
     weight: Option<Located<i64>>,
-    notify: Option<Located<PathBuf>>,
+    notify: notify::Written,
     track_interface: Option<Vec<String>>,
     checks: Option<Vec<String>>,
 }
@@ -58,6 +58,8 @@ const FIRST_ROUTER_ID: i64 = 51;
 /// With several VIPs: home after the host has been healthy for so long.
 const SETTLED: Duration = Duration::from_secs(30);
 const MOST_VIPS: usize = 255;
+/// The priority that nobody preempts (RFC 9568 §5.2.4).
+const OWNER: u8 = 255;
 
 pub(super) fn read(root: &Section<'_>, hosts: &[HostEntry], checks: &[Located<Check>]) -> Vec<VipEntry> {
     let section = root.section("vrrp");
@@ -105,6 +107,7 @@ fn one(
     let vrrp = settle(section, own, common, several, &addresses);
     let standing = standing::read(section, hosts);
     room_for_weight(section, &standing, vrrp.weight);
+    owner_takes_it_back(section, &standing, vrrp.failback);
     one_family(section, &addresses, hosts, vrrp.unicast);
     let router_id = Located { value: u8::try_from(router_id.value).unwrap_or(0), line: router_id.line };
     VipEntry { line, name, addresses, router_id, standing, vrrp }
@@ -132,23 +135,12 @@ fn written(section: &Section<'_>, checks: &[Located<Check>]) -> Written {
         failback: failback(section),
         // `weight`: added to the priority while the proxy is live, as keepalived's track_script does; 0 by default.
         weight: section.integer("weight", 0..=253, ""),
-        // `notify`: a program, by its whole path, that is run at every change of state with keepalived's arguments:
-        // INSTANCE, the VIP's name, the new state (MASTER, BACKUP, FAULT, STOP), the priority.
-        notify: notify(section),
+        notify: notify::read(section),
         // `track_interface`: FAULT while one of these interfaces is missing or down.
         track_interface: tracked(section),
         // `checks`: names of [[check]]s that must be good, or that change the priority.
         checks: known_checks(section, checks),
     }
-}
-
-fn notify(section: &Section<'_>) -> Option<Located<PathBuf>> {
-    let text = section.text("notify")?;
-    let path = PathBuf::from(text.value);
-    if !path.is_absolute() {
-        section.problem(Some(text.line), "notify", "is no whole path, \"/…\"");
-    }
-    Some(Located { value: path, line: text.line })
 }
 
 fn tracked(section: &Section<'_>) -> Option<Vec<String>> {
@@ -282,7 +274,7 @@ fn settle(
         auth_pass: auth_pass.map(|it| it.value),
         failback: own.failback.or(common.failback.clone()).map_or(usual, |it| it.value),
         weight: u8::try_from(weight).unwrap_or_default(),
-        notify: own.notify.or(common.notify.clone()).map(|it| it.value),
+        notify: own.notify.or(&common.notify),
         track_interface: own.track_interface.or(common.track_interface.clone()).unwrap_or_default(),
         checks: own.checks.or(common.checks.clone()).unwrap_or_default(),
     }
@@ -319,9 +311,24 @@ fn room_for_weight(section: &Section<'_>, standing: &Standing, weight: u8) {
         Standing::Everyone(priorities) => priorities.values().max_by_key(|it| it.value),
         Standing::Own { priority, .. } => Some(priority),
     };
-    if let Some(highest) = highest.filter(|it| it.value.checked_add(weight).is_none_or(|sum| sum > 254)) {
+    let too_much =
+        |it: &&Located<u8>| it.value < OWNER && it.value.checked_add(weight).is_none_or(|sum| sum > 254);
+    if let Some(highest) = highest.filter(too_much) {
         let text = format!("priority {} and weight {weight} are more than 254 together", highest.value);
         section.problem(Some(highest.line), "weight", text);
+    }
+}
+
+/// RFC 9568 §6.1, Preempt_Mode: the owner preempts whatever that says.
+fn owner_takes_it_back(section: &Section<'_>, standing: &Standing, failback: Failback) {
+    let owner = match standing {
+        Standing::Everyone(priorities) => priorities.values().find(|it| it.value == OWNER),
+        Standing::Own { priority, .. } => Some(priority).filter(|it| it.value == OWNER),
+    };
+    if let Some(owner) = owner.filter(|_| failback != Failback::AtOnce) {
+        let text =
+            "contradiction: priority 255 takes the VIP whenever it can; that needs failback = \"at once\"";
+        section.problem(Some(owner.line), "failback", text);
     }
 }
 

@@ -194,12 +194,14 @@ fn many_hosts_have_distinct_priorities() {
 fn checks_and_who_is_told() {
     let appliance = as_host(
         "[vrrp]\nchecks = [\"disk\"]\nnotify = \"/n\"\n[[check]]\nname = \"disk\"\ncommand = [\"/c\", \"x\"]\ninterval_ms = 500\nweight = 0\n\
-         [[vip]]\naddress = \"192.0.2.88\"\n[[vip]]\naddress = \"192.0.2.89\"\nchecks = []\ntrack_interface = [\"eth1\"]",
+         [[vip]]\naddress = \"192.0.2.88\"\n[[vip]]\naddress = \"192.0.2.89\"\nchecks = []\ntrack_interface = [\"eth1\"]\nnotify_fault = [\"/f\", \"x\"]",
         "test1",
     );
     let [first, second] = appliance.routers.as_slice() else { panic!("two routers") };
     assert_eq!((first.checks.len(), second.checks.len()), (1, 0), "an empty list is one, too");
     assert_eq!((first.next_in_line.as_deref(), second.track_interface.len()), (Some("test2"), 1));
+    assert_eq!((first.notify.of("FAULT").len(), second.notify.of("FAULT").len()), (0, 2));
+    assert!(second.notify.always.is_some() && second.notify.of("MASTER").is_empty());
     let check = &appliance.checks[0];
     assert_eq!((check.interval, check.timeout), (Duration::from_millis(500), Duration::from_millis(500)));
     assert_eq!((check.fall, check.rise, check.weight, check.user.as_str()), (2, 2, None, "nobody"));

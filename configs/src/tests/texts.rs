@@ -33,11 +33,11 @@ fn values_out_of_range_name_the_range() {
          f.toml:4: angel.crash_limit: 0 is out of range; expected a whole number from 1 to 100 crashes"
     );
     assert_eq!(
-        problems("[[vip]]\naddress = \"192.0.2.9/33\"\nadvert_ms = 105\npriority = 255\nrouter_id = 0"),
+        problems("[[vip]]\naddress = \"192.0.2.9/33\"\nadvert_ms = 105\npriority = 256\nrouter_id = 0"),
         "f.toml:2: vip[1].address: \"192.0.2.9/33\" is not a virtual address; expected \"address\" or \
          \"address/prefix\", prefix 1 to 32 (IPv6: 128)\n\
          f.toml:3: vip[1].advert_ms: 105 is out of range; expected 10 to 40950 ms in steps of 10 in version 3\n\
-         f.toml:4: vip[1].priority: 255 is out of range; expected a whole number from 1 to 254\n\
+         f.toml:4: vip[1].priority: 256 is out of range; expected a whole number from 1 to 255\n\
          f.toml:5: vip[1].router_id: 0 is out of range; expected a whole number from 1 to 255"
     );
     assert_eq!(
@@ -67,6 +67,12 @@ fn contradictions() {
     assert_eq!(
         problems("[admin_variables]\nmysql_ifaces = \"0.0.0.0:1\""),
         "f.toml:2: admin_variables.mysql_ifaces: contradiction: set admin_listen in [proxy] instead"
+    );
+    assert_eq!(
+        problems(
+            "[vrrp]\nweight = 2\n[[vip]]\naddress = \"192.0.2.9\"\npriorities = { test1 = 255, test2 = 252 }"
+        ),
+        "f.toml:5: vip[1].failback: contradiction: priority 255 takes the VIP whenever it can; that needs failback = \"at once\""
     );
     assert_eq!(
         problems("[vrrp]\nweight = 200\n[[vip]]\naddress = \"192.0.2.9\""),
@@ -145,11 +151,12 @@ fn broken_toml_and_unreadable_files() {
 fn checks_that_nobody_can_run() {
     assert_eq!(
         problems(
-            "[[check]]\nname = \"disk\"\ncommand = [\"df\"]\n[[check]]\nname = \"x\"\n[vrrp]\nchecks = [\"dsk\"]\nnotify = \"n\""
+            "[[check]]\nname = \"disk\"\ncommand = [\"df\"]\n[[check]]\nname = \"x\"\n[vrrp]\nchecks = [\"dsk\"]\nnotify = \"n\"\nnotify_master = [\"m\", \"x\"]"
         ),
         "f.toml:1: check[1].command: begins with no whole path, \"/…\"\n\
          f.toml:4: check[2].command: missing\n\
          f.toml:7: vrrp.checks: no [[check]] is named \"dsk\"; did you mean `disk`?\n\
-         f.toml:8: vrrp.notify: is no whole path, \"/…\""
+         f.toml:8: vrrp.notify: is no whole path, \"/…\"\n\
+         f.toml:9: vrrp.notify_master: is no whole path, \"/…\""
     );
 }

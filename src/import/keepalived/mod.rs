@@ -2,6 +2,7 @@
 //! be migrated while its peers still run keepalived. Pure but for the addresses that the caller passes in.
 
 mod read;
+mod scripts;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use read::{Instance, Preempt, Reader};
+use scripts::Check;
 
 use super::report::{Fate, Report};
 
@@ -43,6 +45,13 @@ pub(super) fn translate(file: &str, text: &str, around: &Surroundings) -> Result
     }
     for instance in &instances {
         vip(&mut out, file, instance, around, &mut report);
+    }
+    let mut written: Vec<&Check> = Vec::new();
+    for check in instances.iter().flat_map(|instance| &instance.checks) {
+        if !written.contains(&check) {
+            check.write(&mut out);
+            written.push(check);
+        }
     }
     Ok((out, report))
 }
@@ -103,7 +112,8 @@ fn vip(out: &mut String, file: &str, it: &Instance, around: &Surroundings, repor
     let transport = if it.peers.is_empty() { "multicast" } else { "unicast" };
     let _ = writeln!(out, "transport = \"{transport}\"\npriority = {}", it.priority);
     let weight = it.weight.min(254 - it.priority.min(254));
-    if weight != it.weight {
+    // Nothing is added to 255, by keepalived either.
+    if weight != it.weight && it.priority < 255 {
         report.add(
             Fate::Changed,
             &place,
@@ -116,7 +126,15 @@ fn vip(out: &mut String, file: &str, it: &Instance, around: &Surroundings, repor
             "# What the script added while it succeeded: a live proxy adds it here.\nweight = {weight}"
         );
     }
+    if it.priority == 255 && it.preempt != Preempt::AtOnce {
+        report.add(
+            Fate::Changed,
+            &place,
+            "fail-back \"at once\": priority 255 preempts always, in keepalived too",
+        );
+    }
     let failback = match it.preempt {
+        _ if it.priority == 255 => "at once".to_owned(),
         Preempt::AtOnce => "at once".to_owned(),
         Preempt::After(ms) => format!("after {ms}ms healthy"),
         Preempt::Never => "never".to_owned(),
@@ -131,6 +149,14 @@ fn vip(out: &mut String, file: &str, it: &Instance, around: &Surroundings, repor
     }
     if let Some(program) = &it.notify {
         let _ = writeln!(out, "notify = {}", quoted(program));
+    }
+    for (key, words) in &it.notify_state {
+        let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+        let _ = writeln!(out, "{key} = [{}]", words.join(", "));
+    }
+    if !it.checks.is_empty() {
+        let names: Vec<_> = it.checks.iter().map(|check| quoted(&check.name)).collect();
+        let _ = writeln!(out, "checks = [{}]", names.join(", "));
     }
     if let Some(pass) = &it.auth_pass {
         let _ = writeln!(out, "auth_pass = {}", quoted(pass));

@@ -1,8 +1,8 @@
 //! The statements of keepalived.conf as virtual routers; what has no counterpart is noted, each with its line. Pure.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::scripts::{self, Check, Scripts, Tracked};
 use super::syntax::Statement;
 use crate::import::report::{Fate, Report};
 
@@ -25,6 +25,10 @@ pub(super) struct Instance {
     pub track_interface: Vec<String>,
     /// Run at every change of state.
     pub notify: Option<String>,
+    /// Run when one state is reached: the key, and the program with its arguments.
+    pub notify_state: Vec<(&'static str, Vec<String>)>,
+    /// What it tracks beside the proxy.
+    pub checks: Vec<Check>,
     pub auth_pass: Option<String>,
     /// What scripts that watch the proxy add while they succeed.
     pub weight: u8,
@@ -37,12 +41,6 @@ pub(super) enum Preempt {
     Never,
 }
 
-/// A `vrrp_script` or `vrrp_track_process`.
-struct Script {
-    watches_the_proxy: bool,
-    weight: i32,
-}
-
 /// Said about what is dropped without a loss.
 const BUILT_IN: &str = "dropped: built in";
 const NO_EFFECT: &str = "dropped: it has no meaning here";
@@ -50,13 +48,13 @@ const NO_EFFECT: &str = "dropped: it has no meaning here";
 pub(super) struct Reader<'a> {
     file: &'a str,
     version: u8,
-    scripts: BTreeMap<String, Script>,
+    scripts: Scripts,
     pub report: Report,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(file: &'a str) -> Reader<'a> {
-        Reader { file, version: 2, scripts: BTreeMap::new(), report: Report::default() }
+        Reader { file, version: 2, scripts: Scripts::new(), report: Report::default() }
     }
 
     /// All instances of the file.
@@ -65,14 +63,15 @@ impl<'a> Reader<'a> {
         for statement in statements {
             match statement.keyword() {
                 "global_defs" => self.global(statement.inside()),
-                "vrrp_script" | "vrrp_track_process" => self.script(statement),
+                keyword if is_tracked(keyword) => self.script(statement),
                 _ => {}
             }
         }
         let mut instances = Vec::new();
         for statement in statements {
             match statement.keyword() {
-                "global_defs" | "vrrp_script" | "vrrp_track_process" => {}
+                "global_defs" => {}
+                keyword if is_tracked(keyword) => {}
                 "vrrp_instance" => instances.push(self.instance(statement)),
                 "vrrp_sync_group" => self.note(
                     Fate::Changed,
@@ -129,27 +128,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Scripts see to the proxy, which is what the angel does; another script's question is nobody's here.
+    /// Scripts that see to the proxy do what the angel does; the others become checks of the instances that track them.
     fn script(&mut self, statement: &Statement) {
-        let mut found = Script { watches_the_proxy: false, weight: 0 };
-        for inner in statement.inside() {
-            match inner.keyword() {
-                "script" | "process" => {
-                    let command = inner.words.join(" ").to_ascii_lowercase();
-                    found.watches_the_proxy =
-                        ["proxysql", "6032", "6033"].iter().any(|it| command.contains(it));
-                }
-                "weight" => found.weight = inner.value().parse().unwrap_or(0),
-                _ => {}
-            }
-        }
-        match found.watches_the_proxy {
-            true => self.note(
+        let found = scripts::read(statement);
+        match &found {
+            Tracked::Proxy(_) => self.note(
                 Fate::Changed,
                 statement,
                 "replaced by the proxy's own liveness: a host whose proxy is not live is out, whatever its priority",
             ),
-            false => self.note(Fate::Left, statement, "only scripts that watch the proxy are replaced: write this one as a [[check]], see standfast.toml(5)"),
+            Tracked::Check(_) => self.note(Fate::Taken, statement, "a [[check]], run without any rights of vrrpd's"),
+            Tracked::No(why) => self.note(Fate::Left, statement, why),
         }
         self.scripts.insert(statement.value().to_owned(), found);
     }
@@ -169,6 +158,8 @@ impl<'a> Reader<'a> {
             source: None,
             track_interface: Vec::new(),
             notify: None,
+            notify_state: Vec::new(),
+            checks: Vec::new(),
             auth_pass: None,
             weight: 0,
         };
@@ -229,7 +220,7 @@ impl<'a> Reader<'a> {
                 Err(_) => self.note(Fate::Left, statement, "is no address"),
             },
             "authentication" => self.authentication(it, statement),
-            "track_script" | "track_process" => {
+            "track_script" | "track_process" | "track_file" => {
                 for script in statement.inside() {
                     self.tracked(it, script);
                 }
@@ -252,10 +243,14 @@ impl<'a> Reader<'a> {
             "notify" if statement.words.len() == 2 && statement.value().starts_with('/') => {
                 it.notify = Some(statement.value().to_owned());
             }
+            "notify_master" => self.notify_state(it, statement, "notify_master"),
+            "notify_backup" => self.notify_state(it, statement, "notify_backup"),
+            "notify_fault" => self.notify_state(it, statement, "notify_fault"),
+            "notify_stop" => self.notify_state(it, statement, "notify_stop"),
             keyword if keyword.starts_with("notify") || keyword == "smtp_alert" => self.note(
                 Fate::Left,
                 statement,
-                "one program without arguments of its own is told of every change: `notify` in the [[vip]], see standfast.toml(5)",
+                "programs are told of changes by `notify` (one program, no arguments of its own) and `notify_master` and its kin, see standfast.toml(5)",
             ),
             keyword if keyword.starts_with("use_vmac") || keyword.starts_with("vmac") => {
                 self.note(Fate::Left, statement, "VIPs keep the interface's own MAC address");
@@ -266,11 +261,7 @@ impl<'a> Reader<'a> {
 
     fn priority(&mut self, it: &mut Instance, statement: &Statement) {
         match statement.value().parse::<u32>() {
-            Ok(255) => {
-                it.priority = 254;
-                self.note(Fate::Changed, statement, "254 instead: a virtual address is nobody's own here");
-            }
-            Ok(number @ 1..=254) => it.priority = u8::try_from(number).unwrap_or(100),
+            Ok(number @ 1..=255) => it.priority = u8::try_from(number).unwrap_or(100),
             _ => self.note(
                 Fate::Changed,
                 statement,
@@ -348,15 +339,28 @@ impl<'a> Reader<'a> {
         it.auth_pass = Some(text).filter(|text| !text.is_empty());
     }
 
+    fn notify_state(&mut self, it: &mut Instance, statement: &Statement, key: &'static str) {
+        // Behind the program and its arguments there may be who runs it.
+        match scripts::command(statement.words.get(1..2).unwrap_or_default()) {
+            Some(words) => it.notify_state.push((key, words)),
+            None => self.note(Fate::Left, statement, "begins with no whole path"),
+        }
+    }
+
     /// One line of `track_script`: a name, and perhaps a weight of its own.
     fn tracked(&mut self, it: &mut Instance, statement: &Statement) {
         let own = statement.words.iter().skip_while(|word| *word != "weight").nth(1);
-        let Some(script) = self.scripts.get(statement.keyword()) else {
-            return self.note(Fate::Left, statement, "there is no script of this name in the file");
-        };
-        let weight = own.and_then(|text| text.parse().ok()).unwrap_or(script.weight);
-        if script.watches_the_proxy && weight > 0 {
-            it.weight = u8::try_from(weight.min(253)).unwrap_or(0);
+        let own = own.and_then(|text| text.parse::<i32>().ok());
+        match self.scripts.get(statement.keyword()) {
+            None => self.note(Fate::Left, statement, "there is no script, process or file of this name"),
+            Some(Tracked::Proxy(weight)) => {
+                if let Some(weight) = Some(own.unwrap_or(*weight)).filter(|weight| *weight > 0) {
+                    it.weight = u8::try_from(weight.min(253)).unwrap_or(0);
+                }
+            }
+            Some(Tracked::Check(check)) => it.checks.push(check.weighing(own)),
+            // Said where it stands.
+            Some(Tracked::No(_)) => {}
         }
     }
 
@@ -373,6 +377,14 @@ impl<'a> Reader<'a> {
         let place = self.place(statement);
         self.report.add(fate, place, format!("{}: {text}", statement.keyword()));
     }
+}
+
+/// What an instance may track by a name.
+fn is_tracked(keyword: &str) -> bool {
+    matches!(
+        keyword,
+        "vrrp_script" | "vrrp_track_process" | "track_process" | "vrrp_track_file" | "track_file"
+    )
 }
 
 /// Gratuitous ARP and neighbour advertisements.

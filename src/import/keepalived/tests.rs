@@ -114,11 +114,10 @@ fn what_has_no_counterpart_is_told_with_its_line_and_no_secret() {
     assert_eq!(router.auth_pass.as_deref(), Some("sesame-o"));
     let report = report.to_string();
     let expected = [
-        "k:1: vrrp_script: only scripts that watch the proxy are replaced: write this one as a [[check]]",
+        "k:1: vrrp_script: a [[check]]",
         "k:8: advert_int: 1000 ms",
         "k:11: auth_pass: its first 8 bytes",
         "k:18: nobody: there is no script",
-        "k:21: notify_master: one program",
         "k:22: use_vmac: ",
         "k:23: frobnicate: not known here",
         "k:29: virtual_server: LVS",
@@ -131,6 +130,34 @@ fn what_has_no_counterpart_is_told_with_its_line_and_no_secret() {
     }
     assert!(!report.contains("sesame"), "{report}");
     assert!(text.contains("failback = \"after 30000ms healthy\""), "{text}");
+}
+
+#[test]
+fn what_is_tracked_becomes_checks_and_programs_keep_their_words() {
+    let text = "vrrp_script disk {\n script \"/bin/df -h\"\n interval 5\n timeout 2\n fall 3\n weight -20\n user nobody\n}\n\
+        vrrp_script piped {\n script \"/bin/a | /bin/b\"\n}\nvrrp_track_process ssh {\n process sshd\n}\n\
+        vrrp_track_file flag {\n file /run/flag\n}\nvrrp_track_file scale {\n file /run/scale\n weight 2\n}\n\
+        vrrp_instance A {\n interface eth0\n virtual_router_id 7\n priority 255\n nopreempt\n virtual_ipaddress {\n  10.0.0.9\n }\n\
+        track_script {\n  disk\n  disk weight 30\n  piped\n }\n track_process {\n  ssh\n }\n track_file {\n  flag\n  scale\n }\n\
+        notify_master \"/bin/page -m on\" root\n notify_fault page\n}\n";
+    let (text, report) = translate("k", text, &around(&[("a", "10.0.0.1")], &[])).expect("translated");
+    let appliance = appliance(&text, "a");
+    let router = &appliance.routers[0];
+    assert_eq!((router.priority, router.failback), (255, configs::Failback::AtOnce));
+    assert_eq!(router.checks, ["disk", "disk weight 30", "piped", "ssh", "flag"]);
+    assert_eq!(router.notify.master, ["/bin/page", "-m", "on"]);
+    let weights: Vec<_> = appliance.checks.iter().map(|it| (it.weight, it.fall, it.command.len())).collect();
+    assert_eq!(weights, [(Some(-20), 3, 2), (Some(30), 3, 2), (None, 1, 3), (None, 1, 3), (None, 1, 5)]);
+    let disk = &appliance.checks[0];
+    assert_eq!((disk.interval.as_secs(), disk.timeout.as_secs()), (5, 2));
+    let report = report.to_string();
+    for line in [
+        "vrrp_track_file: its number is multiplied",
+        "notify_fault: begins with no whole path",
+        "255 preempts always",
+    ] {
+        assert!(report.contains(line), "no {line:?} in\n{report}");
+    }
 }
 
 #[test]

@@ -38,7 +38,7 @@ use crate::cli::Arguments;
 use crate::log::log;
 use crate::net::{Announcer, Claims, ConnectionReset, Interface, Monitor, Packet, Poller, Rtnl};
 use crate::notify::Notify;
-use crate::realtime;
+use crate::realtime::Realtime;
 use crate::record::{self, LastAdverts, Lock, Record, RouterId, awake_time, boot_time};
 
 use checks::Checks;
@@ -70,7 +70,7 @@ pub(crate) fn run(appliance: Appliance, arguments: Arguments) -> io::Result<()> 
     fs::create_dir_all(&appliance.paths.run_dir)?;
     let _lock = take_lock(&appliance)?;
     let mut daemon = Daemon::new(appliance, arguments)?;
-    realtime::request();
+    daemon.realtime = Realtime::request();
     daemon.start();
     while !daemon.round()? {}
     daemon.stop();
@@ -111,6 +111,7 @@ struct Daemon {
     /// Of the vrrpd before this one.
     last_adverts: LastAdverts,
     poller: Poller,
+    realtime: Realtime,
     packet: [u8; PACKET],
 }
 
@@ -157,6 +158,7 @@ impl Daemon {
             survey_at: now + LONGEST_WAIT,
             last_adverts,
             poller: Poller::default(),
+            realtime: Realtime::default(),
             packet: [0; PACKET],
             appliance,
         })
@@ -204,6 +206,7 @@ impl Daemon {
         if self.poller.is_ready(self.signals.as_raw_fd()) && self.obey_signals() {
             return Ok(true);
         }
+        self.realtime.poll(Instant::now());
         self.notice_suspension();
         self.hear_feed();
         if self.poller.is_ready(self.monitor.fd()) || Instant::now() >= self.survey_at {
@@ -250,6 +253,7 @@ impl Daemon {
             self.candidate.deadline(),
             self.checks.next_deadline(),
             self.kernel.notifier.deadline(),
+            self.realtime.deadline(),
         ];
         routers.chain(others.into_iter().flatten()).min().unwrap_or(self.survey_at)
     }

@@ -1,9 +1,10 @@
-//! The operator's programs that are run at changes of state, with keepalived's arguments: INSTANCE, name, state, priority.
-//! One at a time and in the order of the changes; one that never ends is killed.
+//! The operator's programs that are run at changes of state: `notify` with keepalived's arguments (INSTANCE, name, state,
+//! priority), those of one state with their own. One at a time and in the order of the changes; one that never ends is killed.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+use configs::Notify;
 
 use crate::child::{self, Running};
 use crate::log::log;
@@ -14,8 +15,8 @@ const MOST_WAITING: usize = 64;
 const USER: &str = "nobody";
 
 struct News {
-    program: PathBuf,
-    arguments: [String; 4],
+    program: String,
+    arguments: Vec<String>,
 }
 
 #[derive(Default)]
@@ -25,13 +26,23 @@ pub(crate) struct Notifier {
 }
 
 impl Notifier {
-    pub(crate) fn tell(&mut self, program: PathBuf, name: &str, state: &str, priority: u8) {
+    /// Everybody whom this change concerns.
+    pub(crate) fn tell(&mut self, whom: &Notify, name: &str, state: &str, priority: u8) {
+        if let Some(program) = &whom.always {
+            let arguments = ["INSTANCE", name, state, &priority.to_string()].map(str::to_owned).to_vec();
+            self.add(News { program: program.display().to_string(), arguments });
+        }
+        if let Some((program, arguments)) = whom.of(state).split_first() {
+            self.add(News { program: program.clone(), arguments: arguments.to_vec() });
+        }
+    }
+
+    fn add(&mut self, news: News) {
         if self.waiting.len() == MOST_WAITING {
             self.waiting.pop_front();
             log!("warn", "notification-lost", "why=\"the programs before it do not end\"");
         }
-        let arguments = ["INSTANCE".to_owned(), name.to_owned(), state.to_owned(), priority.to_string()];
-        self.waiting.push_back(News { program, arguments });
+        self.waiting.push_back(news);
     }
 
     /// Takes what has ended and starts what is next.
@@ -47,7 +58,7 @@ impl Notifier {
         }
         while self.running.is_none() {
             let Some(news) = self.waiting.pop_front() else { return };
-            let program = news.program.display().to_string();
+            let program = news.program;
             match Running::start(&mut child::unprivileged(&program, &news.arguments, USER)) {
                 Ok(running) => self.running = Some(running),
                 Err(error) => log!("error", "not-notified", "program={program} error=\"{error}\""),

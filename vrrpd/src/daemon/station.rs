@@ -144,10 +144,8 @@ impl Station {
         let mut told = transition.to_json();
         (told["event"], told["router"], told["vrid"]) = ("state".into(), name.as_str().into(), vrid.into());
         kernel.events.push(told);
-        if let Some(program) = &self.config.notify {
-            let state = if next == "INIT" { "STOP" } else { next };
-            kernel.notifier.tell(program.clone(), name, state, priority);
-        }
+        let state = if next == "INIT" { "STOP" } else { next };
+        kernel.notifier.tell(&self.config.notify, name, state, priority);
         log!(
             "info",
             "state",

@@ -23,7 +23,7 @@ fn checks_notifications_and_tracked_interfaces() {
     }
     let text = fs::read_to_string(lan.config(1)).unwrap();
     let more = format!(
-        "notify = \"{}\"\ntrack_interface = [\"up0\"]\nchecks = [\"flag\", \"spare\"]\n\n[paths]",
+        "notify = \"{0}\"\nnotify_backup = [\"{0}\", \"own\", \"words\", \"GONE\"]\ntrack_interface = [\"up0\"]\nchecks = [\"flag\", \"spare\"]\n\n[paths]",
         program.display()
     );
     let checks = format!(
@@ -55,10 +55,44 @@ fn checks_notifications_and_tracked_interfaces() {
     lan.terminate(1);
     let news = fs::read_to_string(&told).unwrap();
     let states: Vec<&str> = news.lines().map(|line| line.split(' ').nth(2).unwrap()).collect();
-    assert_eq!(states, ["FAULT", "BACKUP", "MASTER", "FAULT", "BACKUP", "MASTER", "STOP"], "{news}");
-    assert!(
-        news.lines().all(|line| line.starts_with("INSTANCE VI_01 ") && line.ends_with(" 65534")),
-        "{news}"
-    );
+    let told = ["FAULT", "BACKUP", "GONE", "MASTER", "FAULT", "BACKUP", "GONE", "MASTER", "STOP"];
+    assert_eq!(states, told, "{news}");
+    let right = |line: &str| {
+        line == "own words GONE 65534" || line.starts_with("INSTANCE VI_01 ") && line.ends_with(" 65534")
+    };
+    assert!(news.lines().all(right), "{news}");
     assert!(ip(&format!("-n {} -o addr show", lan.namespace(1))).contains("10.77.0.11"));
+}
+
+/// The kernel's last word before it would kill a real-time process that never pauses: vrrpd goes on as an ordinary one.
+#[test]
+fn a_host_without_time_to_spare_does_not_lose_its_vrrpd() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: needs root for network namespaces");
+        return;
+    }
+    let mut lan = Lan::new("x", Wire::V4, 1);
+    lan.start(1);
+    lan.wait_for_state(1, "MASTER");
+    let pid = lan.daemons[0].as_ref().unwrap().id();
+    // Field 41 of proc_pid_stat(5), counted behind the name in parentheses: the scheduling policy.
+    let policy = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let (_, behind) = stat.rsplit_once(") ").unwrap();
+        behind.split(' ').nth(38).unwrap().parse::<libc::c_int>().unwrap()
+    };
+    if policy() != libc::SCHED_RR {
+        eprintln!("skipped: no real-time scheduling here");
+        return;
+    }
+    lan.signal(1, "-XCPU");
+    let end = Instant::now() + Duration::from_secs(5);
+    while policy() != libc::SCHED_OTHER {
+        assert!(Instant::now() < end, "policy {}", policy());
+        thread::sleep(Duration::from_millis(10));
+    }
+    lan.wait_for_state(1, "MASTER");
+    assert_eq!(lan.holders(), [1]);
+    lan.terminate(1);
+    lan.wait_for(&[]);
 }
