@@ -45,6 +45,9 @@ enum Command {
     BenchBackend(bench::CannedOptions),
     /// One embedded backend: MySQL's protocol over SQLite
     Backend(backend::Options),
+    /// Clients that log in and stay
+    #[command(hide = true)]
+    Crowd(client::crowd::Options),
     /// Become a program inside a namespace
     #[command(hide = true)]
     ExecUnit(exec_unit::Options),
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
             Err(error) => Err(error),
             Ok(never) => match never {},
         },
+        Command::Crowd(options) => client::crowd::run(&options).map(|()| true),
         Command::Bench(options) => prepare().and_then(|()| bench::run(&options)),
         Command::BenchBackend(options) => bench::run_canned(&options).map(|()| true),
         Command::Demo(options) => prepare().and_then(|()| demo::run(&options)).map(|()| true),

@@ -3,16 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use tokio::net::TcpStream;
 
 use super::cpu;
 use super::figures::Figures;
 use super::sysbench::{self, Script, Statements};
 use super::target::Target;
-use crate::mysql::Client;
-
-/// So many log in at a time.
-const AT_ONCE: usize = 64;
+use crate::client::crowd;
 
 /// Whether a process of this machine may have so many connections; if not, in what words it may not.
 pub(crate) fn possible(count: usize) -> Result<(), String> {
@@ -31,7 +27,7 @@ pub(crate) fn measure(target: &Target, count: usize, slice: Duration) -> Result<
     let pid = target.pid.context("a target with a process")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let before = cpu::private_bytes(pid)?;
-    let streams = runtime.block_on(log_in(target, count))?;
+    let streams = runtime.block_on(crowd::log_in(count, |index| target.account(index)))?;
     ensure!(streams.len() == count, "{} of {count} clients are in", streams.len());
     // What the logins left to be done is done by then.
     std::thread::sleep(Duration::from_secs(2));
@@ -50,24 +46,4 @@ pub(crate) fn measure(target: &Target, count: usize, slice: Duration) -> Result<
         p99_ms: Some(among.p99),
         ..Figures::default()
     })
-}
-
-async fn log_in(target: &Target, count: usize) -> Result<Vec<TcpStream>> {
-    let mut streams = Vec::with_capacity(count);
-    while streams.len() < count {
-        let batch = AT_ONCE.min(count - streams.len());
-        let mut joining = tokio::task::JoinSet::new();
-        for index in 0..batch {
-            let account = target.account(streams.len() + index);
-            joining.spawn(async move { Client::connect(&account).await.map(Client::into_stream) });
-        }
-        while let Some(joined) = joining.join_next().await {
-            streams.push(
-                joined?.map_err(|failure| {
-                    anyhow::anyhow!("client {} of {count}: {failure}", streams.len() + 1)
-                })?,
-            );
-        }
-    }
-    Ok(streams)
 }

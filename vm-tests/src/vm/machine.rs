@@ -21,6 +21,8 @@ use crate::lab::{cache, process, wait};
 pub(crate) const BOOT: Duration = Duration::from_secs(300);
 /// How long a script inside may take.
 pub(crate) const SCRIPT: Duration = Duration::from_secs(180);
+/// Enough for the product beside Debian.
+const MEMORY_MIB: u32 = 256;
 const EMULATOR: &str = "qemu-system-x86_64";
 
 /// Who a guest is on the network.
@@ -40,6 +42,7 @@ pub(crate) struct Machine {
     tap: String,
     directory: PathBuf,
     image: Image,
+    memory_mib: u32,
     emulator: Option<Child>,
     hand: Option<Hand>,
 }
@@ -61,11 +64,18 @@ impl Machine {
             tap: tap.into(),
             directory: directory.into(),
             image: image.clone(),
+            memory_mib: MEMORY_MIB,
             emulator: None,
             hand: None,
         };
         machine.copy_disk(disk)?;
         Ok(machine)
+    }
+
+    /// More memory than others have. A saved state fits only those.
+    pub(crate) fn with_memory(mut self, mib: u32) -> Self {
+        self.memory_mib = mib;
+        self
     }
 
     fn copy_disk(&self, disk: &Path) -> Result<()> {
@@ -141,7 +151,7 @@ impl Machine {
             identity.addresses.join(","),
         );
         let words = [
-            "-M q35 -accel tcg,thread=multi,tb-size=128 -cpu qemu64 -m 256 -smp 1 -nodefaults -no-user-config",
+            "-M q35 -accel tcg,thread=multi,tb-size=128 -cpu qemu64 -smp 1 -nodefaults -no-user-config",
             "-display none -no-reboot -device virtio-serial-pci -device virtio-rng-pci",
             "-device virtserialport,chardev=hand,name=lab.0 -serial chardev:console",
             "-device virtio-blk-pci,drive=disk -device pcie-root-port,id=port1,chassis=1,slot=1",
@@ -149,6 +159,7 @@ impl Machine {
         let mut all: Vec<String> = words.iter().flat_map(|line| line.split(' ')).map(Into::into).collect();
         let valued = [
             ("-name", identity.name.clone()),
+            ("-m", self.memory_mib.to_string()),
             ("-kernel", image("vmlinuz")),
             ("-initrd", image("initrd.img")),
             ("-append", append),

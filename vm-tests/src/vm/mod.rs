@@ -6,6 +6,7 @@ mod adverts;
 mod database;
 mod drills;
 mod hand;
+mod idle;
 mod image;
 mod machine;
 mod newcomer;
@@ -45,6 +46,8 @@ enum What {
     Short,
     /// Walk docs/install.md in three fresh machines, and say how long each step took
     Newcomer,
+    /// A hundred thousand clients that only stay: more than a process of this machine may hold
+    Idle(idle::Options),
     /// All drills, with a report page
     Drills(suite::Options),
 }
@@ -61,6 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         What::Image => Ok(true),
         What::Short => short::run(&image, &options.packages()?),
         What::Newcomer => newcomer::run(&image, &options.packages()?),
+        What::Idle(idle) => idle::run(&image, &options.packages()?, idle),
         What::Drills(suite) => suite::run(&image, &options.packages()?, suite),
     }
 }
