@@ -13,6 +13,7 @@ use hashbrown::HashMap;
 use proxyd_wire::auth::Secret;
 
 use crate::route::{Firewall, RuleSet};
+use crate::runtime::{HostgroupSettings, ServersDefaults};
 use crate::users::Users;
 use crate::variables::Variables;
 
@@ -68,6 +69,8 @@ pub struct HostgroupAttributes {
     pub init_connect: Option<Box<str>>,
     pub multiplex: bool,
     pub throttle_connections_per_sec: Option<u32>,
+    pub settings: HostgroupSettings,
+    pub servers_defaults: ServersDefaults,
 }
 
 impl Default for HostgroupAttributes {
@@ -78,6 +81,8 @@ impl Default for HostgroupAttributes {
             init_connect: None,
             multiplex: true,
             throttle_connections_per_sec: None,
+            settings: HostgroupSettings::default(),
+            servers_defaults: ServersDefaults::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::service::{Admin, AdminError};
 use super::statement::Move;
 use super::store::{Module, Store};
 use crate::route::{Firewall, RuleSet};
-use crate::runtime::{ServersConfig, Settings, normalise};
+use crate::runtime::{ServersConfig, Settings, normalise, overlap};
 use crate::scheduler::Job;
 use crate::snapshot::{HostgroupAttributes, HostgroupId};
 use crate::users::Users;
@@ -119,7 +119,7 @@ fn prepare(
     current: &Settings,
 ) -> Result<(Loaded, Moved), String> {
     let prepared = match module {
-        Module::Servers => prepare_servers(store),
+        Module::Servers => prepare_servers(store, on_bad),
         Module::Users => prepare_users(store, on_bad),
         Module::QueryRules => prepare_rules(store, on_bad),
         Module::MysqlVariables | Module::AdminVariables => prepare_variables(store, module, on_bad, current),
@@ -195,8 +195,13 @@ fn warn_of_missing<'a>(table: &str, filenames: impl Iterator<Item = &'a String>,
     warnings.extend(missing.map(|filename| format!("{table}: there is no {filename}")));
 }
 
-fn prepare_servers(store: &mut Store) -> Result<(Loaded, Moved), String> {
-    let (config, mut warnings) = store.servers().map_err(in_table("mysql_servers"))?;
+fn prepare_servers(store: &mut Store, on_bad: OnBadRow) -> Result<(Loaded, Moved), String> {
+    let (mut config, mut warnings) = store.servers().map_err(in_table("mysql_servers"))?;
+    match on_bad {
+        OnBadRow::Refuse => overlap::refusal(&config).map_or(Ok(()), Err)?,
+        OnBadRow::Skip => warnings.extend(overlap::leave_out(&mut config)),
+    }
+    warnings.extend(overlap::shared(&config));
     let (attributes, without_effect) =
         store.hostgroup_attributes().map_err(in_table("mysql_hostgroup_attributes"))?;
     warnings.extend(without_effect);

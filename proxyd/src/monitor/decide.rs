@@ -1,7 +1,7 @@
 //! What the answer to a check, or its absence, changes. Pure: observations in, changes out.
 //!
 //! - A server is SHUNNED after `mysql-monitor_ping_max_failures` pings in a row without any answer, and back with the
-//!   first one that is answered. An answer that is an error (a wrong monitor password, too many connections) proves that
+//!   first answer to any check. An answer that is an error (a wrong monitor password, too many connections) proves that
 //!   the server lives: shunning it would turn a monitor's trouble into the clients'.
 //! - `read_only` is what the server answers. No answer is no verdict: the last one keeps holding, however many time-outs
 //!   follow, so that a slow check never takes the only writer away.
@@ -56,6 +56,13 @@ pub struct Judge {
     unanswered: HashMap<HostgroupId, u32>,
 }
 
+impl Fault {
+    /// The server said something, if not what was asked for.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Fault::NoMember(_) | Fault::Answered(_))
+    }
+}
+
 impl Judge {
     pub fn new(address: Address) -> Judge {
         Judge { address, missed_pings: 0, shunned: false, unanswered: HashMap::new() }
@@ -89,23 +96,30 @@ impl Judge {
         writer_hostgroup: HostgroupId,
         outcome: &Result<bool, Fault>,
         limits: Limits,
-    ) -> Option<Finding> {
+    ) -> Vec<Finding> {
         let address = self.address.clone();
         match outcome {
             Ok(read_only) => {
                 self.unanswered.remove(&writer_hostgroup);
                 let read_only = *read_only;
-                Some(Finding::Change(ServerChange::ReadOnly { writer_hostgroup, address, read_only }))
+                vec![Finding::Change(ServerChange::ReadOnly { writer_hostgroup, address, read_only })]
             }
             Err(fault) => {
                 let count = self.unanswered.entry(writer_hostgroup).or_insert(0);
                 *count = count.saturating_add(1);
-                let text = || {
+                let limit = limits.read_only_max_timeout_count.max(1);
+                let warning = (*count == limit).then(|| {
                     format!(
                         "{count} checks of read_only at {address} without a result ({fault}); what it said last holds"
                     )
+                });
+                let is_unheard = match fault {
+                    Fault::Refused(_) => true,
+                    Fault::Timeout(_) | Fault::Unreachable(_) => *count >= limit,
+                    Fault::NoMember(_) | Fault::Answered(_) => false,
                 };
-                (*count == limits.read_only_max_timeout_count.max(1)).then(|| Finding::Warn(text()))
+                let unheard = is_unheard.then_some(ServerChange::Unheard { writer_hostgroup, address });
+                unheard.map(Finding::Change).into_iter().chain(warning.map(Finding::Warn)).collect()
             }
         }
     }
@@ -116,7 +130,8 @@ impl Judge {
         std::mem::take(&mut self.shunned).then(|| self.status(Status::Online, String::new()))
     }
 
-    fn alive(&mut self) -> Option<Finding> {
+    /// Any answer to any check: pings that were lost before it do not count.
+    pub fn alive(&mut self) -> Option<Finding> {
         self.retire().map(Finding::Change)
     }
 

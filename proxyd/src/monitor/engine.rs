@@ -64,11 +64,7 @@ impl Handle {
         let address = Address { hostname: server.hostname.clone(), port: server.port };
         let mut concerned = self.monitors.runtime.borrow().nodes_beside(&address);
         concerned.insert(address);
-        let watches = self.monitors.watches.borrow();
-        concerned
-            .iter()
-            .filter_map(|address| watches.get(address))
-            .for_each(|watch| watch.nudge.notify_one());
+        self.monitors.hurry(concerned);
     }
 }
 
@@ -149,7 +145,7 @@ impl Monitors {
             if !keep {
                 let lag = ServerChange::Lag { address: address.clone(), lag: Lag::NoReplica };
                 let changes = watch.judge.borrow_mut().retire().into_iter().chain([lag]);
-                changes.for_each(|change| self.runtime.borrow_mut().apply(change));
+                changes.for_each(|change| self.tell(Finding::Change(change)));
             }
             keep
         });
@@ -212,27 +208,27 @@ impl Monitors {
         match kind {
             Kind::Connect => {
                 let outcome = prober.connect(&plan.credentials, plan.connect_timeout).await;
-                self.log(address, Check::Connect, begin, begin.clock.elapsed(), outcome.err());
+                self.log(address, judge, Check::Connect, (begin, begin.clock.elapsed()), outcome.err());
             }
             Kind::Ping => {
                 let outcome = prober.ping(&plan.credentials, plan.ping_timeout).await;
                 let took = *outcome.as_ref().unwrap_or(&Duration::ZERO);
                 let findings = judge.borrow_mut().on_ping(&outcome, plan.limits);
-                self.log(address, Check::Ping, begin, took, outcome.err());
+                self.log(address, judge, Check::Ping, (begin, took), outcome.err());
                 findings.into_iter().for_each(|finding| self.tell(finding));
             }
             Kind::ReadOnly => {
                 for &(writer, sql) in &plan.pairs {
                     let begin = Begin::now();
                     let outcome = prober.read_only(sql, &plan.credentials, plan.read_only_timeout).await;
-                    let finding = judge.borrow_mut().on_read_only(writer, &outcome, plan.limits);
+                    let findings = judge.borrow_mut().on_read_only(writer, &outcome, plan.limits);
                     let answer = Check::ReadOnly(outcome.as_ref().ok().copied());
-                    self.log(address, answer, begin, begin.clock.elapsed(), outcome.err());
-                    finding.into_iter().for_each(|finding| self.tell(finding));
+                    self.log(address, judge, answer, (begin, begin.clock.elapsed()), outcome.err());
+                    findings.into_iter().for_each(|finding| self.tell(finding));
                 }
             }
-            Kind::Galera => self.check_galera(address, plan, prober).await,
-            Kind::GroupReplication => self.check_group(address, plan, prober).await,
+            Kind::Galera => self.check_galera(address, judge, plan, prober).await,
+            Kind::GroupReplication => self.check_group(address, judge, plan, prober).await,
             Kind::Lag => {
                 let (outcome, when_null) = match &plan.heartbeat {
                     Ok(sql) => {
@@ -246,26 +242,32 @@ impl Monitors {
                 if let Ok(lag) = outcome {
                     self.tell(Finding::Change(ServerChange::Lag { address: address.clone(), lag }));
                 }
-                self.log(address, Check::Lag(seconds), begin, begin.clock.elapsed(), outcome.err());
+                self.log(address, judge, Check::Lag(seconds), (begin, begin.clock.elapsed()), outcome.err());
             }
         }
     }
 
-    async fn check_galera(&self, address: &Address, plan: &Plan, prober: &mut Prober) {
+    async fn check_galera(
+        &self,
+        address: &Address,
+        judge: &RefCell<Judge>,
+        plan: &Plan,
+        prober: &mut Prober,
+    ) {
         let begin = Begin::now();
         let outcome = prober.galera(&plan.credentials, plan.galera_timeout).await;
         self.tell_of_node(address, &plan.galera, outcome.as_ref().map(GaleraStatus::report));
         let seen = Check::Galera(outcome.as_ref().ok().map(|status| status.seen));
-        self.log(address, seen, begin, begin.clock.elapsed(), outcome.err());
+        self.log(address, judge, seen, (begin, begin.clock.elapsed()), outcome.err());
     }
 
-    async fn check_group(&self, address: &Address, plan: &Plan, prober: &mut Prober) {
+    async fn check_group(&self, address: &Address, judge: &RefCell<Judge>, plan: &Plan, prober: &mut Prober) {
         let begin = Begin::now();
         let outcome = prober.group(&plan.credentials, plan.group_timeout).await;
         let report = outcome.as_ref().map(|status| status.report(plan.group_behind_rule));
         self.tell_of_node(address, &plan.groups, report);
         let seen = Check::GroupReplication(outcome.as_ref().ok().map(|status| status.seen));
-        self.log(address, seen, begin, begin.clock.elapsed(), outcome.err());
+        self.log(address, judge, seen, (begin, begin.clock.elapsed()), outcome.err());
     }
 
     /// Tells of a check of a node, for the clusters of these writer hostgroups.
@@ -286,12 +288,50 @@ impl Monitors {
 
     fn tell(&self, finding: Finding) {
         match finding {
-            Finding::Change(change) => self.runtime.borrow_mut().apply(change),
+            Finding::Change(change) => {
+                let role_of = match &change {
+                    ServerChange::ReadOnly { address, .. } | ServerChange::Unheard { address, .. } => {
+                        Some(address.clone())
+                    }
+                    _ => None,
+                };
+                let changed = self.runtime.borrow_mut().apply(change);
+                if let Some(address) = role_of.filter(|_| changed) {
+                    self.hurry_beside(&address);
+                }
+            }
             Finding::Warn(text) => tracing::warn!("{text}"),
         }
     }
 
-    fn log(&self, address: &Address, check: Check, begin: Begin, took: Duration, fault: Option<Fault>) {
+    /// Whoever shares hostgroups with a server whose role changed may have changed with it.
+    fn hurry_beside(&self, address: &Address) {
+        let mut concerned = self.runtime.borrow().nodes_beside(address);
+        concerned.remove(address);
+        self.hurry(concerned);
+    }
+
+    fn hurry(&self, addresses: impl IntoIterator<Item = Address>) {
+        let watches = self.watches.borrow();
+        addresses
+            .into_iter()
+            .filter_map(|address| watches.get(&address))
+            .for_each(|watch| watch.nudge.notify_one());
+    }
+
+    /// Ends a check: its log row, and what any answer says about the server's life.
+    fn log(
+        &self,
+        address: &Address,
+        judge: &RefCell<Judge>,
+        check: Check,
+        (begin, took): (Begin, Duration),
+        fault: Option<Fault>,
+    ) {
+        if fault.as_ref().is_none_or(Fault::is_answer) {
+            let alive = judge.borrow_mut().alive();
+            alive.into_iter().for_each(|finding| self.tell(finding));
+        }
         let error = fault.map(|fault| fault.to_string());
         if let Some(error) = &error {
             tracing::debug!(server = %address, ?check, error, "check failed");

@@ -5,11 +5,14 @@
 
 mod catalogue;
 mod collect;
+mod hostgroup_json;
 mod lag;
+pub mod overlap;
 mod registry;
 mod servers;
 mod settings;
 mod shun;
+mod single_writer;
 mod topology;
 mod users;
 
@@ -20,6 +23,7 @@ pub use collect::{
     collect_digests, collect_errors, collect_free_connections, collect_processlist, collect_statements,
     collect_stats, kill,
 };
+pub use hostgroup_json::{HostgroupSettings, ServersDefaults};
 pub use lag::Lag;
 pub use registry::{MemberState, Runtime, ServerChange, SharedRuntime};
 pub use servers::{Address, MAX_WEIGHT, ReplicationHostgroup, ServerRow, ServersConfig};

@@ -12,6 +12,7 @@ use super::lag::{Lag, LagBook};
 use super::servers::{Address, ReadOnlyVerdicts, ReplicationHostgroup, ServerRow, ServersConfig, membership};
 use super::settings::Settings;
 use super::shun::ShunBook;
+use super::single_writer::Incumbents;
 use super::topology::{ClusterHostgroups, ClusterKind, Limits, Sight, Topology};
 use crate::control::{WorkerCommand, WorkerHandle};
 use crate::route::{Firewall, RuleSet};
@@ -22,7 +23,7 @@ use crate::variables::Variables;
 
 /// Between two checks of a cluster's node, at most: while no node writes, and while one does not answer.
 const WITHOUT_WRITER: Duration = Duration::from_millis(250);
-const UNSETTLED: Duration = Duration::from_secs(1);
+const UNSETTLED: Duration = Duration::from_millis(500);
 
 /// The control thread's shared handle; borrow it for one call, never across an await.
 pub type SharedRuntime = Rc<RefCell<Runtime>>;
@@ -34,6 +35,9 @@ pub enum ServerChange {
     Status { address: Address, status: Status, reason: String },
     /// The answer to the `check_type` of this writer hostgroup's pair. An unanswered check is no answer: send nothing.
     ReadOnly { writer_hostgroup: HostgroupId, address: Address, read_only: bool },
+    /// Too many checks of `read_only` in a row without an answer, or nobody listens there. What it said last holds; only
+    /// where there is to be a single writer, another that may write takes over.
+    Unheard { writer_hostgroup: HostgroupId, address: Address },
     /// What a check of a cluster's node found, for the cluster of this writer hostgroup.
     Node { writer_hostgroup: HostgroupId, address: Address, sight: Sight },
     /// The answer to a check of replication lag. An unanswered check is no answer: send nothing.
@@ -66,6 +70,7 @@ pub struct Runtime {
     settings: Settings,
     variables: Variables,
     read_only: ReadOnlyVerdicts,
+    incumbents: Incumbents,
     monitor_status: HashMap<Address, (Status, String)>,
     latency: HashMap<Address, u64>,
     shuns: ShunBook,
@@ -90,6 +95,7 @@ impl Runtime {
             settings: Settings::default(),
             variables: Variables::default(),
             read_only: HashMap::new(),
+            incumbents: Incumbents::default(),
             monitor_status: HashMap::new(),
             latency: HashMap::new(),
             shuns: ShunBook::default(),
@@ -108,6 +114,7 @@ impl Runtime {
         let known: BTreeSet<Address> = self.config.servers.iter().map(|row| row.address.clone()).collect();
         let pairs: BTreeSet<HostgroupId> = self.config.replication.iter().map(|pair| pair.writer).collect();
         self.read_only.retain(|(writer, address), _| pairs.contains(writer) && known.contains(address));
+        self.incumbents.retain(|writer, address| pairs.contains(&writer) && known.contains(address));
         self.monitor_status.retain(|address, _| known.contains(address));
         self.latency.retain(|address, _| known.contains(address));
         self.lags.retain(|address| known.contains(address));
@@ -161,12 +168,12 @@ impl Runtime {
         self.publish();
     }
 
-    /// Takes a monitor's finding; publishes only when it changes what the workers route by.
-    pub fn apply(&mut self, change: ServerChange) {
+    /// Takes a monitor's finding; publishes only when it changes what the workers route by. True when it was news.
+    pub fn apply(&mut self, change: ServerChange) -> bool {
         let changed = match change {
             ServerChange::Latency { address, micros } => {
                 self.latency.insert(address, micros);
-                return;
+                return false;
             }
             ServerChange::Status { address, status: Status::Online, .. } => {
                 self.monitor_status.remove(&address).is_some()
@@ -176,7 +183,11 @@ impl Runtime {
                 self.monitor_status.insert(address, said.clone()).as_ref() != Some(&said)
             }
             ServerChange::ReadOnly { writer_hostgroup, address, read_only } => {
-                self.read_only.insert((writer_hostgroup, address), read_only) != Some(read_only)
+                let back = self.incumbents.heard(writer_hostgroup, &address);
+                self.read_only.insert((writer_hostgroup, address), read_only) != Some(read_only) || back
+            }
+            ServerChange::Unheard { writer_hostgroup, address } => {
+                self.incumbents.unheard(writer_hostgroup, address)
             }
             ServerChange::Lag { address, lag } => self.apply_lag(&address, lag),
             ServerChange::Node { writer_hostgroup, address, sight } => {
@@ -187,12 +198,13 @@ impl Runtime {
             self.refresh_members();
             self.publish();
         }
+        changed
     }
 
     /// Every check is a piece of a decision about all nodes, so the places are worked out anew each time.
-    fn apply_sight(&mut self, writer: HostgroupId, address: Address, sight: Sight) {
+    fn apply_sight(&mut self, writer: HostgroupId, address: Address, sight: Sight) -> bool {
         let Some(cluster) = self.config.clusters.iter().find(|cluster| cluster.writer == writer) else {
-            return;
+            return false;
         };
         let limits = cluster_limits(&self.variables, cluster.kind);
         let server = address.to_string();
@@ -202,10 +214,12 @@ impl Runtime {
         };
         let before = places(&self.members);
         self.refresh_members();
-        if places(&self.members) != before {
+        let moved = places(&self.members) != before;
+        if moved {
             tracing::info!(cluster = writer, server, cause = ?sight, "the cluster's servers have other places");
             self.publish();
         }
+        moved
     }
 
     /// The clusters that this server is a node of, and how soon their nodes are worth another check, if sooner than usual:
@@ -217,11 +231,20 @@ impl Runtime {
         self.config.clusters.iter().filter(is_node).map(|cluster| (cluster, self.haste(cluster))).collect()
     }
 
-    /// The nodes of the clusters that this server is a node of.
+    /// The nodes of the clusters, and the servers of the pairs, that this server belongs to.
     pub fn nodes_beside(&self, address: &Address) -> BTreeSet<Address> {
-        let clusters = self.clusters_of(address);
-        let is_node = |row: &&ServerRow| clusters.iter().any(|(cluster, _)| cluster.has(row.hostgroup_id));
-        self.config.servers.iter().filter(is_node).map(|row| row.address.clone()).collect()
+        let own: Vec<HostgroupId> = self
+            .members
+            .iter()
+            .filter(|member| member.row.address == *address)
+            .map(|member| member.row.hostgroup_id)
+            .collect();
+        let pairs = self.config.replication.iter().map(|pair| vec![pair.writer, pair.reader]);
+        let clusters = self.config.clusters.iter().map(|cluster| cluster.in_order().to_vec());
+        let concerned: BTreeSet<HostgroupId> =
+            pairs.chain(clusters).filter(|places| places.iter().any(|h| own.contains(h))).flatten().collect();
+        let is_concerned = |row: &&ServerRow| concerned.contains(&row.hostgroup_id);
+        self.config.servers.iter().filter(is_concerned).map(|row| row.address.clone()).collect()
     }
 
     fn haste(&self, cluster: &ClusterHostgroups) -> Option<Duration> {
@@ -235,11 +258,13 @@ impl Runtime {
 
     /// Counts for every place that the server has as a reader; true when one of them changed.
     fn apply_lag(&mut self, address: &Address, lag: Lag) -> bool {
-        let seconds = lag.seconds(self.variables.monitor_slave_lag_when_null);
+        let when_null = self.variables.monitor_slave_lag_when_null;
         let mut changed = false;
         for row in self.members.iter().map(|member| &member.row).filter(|row| row.address == *address) {
             let limited = row.max_replication_lag > 0 && !self.config.is_writer_hostgroup(row.hostgroup_id);
-            let seconds = seconds.filter(|_| limited);
+            let own = self.attributes.get(&row.hostgroup_id);
+            let when_null = own.and_then(|own| own.settings.slave_lag_when_null).unwrap_or(when_null);
+            let seconds = lag.seconds(when_null).filter(|_| limited);
             changed |= self.lags.observe(row, seconds, self.variables.monitor_replication_lag_count);
         }
         changed
@@ -313,8 +338,7 @@ impl Runtime {
 
     /// Works the members out anew: configured rows where `read_only` puts them, then removed ones that still drain.
     fn refresh_members(&mut self) {
-        let mut rows =
-            membership(&self.config, &self.read_only, self.variables.monitor_writer_is_also_reader);
+        let mut rows = self.pair_members();
         for cluster in &self.config.clusters {
             let is_shunned = |address: &Address| self.monitor_status.contains_key(address);
             let limits = cluster_limits(&self.variables, cluster.kind);
@@ -344,6 +368,26 @@ impl Runtime {
         self.members = members;
     }
 
+    /// The configured rows where `read_only` puts them, and where there is to be a single writer.
+    fn pair_members(&mut self) -> Vec<ServerRow> {
+        let Runtime { config, attributes, incumbents, read_only, monitor_status, .. } = self;
+        let wants_one = |pair: &&ReplicationHostgroup| {
+            attributes.get(&pair.writer).is_some_and(|attributes| attributes.settings.single_writer)
+        };
+        let is_shunned = |address: &Address| monitor_status.contains_key(address);
+        incumbents.settle(
+            config.replication.iter().filter(wants_one),
+            &config.servers,
+            read_only,
+            is_shunned,
+        );
+        let verdict = |writer, address: &Address| match incumbents.is_quarantined(writer, address) {
+            true => Some(true),
+            false => read_only.get(&(writer, address.clone())).copied(),
+        };
+        membership(config, verdict, self.variables.monitor_writer_is_also_reader)
+    }
+
     /// The configured status if it is not ONLINE, else the monitors' word, else a shun by lag, else one by connect errors.
     fn effective_status(&self, row: &ServerRow, server: &Arc<Server>) -> (Status, String) {
         if row.status != Status::Online {
@@ -355,6 +399,9 @@ impl Runtime {
         if let Some(reason) =
             self.lags.reason(row).filter(|_| !self.config.is_writer_hostgroup(row.hostgroup_id))
         {
+            return (Status::Shunned, reason.to_owned());
+        }
+        if let Some(reason) = self.incumbents.reason(&self.config.replication, row) {
             return (Status::Shunned, reason.to_owned());
         }
         if let Some(reason) = self.topology.behind(&self.config.clusters, row) {

@@ -83,13 +83,13 @@ pub type ReadOnlyVerdicts = HashMap<(HostgroupId, Address), bool>;
 /// The members that result: the configured rows, with writers and readers where `read_only` puts them.
 pub fn membership(
     config: &ServersConfig,
-    verdicts: &ReadOnlyVerdicts,
+    verdict: impl Fn(HostgroupId, &Address) -> Option<bool>,
     writer_is_also_reader: bool,
 ) -> Vec<ServerRow> {
     let mut rows = config.servers.clone();
     for pair in &config.replication {
         for address in addresses_in(&rows, pair) {
-            match verdicts.get(&(pair.writer, address.clone())) {
+            match verdict(pair.writer, &address) {
                 None => {}
                 Some(false) => {
                     ensure_in(&mut rows, pair.writer, pair.reader, &address);

@@ -38,7 +38,7 @@ fn runtime() -> Runtime {
 fn places(config: &ServersConfig, verdicts: &[(&str, bool)], also_reader: bool) -> Vec<(u32, String)> {
     let verdicts: ReadOnlyVerdicts =
         verdicts.iter().map(|(host, read_only)| ((10, address(host)), *read_only)).collect();
-    membership(config, &verdicts, also_reader)
+    membership(config, |writer, address| verdicts.get(&(writer, address.clone())).copied(), also_reader)
         .into_iter()
         .map(|row| (row.hostgroup_id, row.address.hostname.into()))
         .collect()

@@ -67,7 +67,7 @@ impl ClusterHostgroups {
         self.in_order().contains(&hostgroup)
     }
 
-    fn in_order(&self) -> [HostgroupId; 4] {
+    pub fn in_order(&self) -> [HostgroupId; 4] {
         [self.writer, self.backup_writer, self.reader, self.offline]
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::layers::copy_error;
 use super::open::Store;
 use crate::route::{Firewall, Mode, Permission, QueryRule};
-use crate::runtime::parse_attributes;
+use crate::runtime::{HostgroupSettings, ServersDefaults, parse_attributes};
 use crate::scheduler::Job;
 use crate::snapshot::{HostgroupAttributes, HostgroupId};
 use crate::web::Route;
@@ -18,26 +18,37 @@ impl Store {
         &self,
     ) -> Result<(HashMap<HostgroupId, HostgroupAttributes>, Vec<String>), String> {
         let sql = "SELECT hostgroup_id, max_num_online_servers, free_connections_pct, init_connect, multiplex, \
-                   throttle_connections_per_sec FROM main.mysql_hostgroup_attributes";
+                   throttle_connections_per_sec, hostgroup_settings, servers_defaults FROM main.mysql_hostgroup_attributes";
+        let mut warnings = Vec::new();
+        let mut named = |column: &str, hostgroup: HostgroupId, idle: Vec<String>| {
+            let text = |key| {
+                format!(
+                    "mysql_hostgroup_attributes: {column} of hostgroup {hostgroup}: {key} is kept and has no effect"
+                )
+            };
+            warnings.extend(idle.into_iter().map(text));
+        };
         let rows = self.read(sql, |row| {
             let init_connect: String = row.get(3)?;
+            let hostgroup = row.get(0)?;
+            let (settings, idle) = HostgroupSettings::parse(row.get_ref(6)?.as_str()?);
+            named("hostgroup_settings", hostgroup, idle);
+            let (servers_defaults, idle) = ServersDefaults::parse(row.get_ref(7)?.as_str()?);
+            named("servers_defaults", hostgroup, idle);
             let attributes = HostgroupAttributes {
                 max_num_online_servers: row.get(1)?,
                 free_connections_pct: Some(row.get(2)?),
                 init_connect: (!init_connect.is_empty()).then(|| init_connect.into()),
                 multiplex: row.get(4)?,
                 throttle_connections_per_sec: Some(row.get(5)?),
+                settings,
+                servers_defaults,
             };
-            Ok((row.get(0)?, attributes))
+            Ok((hostgroup, attributes))
         })?;
-        let mut warnings = Vec::new();
-        for (column, default) in [
-            ("autocommit", "-1"),
-            ("connection_warming", "0"),
-            ("ignore_session_variables", "''"),
-            ("hostgroup_settings", "''"),
-            ("servers_defaults", "''"),
-        ] {
+        for (column, default) in
+            [("autocommit", "-1"), ("connection_warming", "0"), ("ignore_session_variables", "''")]
+        {
             self.warn_of("mysql_hostgroup_attributes", column, default, &mut warnings)?;
         }
         Ok((rows.into_iter().collect(), warnings))

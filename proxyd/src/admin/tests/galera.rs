@@ -125,3 +125,29 @@ fn group_replication_has_the_same_hostgroups_and_the_printed_log() {
         ["172.16.1.112,3306,1515079109822292,1845,YES,YES,2,-"]
     );
 }
+
+#[test]
+fn a_hostgroup_has_one_master() {
+    let dir = DataDir::new();
+    let mut console = booted(&dir);
+    console
+        .ok("INSERT INTO mysql_replication_hostgroups (writer_hostgroup, reader_hostgroup) VALUES (20, 3)");
+    console.ok("LOAD MYSQL SERVERS TO RUNTIME");
+    assert_eq!(
+        console.rows("SHOW WARNINGS"),
+        [
+            "Warning,1105,hostgroup 3 has several masters: mysql_replication_hostgroups with writer_hostgroup 20, \
+          mysql_galera_hostgroups with writer_hostgroup 2"
+        ]
+    );
+    console.ok("DELETE FROM mysql_replication_hostgroups");
+    console.ok(&HOSTGROUPS.replace("galera", "group_replication"));
+    let refusal = console.refused("LOAD MYSQL SERVERS TO RUNTIME");
+    assert!(
+        refusal.contains(
+            "mysql_group_replication_hostgroups: writer_hostgroup 2 is one of mysql_galera_hostgroups too"
+        ),
+        "{refusal}"
+    );
+    console.ok("UPDATE mysql_galera_hostgroups SET active = 0; LOAD MYSQL SERVERS TO RUNTIME");
+}

@@ -14,12 +14,18 @@ fn hostgroup_attributes_reach_the_workers() {
     assert_eq!((attributes.max_num_online_servers, attributes.free_connections_pct), (2, Some(50)));
     assert_eq!((attributes.init_connect.as_deref(), attributes.multiplex), (Some("SET a=1"), false));
     assert_eq!(attributes.throttle_connections_per_sec, Some(7));
-    console.ok("UPDATE mysql_hostgroup_attributes SET autocommit = 1, servers_defaults = '{}'");
+    console.ok("UPDATE mysql_hostgroup_attributes SET autocommit = 1, servers_defaults = '{\"weight\": 7}', hostgroup_settings = '{\"single_writer\": 1, \"handle_warnings\": 0}'");
     assert_eq!(console.ok("LOAD MYSQL SERVERS TO RUNTIME"), Answer::Ok { affected: 1, warnings: 2 });
     assert_eq!(
-        console.rows("SHOW WARNINGS")[0],
-        "Warning,1105,mysql_hostgroup_attributes: autocommit is kept and has no effect (set in 1 rows)"
+        console.rows("SHOW WARNINGS"),
+        [
+            "Warning,1105,mysql_hostgroup_attributes: hostgroup_settings of hostgroup 10: handle_warnings is kept and has no effect",
+            "Warning,1105,mysql_hostgroup_attributes: autocommit is kept and has no effect (set in 1 rows)"
+        ]
     );
+    let attributes = &console.snapshot().hostgroups[&10].attributes.clone();
+    assert!(attributes.settings.single_writer);
+    assert_eq!(attributes.servers_defaults.weight, Some(7));
     console.refused("UPDATE mysql_hostgroup_attributes SET servers_defaults = '{'");
     console.ok("DELETE FROM mysql_hostgroup_attributes; LOAD MYSQL SERVERS TO RUNTIME");
     assert!(console.snapshot().hostgroups[&10].attributes.multiplex);

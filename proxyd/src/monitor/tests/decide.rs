@@ -18,9 +18,13 @@ fn status(status: Status, reason: &str) -> Finding {
     Finding::Change(ServerChange::Status { address: address(), status, reason: reason.into() })
 }
 
-fn read_only(answer: bool) -> Option<Finding> {
+fn read_only(answer: bool) -> Vec<Finding> {
     let change = ServerChange::ReadOnly { writer_hostgroup: 10, address: address(), read_only: answer };
-    Some(Finding::Change(change))
+    vec![Finding::Change(change)]
+}
+
+fn unheard() -> Finding {
+    Finding::Change(ServerChange::Unheard { writer_hostgroup: 10, address: address() })
 }
 
 #[test]
@@ -71,13 +75,17 @@ fn no_answer_about_read_only_changes_nothing_and_is_told_once() {
     assert_eq!(judge.on_read_only(10, &Ok(false), LIMITS), read_only(false));
     for check in 1..=20 {
         let finding = judge.on_read_only(10, &Err(timeout()), LIMITS);
-        match check {
-            3 => assert!(matches!(finding, Some(Finding::Warn(text)) if text.contains("db1:3306"))),
-            _ => assert_eq!(finding, None),
+        match (check, finding.as_slice()) {
+            (1 | 2, []) => {}
+            (3, [unheard, Finding::Warn(text)]) if *unheard == self::unheard() => {
+                assert!(text.contains("db1:3306"));
+            }
+            (4.., [finding]) if *finding == unheard() => {}
+            (_, other) => panic!("check {check}: {other:?}"),
         }
     }
     assert_eq!(judge.on_read_only(10, &Ok(true), LIMITS), read_only(true));
-    assert_eq!(judge.on_read_only(10, &Err(timeout()), LIMITS), None);
+    assert_eq!(judge.on_read_only(10, &Err(timeout()), LIMITS), []);
 }
 
 #[test]
@@ -95,7 +103,34 @@ fn what_the_monitors_said_is_taken_back_when_they_stop() {
 fn limits_of_zero_count_as_one() {
     let none = Limits { ping_max_failures: 0, read_only_max_timeout_count: 0 };
     assert_eq!(Judge::new(address()).on_ping(&Err(timeout()), none).len(), 1);
-    assert!(Judge::new(address()).on_read_only(10, &Err(timeout()), none).is_some());
+    assert!(Judge::new(address()).on_read_only(10, &Err(timeout()), none).len() == 2);
+}
+
+#[test]
+fn nobody_at_its_address_is_known_at_once_and_a_wrong_password_says_nothing() {
+    let refused = Err(Fault::Refused("connection refused".into()));
+    assert_eq!(Judge::new(address()).on_read_only(10, &refused, LIMITS), [unheard()]);
+    let mut judge = Judge::new(address());
+    for _ in 0..10 {
+        let denied = Err(Fault::Answered("1045 access denied".into()));
+        let findings = judge.on_read_only(10, &denied, LIMITS);
+        assert!(!findings.contains(&unheard()), "{findings:?}");
+    }
+}
+
+#[test]
+fn any_answer_is_a_sign_of_life() {
+    let mut judge = Judge::new(address());
+    for _ in 0..10 {
+        assert_eq!(judge.on_ping(&Err(timeout()), LIMITS), []);
+        assert_eq!(judge.on_ping(&Err(timeout()), LIMITS), []);
+        assert_eq!(judge.alive(), None);
+    }
+    for _ in 0..3 {
+        judge.on_ping(&Err(timeout()), LIMITS);
+    }
+    assert!(judge.is_shunned());
+    assert_eq!(judge.alive(), Some(status(Status::Online, "")));
 }
 
 #[test]
