@@ -54,6 +54,8 @@ pub struct Router {
     pub interface: Option<String>,
     pub vips: Vec<Vip>,
     pub failback: Failback,
+    /// All routers of this name are on one host, or on none.
+    pub sync: Option<String>,
     pub notify: Notify,
     /// FAULT while one of them is missing or down.
     pub track_interface: Vec<String>,

@@ -102,6 +102,7 @@ impl File {
             interface: vrrp.interface.clone(),
             vips: vips.collect(),
             failback: vrrp.failback,
+            sync: vrrp.sync.clone(),
             notify: vrrp.notify.clone(),
             track_interface: vrrp.track_interface.clone(),
             checks: vrrp.checks.clone(),

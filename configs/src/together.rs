@@ -159,11 +159,16 @@ fn same_router(first: &File, other: &File, expected: &VipEntry, vip: &VipEntry, 
     let advert = |vip: &VipEntry| format!("adverts every {} ms", vip.vrrp.advert.as_millis());
     let transport = |vip: &VipEntry| if vip.vrrp.unicast { "unicast" } else { "multicast" }.to_owned();
     let weight = |vip: &VipEntry| format!("weight {}", vip.vrrp.weight);
+    let sync = |vip: &VipEntry| match &vip.vrrp.sync {
+        Some(name) => format!("sync group {name}"),
+        None => "no sync group".to_owned(),
+    };
     differs("router_id", vip.router_id.line, id(vip), id(expected));
     differs("version", vip.line, version(vip), version(expected));
     differs("advert_ms", vip.line, advert(vip), advert(expected));
     differs("transport", vip.line, transport(vip), transport(expected));
     differs("weight", vip.line, weight(vip), weight(expected));
+    differs("sync", vip.line, sync(vip), sync(expected));
     if vip.vrrp.auth_pass != expected.vrrp.auth_pass {
         let text = format!("VIP {} has another password in {}", addresses(vip), first.name);
         problems.push(problem(other, vip.line, "vip.auth_pass", text));

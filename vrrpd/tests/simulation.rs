@@ -22,6 +22,7 @@ fn setup(priority: u8, weight: u8, rank: u8, interval_ms: u64, failback: Failbac
         failback,
         address: address(last),
         grace: GRACE,
+        grouped: false,
     }
 }
 

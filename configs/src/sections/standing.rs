@@ -16,6 +16,16 @@ pub(crate) enum Standing {
     Own { priority: Located<u8>, rank: Option<u8> },
 }
 
+impl Standing {
+    /// The priorities, without where they stand.
+    pub(crate) fn numbers(&self) -> Vec<(&str, u8)> {
+        match self {
+            Standing::Everyone(all) => all.iter().map(|(host, it)| (host.as_str(), it.value)).collect(),
+            Standing::Own { priority, .. } => vec![("", priority.value)],
+        }
+    }
+}
+
 /// RFC 9568 §5.2.4. The highest is the address owner's: nobody preempts it, and nothing is added to it.
 const PRIORITIES: std::ops::RangeInclusive<i64> = 1..=255;
 const FIRST: usize = 200;

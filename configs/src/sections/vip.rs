@@ -33,6 +33,7 @@ pub(crate) struct Vrrp {
     pub interface: Option<String>,
     pub auth_pass: Option<String>,
     pub failback: Failback,
+    pub sync: Option<String>,
     pub weight: u8,
     pub notify: Notify,
     pub track_interface: Vec<String>,
@@ -48,6 +49,7 @@ struct Written {
     interface: Option<Located<String>>,
     auth_pass: Option<Located<String>>,
     failback: Option<Located<Failback>>,
+    sync: Option<Located<String>>,
     weight: Option<Located<i64>>,
     notify: notify::Written,
     track_interface: Option<Vec<String>>,
@@ -75,6 +77,7 @@ pub(super) fn read(root: &Section<'_>, hosts: &[HostEntry], checks: &[Located<Ch
         let vip = one(&section, index, &common, several, hosts, checks);
         for earlier in &vips {
             not_twice(&section, &vip, earlier);
+            one_group(&section, &vip, earlier);
         }
         section.finish();
         vips.push(vip);
@@ -133,6 +136,8 @@ fn written(section: &Section<'_>, checks: &[Located<Check>]) -> Written {
         // `failback`: when a VIP goes back to a host that it prefers. "never" (default with one VIP),
         // "after 30s healthy" (default with several), "at once", or "manual".
         failback: failback(section),
+        // `sync`: a name; VIPs with the same one are on one host together or not at all.
+        sync: section.text("sync").map(owned),
         // `weight`: added to the priority while the proxy is live, as keepalived's track_script does; 0 by default.
         weight: section.integer("weight", 0..=253, ""),
         notify: notify::read(section),
@@ -273,6 +278,7 @@ fn settle(
         interface: own.interface.or(common.interface.clone()).map(|it| it.value),
         auth_pass: auth_pass.map(|it| it.value),
         failback: own.failback.or(common.failback.clone()).map_or(usual, |it| it.value),
+        sync: own.sync.or(common.sync.clone()).map(|it| it.value),
         weight: u8::try_from(weight).unwrap_or_default(),
         notify: own.notify.or(&common.notify),
         track_interface: own.track_interface.or(common.track_interface.clone()).unwrap_or_default(),
@@ -350,6 +356,21 @@ fn one_family(section: &Section<'_>, addresses: &[Located<Virtual>], hosts: &[Ho
             host.name.value
         );
         section.problem(addresses.first().map(|it| it.line), "address", text);
+    }
+}
+
+/// Members of a sync group that liked different hosts best would pull each other to and fro.
+fn one_group(section: &Section<'_>, vip: &VipEntry, earlier: &VipEntry) {
+    if vip.vrrp.sync.is_none() || vip.vrrp.sync != earlier.vrrp.sync {
+        return;
+    }
+    let alike = vip.standing.numbers() == earlier.standing.numbers();
+    if !alike || (vip.vrrp.weight, vip.vrrp.failback) != (earlier.vrrp.weight, earlier.vrrp.failback) {
+        let text = format!(
+            "moves together with the VIP on line {}, so it needs the same priorities, weight and failback",
+            earlier.line
+        );
+        section.problem(None, "sync", text);
     }
 }
 

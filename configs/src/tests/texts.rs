@@ -75,6 +75,12 @@ fn contradictions() {
         "f.toml:5: vip[1].failback: contradiction: priority 255 takes the VIP whenever it can; that needs failback = \"at once\""
     );
     assert_eq!(
+        problems(
+            "[vrrp]\nsync = \"G\"\n[[vip]]\naddress = \"192.0.2.9\"\n[[vip]]\naddress = \"192.0.2.10\"\nprefer = [\"test2\"]"
+        ),
+        "f.toml:5: vip[2].sync: moves together with the VIP on line 3, so it needs the same priorities, weight and failback"
+    );
+    assert_eq!(
         problems("[vrrp]\nweight = 200\n[[vip]]\naddress = \"192.0.2.9\""),
         "f.toml:3: vip[1].weight: priority 200 and weight 200 are more than 254 together"
     );

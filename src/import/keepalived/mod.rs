@@ -140,6 +140,9 @@ fn vip(out: &mut String, file: &str, it: &Instance, around: &Surroundings, repor
         Preempt::Never => "never".to_owned(),
     };
     let _ = writeln!(out, "failback = \"{failback}\"");
+    if let Some(group) = &it.sync {
+        let _ = writeln!(out, "sync = {}", quoted(group));
+    }
     if let Some(name) = it.interface.as_deref() {
         interface(out, &place, name, around, report);
     }

@@ -27,6 +27,8 @@ pub(super) struct Instance {
     pub notify: Option<String>,
     /// Run when one state is reached: the key, and the program with its arguments.
     pub notify_state: Vec<(&'static str, Vec<String>)>,
+    /// The group that it moves with.
+    pub sync: Option<String>,
     /// What it tracks beside the proxy.
     pub checks: Vec<Check>,
     pub auth_pass: Option<String>,
@@ -73,11 +75,7 @@ impl<'a> Reader<'a> {
                 "global_defs" => {}
                 keyword if is_tracked(keyword) => {}
                 "vrrp_instance" => instances.push(self.instance(statement)),
-                "vrrp_sync_group" => self.note(
-                    Fate::Changed,
-                    statement,
-                    "dropped: all VIPs of a host follow the same liveness, and move together when it ends",
-                ),
+                "vrrp_sync_group" => {}
                 "virtual_server" | "virtual_server_group" | "real_server" => {
                     self.note(
                         Fate::Left,
@@ -95,7 +93,31 @@ impl<'a> Reader<'a> {
                 _ => self.unknown(statement),
             }
         }
+        for group in statements.iter().filter(|it| it.keyword() == "vrrp_sync_group") {
+            self.sync_group(group, &mut instances);
+        }
         instances
+    }
+
+    /// Instances by their names, in a block `group { … }`; programs of the group's own are told of each instance.
+    fn sync_group(&mut self, statement: &Statement, instances: &mut [Instance]) {
+        for inner in statement.inside() {
+            match inner.keyword() {
+                "group" => {
+                    for member in inner.inside() {
+                        match instances.iter_mut().find(|it| it.name == member.keyword()) {
+                            Some(instance) => instance.sync = Some(statement.value().to_owned()),
+                            None => self.note(Fate::Left, member, "there is no vrrp_instance of this name"),
+                        }
+                    }
+                }
+                keyword if keyword.starts_with("notify") => {
+                    self.note(Fate::Left, inner, "programs are told of each instance: write it there");
+                }
+                _ => self.unknown(inner),
+            }
+        }
+        self.note(Fate::Taken, statement, "`sync` of its instances");
     }
 
     fn global(&mut self, inside: &[Statement]) {
@@ -159,6 +181,7 @@ impl<'a> Reader<'a> {
             track_interface: Vec::new(),
             notify: None,
             notify_state: Vec::new(),
+            sync: None,
             checks: Vec::new(),
             auth_pass: None,
             weight: 0,

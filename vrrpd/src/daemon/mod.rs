@@ -7,6 +7,7 @@ mod checks;
 mod control;
 mod counters;
 mod feed;
+mod groups;
 mod history;
 mod kernel;
 mod notifier;
@@ -183,6 +184,7 @@ impl Daemon {
             station.handle(now, if resume { Event::Resume } else { Event::Startup }, &mut self.kernel);
         }
         self.hear_feed();
+        self.settle_groups();
         self.checks.adopt(&self.appliance.checks, now);
         self.notify.send(&format!("READY=1\nSTATUS={}", self.status_line()));
         let (host, routers) = (&self.appliance.host.name, self.stations.len());
@@ -223,6 +225,7 @@ impl Daemon {
         if self.checks.poll(Instant::now()) {
             self.apply_checks();
         }
+        self.settle_groups();
         self.kernel.notifier.poll(Instant::now());
         self.publish();
         self.pet_watchdog();

@@ -11,6 +11,8 @@ use super::station::Station;
 
 pub(crate) const UNKNOWN: &str = r#"{"error":"unknown request; known: status, events, why VIP, failback ROUTER, seize ROUTER, yield ROUTER [HOST]"}"#;
 
+/// All VIPs of a sync group follow the order for one of them.
+///
 /// `failback ROUTER`: take it if the master's priority is lower. `seize ROUTER`: take it from whomever.
 /// `yield ROUTER [HOST]`: give it to the next in line, if that is HOST.
 pub(crate) fn answer(stations: &mut [Station], word: &str, rest: &str, kernel: &mut Kernel) -> String {
@@ -31,7 +33,13 @@ pub(crate) fn answer(stations: &mut [Station], word: &str, rest: &str, kernel: &
     if let Some(refusal) = refusal {
         return json!({ "error": refusal }).to_string();
     }
-    station.handle(Instant::now(), event, kernel);
+    let now = Instant::now();
+    let (name, sync) = (station.config.name.clone(), station.config.sync.clone());
+    let moves = |it: &Station| it.config.name == name || sync.is_some() && it.config.sync == sync;
+    stations.iter_mut().filter(|it| moves(it)).for_each(|it| it.handle(now, event, kernel));
+    let Some(station) = stations.iter().find(|it| it.config.name == name) else {
+        return json!({ "error": "no such router" }).to_string();
+    };
     match (event, station.router.state()) {
         (Event::Seize, State::Backup(_)) => {
             json!({ "error": "the proxy of this host does not serve; it cannot take a VIP" }).to_string()

@@ -119,6 +119,7 @@ pub(crate) fn setup(router: &configs::Router, appliance: &Appliance) -> Setup {
         failback: router.failback,
         address: appliance.host.address,
         grace: appliance.angel.grace,
+        grouped: router.sync.is_some(),
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Backup {
     pub second_look: bool,
     /// An operator asked for the VIP.
     pub takeover: bool,
+    /// `down_at` has come, and others of its group are waited for.
+    pub due: bool,
     /// What it would mean if `down_at` came.
     pub expiry: Cause,
 }
@@ -44,15 +46,21 @@ impl Backup {
             lower_since: None,
             second_look: false,
             takeover: false,
+            due: false,
             expiry: Cause::MasterDown,
         };
-        backup.down_at = now + backup.wait_in_silence(setup, own);
+        backup.wait_until(now + backup.wait_in_silence(setup, own));
         backup
+    }
+
+    fn wait_until(&mut self, down_at: Instant) {
+        self.down_at = down_at;
+        self.due = false;
     }
 
     /// This host slept past its time: it cannot know what it missed.
     pub(super) fn look_again(&mut self, now: Instant, setup: &Setup, own: Priority) {
-        self.down_at = now + self.wait_in_silence(setup, own);
+        self.wait_until(now + self.wait_in_silence(setup, own));
         self.second_look = true;
     }
 
@@ -60,7 +68,7 @@ impl Backup {
     /// successor has been heard already comes late, and means nothing any more.
     pub(super) fn heard_release(&mut self, now: Instant, source: IpAddr, setup: &Setup, own: Priority) {
         if self.master.is_none_or(|heard| heard.source == source) {
-            self.down_at = now + self.wait_after_release(now, setup, own);
+            self.wait_until(now + self.wait_after_release(now, setup, own));
             self.expiry = Cause::MasterResigned;
         }
     }
@@ -90,7 +98,7 @@ impl Backup {
         self.second_look = false;
         // Nothing to take over: the wish must not come true at some later time.
         self.takeover &= heard.priority < own;
-        self.down_at = now + self.wait_in_silence(setup, own);
+        self.wait_until(now + self.wait_in_silence(setup, own));
         self.expiry = Cause::MasterDown;
         self.lower_since =
             if heard.priority < own && live { Some(self.lower_since.unwrap_or(now)) } else { None };

@@ -40,6 +40,8 @@
 //! | Active | Deadline, announcement due (0, 50, 200 ms, 1, 5 s, then every 10 s) | Announce | Active |
 //! | Active | VipsLost (somebody removed them) | InstallVips, Announce | Active |
 //!
+//! Members of a group that moves together have a few rows more: [`group`].
+//!
 //! Connections are reset before the address goes because afterwards the kernel has no source address left to send
 //! the reset from; the reset that follows the resignation sweeps up what came in between.
 //!
@@ -57,6 +59,7 @@
 
 mod announce;
 mod backup;
+pub mod group;
 mod output;
 mod why;
 
@@ -89,6 +92,8 @@ pub struct Setup {
     pub address: IpAddr,
     /// For so long may the verdict be `Restarting`.
     pub grace: Duration,
+    /// It moves together with others.
+    pub grouped: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +135,12 @@ pub enum Event {
         good: bool,
         weight: i16,
     },
+    /// Whether the others of its group are fit for the VIPs, as far as that is their own.
+    Partners(bool),
+    /// All of its group may take over.
+    Together,
+    /// One of its group is gone from here.
+    LetGo,
     /// The whole machine was suspended for so long, and no timer has noticed.
     Suspended(Duration),
     /// From now on adverts so often: this host cannot keep up what was configured, or can again.
@@ -153,6 +164,7 @@ pub struct Router {
     link: bool,
     checks_good: bool,
     checks_weight: i16,
+    partners_sound: bool,
     verdict: Verdict,
     /// Since when the verdict has been `Restarting`.
     restarting_since: Option<Instant>,
@@ -176,6 +188,7 @@ impl Router {
             link: false,
             checks_good: true,
             checks_weight: 0,
+            partners_sound: true,
             verdict: Verdict::Restarting,
             restarting_since: Some(now),
             cause: Cause::Startup,
@@ -190,9 +203,10 @@ impl Router {
         let slept = if let Event::Suspended(time) = event { time } else { Duration::ZERO };
         self.guard_against_oversleeping(now, slept, &mut out);
         match event {
-            Event::Startup | Event::Resume | Event::Verdict(_) | Event::Link(_) | Event::Checks { .. } => {
-                self.learn(now, event, &mut out)
-            }
+            Event::Startup | Event::Resume | Event::Verdict(_) => self.learn(now, event, &mut out),
+            Event::Link(_) | Event::Checks { .. } | Event::Partners(_) => self.learn(now, event, &mut out),
+            Event::Together => self.join_others(now, &mut out),
+            Event::LetGo => self.follow_others(now, &mut out),
             Event::Shutdown => {
                 self.started = false;
                 self.rfc(now, Rfc::Shutdown(Cause::Shutdown), &mut out);
@@ -248,7 +262,7 @@ impl Router {
 
             (State::Backup(_), Rfc::Shutdown(cause)) => self.initialize(cause),
             (State::Backup(backup), Rfc::Deadline) if self.competes(now) && now >= backup.down_at => {
-                self.become_active(now, backup.expiry, out);
+                self.take_over(now, backup.expiry, out);
             }
             (State::Backup(mut backup), Rfc::Advert(heard)) if heard.priority == Priority::RELEASE => {
                 backup.heard_release(now, heard.source, &self.setup, own);
@@ -312,6 +326,7 @@ impl Router {
             }
             Event::Link(up) => self.link = up,
             Event::Checks { good, weight } => (self.checks_good, self.checks_weight) = (good, weight),
+            Event::Partners(sound) => self.partners_sound = sound,
             Event::Startup => self.started = true,
             Event::Resume => {
                 self.started = true;
@@ -321,7 +336,7 @@ impl Router {
             }
             Event::Shutdown | Event::Deadline | Event::Advert(_) => {}
             Event::VipsLost | Event::Takeover | Event::Seize | Event::Yield => {}
-            Event::Suspended(_) | Event::Interval(_) => {}
+            Event::Suspended(_) | Event::Interval(_) | Event::Together | Event::LetGo => {}
         }
         self.appliance(now, out);
         if let State::Backup(backup) = &mut self.state
@@ -339,6 +354,7 @@ impl Router {
         match self.verdict {
             _ if !self.link => Some(Cause::LinkDown),
             _ if !self.checks_good => Some(Cause::CheckFailed),
+            _ if !self.partners_sound => Some(Cause::PartnerFault),
             Verdict::Down => Some(Cause::ProxyDown),
             Verdict::Draining => Some(Cause::Draining),
             Verdict::Restarting if self.grace_end().is_some_and(|end| now >= end) => Some(Cause::GraceOver),
@@ -400,7 +416,8 @@ impl Router {
             }
             State::Backup(mut backup) if self.competes(now) && !backup.second_look => {
                 let own = self.priority();
-                let overslept = now > backup.down_at + own.active_down_interval(backup.interval);
+                let overslept =
+                    !backup.due && now > backup.down_at + own.active_down_interval(backup.interval);
                 if overslept || slept > silence(backup.interval) {
                     backup.look_again(now, &self.setup, own);
                     self.state = State::Backup(backup);
@@ -431,7 +448,7 @@ impl Router {
         let grace_end = if self.verdict == Verdict::Restarting { self.grace_end() } else { None };
         match self.state {
             State::Initialize => None,
-            State::Backup(backup) => grace_end.or(Some(backup.down_at)),
+            State::Backup(backup) => grace_end.or_else(|| (!backup.due).then_some(backup.down_at)),
             State::Active(active) => [Some(active.advert_at), Some(active.announcements.next()), grace_end]
                 .into_iter()
                 .flatten()

@@ -30,6 +30,8 @@ pub enum Cause {
     Draining,
     LinkDown,
     CheckFailed,
+    PartnerFault,
+    GroupLeft,
     Shutdown,
     Moved,
 }
@@ -51,6 +53,8 @@ impl Cause {
             Cause::Draining => "draining",
             Cause::LinkDown => "link-down",
             Cause::CheckFailed => "check-failed",
+            Cause::PartnerFault => "partner-fault",
+            Cause::GroupLeft => "group-left",
             Cause::Shutdown => "shutdown",
             Cause::Moved => "moved",
         }

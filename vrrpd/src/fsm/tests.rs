@@ -27,6 +27,7 @@ fn setup() -> Setup {
         failback: Failback::AtOnce,
         address: address(12),
         grace: ms(1000),
+        grouped: false,
     }
 }
 

@@ -54,6 +54,8 @@ impl Router {
             Cause::Draining => "this host is drained",
             Cause::LinkDown => "an interface is missing or down, or has lost this host's address",
             Cause::CheckFailed => "a check of the operator's own is bad",
+            Cause::PartnerFault => "another VIP of its sync group cannot be here",
+            Cause::GroupLeft => "another VIP of its sync group left, and they move together",
             Cause::Shutdown => "vrrpd was stopped",
             Cause::Moved => "an operator moved it",
         };
@@ -93,6 +95,11 @@ impl Router {
         let mut moves = Vec::new();
         if !self.competes(now) {
             moves.push("nothing, until the proxy of this host is back".to_owned());
+        }
+        if backup.due {
+            moves.push(
+                "the other VIPs of its sync group have no master either: they come together".to_owned(),
+            );
         }
         match backup.master {
             None => moves.push(format!("no master is heard for another {}", ms(left))),
@@ -139,6 +146,7 @@ impl Router {
             _ if !self.started => "vrrpd starts this router",
             Some(Cause::LinkDown) => "nothing, until every interface is up and has this host's address",
             Some(Cause::CheckFailed) => "nothing, until every check is good",
+            Some(Cause::PartnerFault) => "nothing, until every VIP of its sync group can be here",
             Some(Cause::Draining) => "nothing, until this host is undrained",
             Some(_) => "nothing, until the proxy of this host serves again",
             None => "this host competes from its next event on",

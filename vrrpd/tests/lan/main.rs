@@ -3,6 +3,7 @@
 //! Needs root and `ip`; without root it says so and passes. The big lab is in `vm-tests`.
 
 mod bed;
+mod groups;
 mod malformed;
 mod operators;
 mod renewal;
