@@ -12,7 +12,6 @@ use proxyd_wire::response::tracker::{Expect, ResponseTracker};
 use proxyd_wire::response::{Answer, AnswerCollector, Outcome};
 use proxyd_wire::{Capabilities, Command, ErrPacket};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsConnector;
 
 use crate::counters::ServerCounters;
 use crate::net::{BufferPool, Connection, Packets, Stream};
@@ -21,7 +20,7 @@ use crate::session::prepared::Handles;
 use crate::session::record::BackendPlace;
 use crate::session::settings::{Charset, Difference, Settings};
 use crate::snapshot::{Reservation, Server};
-use crate::tls::rsa_encrypt;
+use crate::tls::{Connector, rsa_encrypt};
 
 /// No packet of a login is longer than this.
 const LOGIN_PACKET: usize = 64 * 1024;
@@ -51,7 +50,7 @@ pub struct Account<'a> {
     /// Nothing will be translated: these capabilities, as far as the server has them, and no other.
     pub exactly: Option<Capabilities>,
     /// Set for `use_ssl=1`.
-    pub tls: Option<&'a TlsConnector>,
+    pub tls: Option<&'a Connector>,
 }
 
 /// A connection that is logged in, and what is known of its session.
@@ -98,6 +97,8 @@ pub enum ConnectError {
     Denied(ErrPacket),
     #[error("the server refuses connections: {0}")]
     Refused(ErrPacket),
+    #[error("no TLS: {0}")]
+    Tls(String),
     #[error("login failed: {0}")]
     Login(LoginError),
 }
@@ -109,6 +110,7 @@ impl ConnectError {
             ConnectError::Io(_) => 2003,
             ConnectError::Timeout(_) => 2013,
             ConnectError::Denied(packet) | ConnectError::Refused(packet) => packet.code,
+            ConnectError::Tls(_) | ConnectError::Login(LoginError::TlsNotOffered) => 2026,
             ConnectError::Login(_) => 2012,
         }
     }
@@ -449,7 +451,9 @@ async fn log_in(
         secret: account.secret.clone(),
         database: None,
         collation: account.collation as u8,
-        tls: if account.tls.is_some() { Tls::Preferred } else { Tls::Disabled },
+        tls: account
+            .tls
+            .map_or(Tls::Disabled, |tls| if tls.required { Tls::Required } else { Tls::Preferred }),
         capabilities,
         max_packet: 0x4000_0000,
         attributes: vec![("program_name".to_owned(), "standfast".to_owned())],
@@ -467,7 +471,8 @@ async fn log_in(
             Step::SendThenTls(payload) => {
                 packets.send(&payload).await?;
                 let connector = account.tls.ok_or(LoginError::TlsNotOffered)?;
-                packets.connection.connect_tls(connector, server_name(server)?).await?;
+                let started = packets.connection.connect_tls(&connector.tls, server_name(server)?).await;
+                started.map_err(|error| ConnectError::Tls(error.to_string()))?;
                 login.tls_started()?
             }
             Step::NeedRsaEncrypt { pem, plain } => {

@@ -16,7 +16,6 @@ use proxyd_wire::auth::Secret;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
-use tokio_rustls::TlsAcceptor;
 
 use crate::admin::{self, Admin, End};
 use crate::backend::{Account, Backend, Traits};
@@ -29,7 +28,7 @@ use crate::net::BufferPool;
 use crate::runtime::{Runtime, SharedRuntime};
 use crate::scheduler::keep_schedule;
 use crate::snapshot::{Credential, Server, Snapshot, Status};
-use crate::tls::{BackendTls, ServerTls};
+use crate::tls::{BackendTls, ClientTls, ServerTls};
 use crate::web::{self, Web};
 
 /// How often shuns are looked over and the angel is told of the backends.
@@ -47,7 +46,7 @@ pub struct Control {
     drain: Duration,
     web: Web,
     backend_tls: BackendTls,
-    acceptor: TlsAcceptor,
+    client_tls: ClientTls,
 }
 
 impl Control {
@@ -71,12 +70,11 @@ impl Control {
         let socket = appliance.paths.proxyd_socket();
         let server_tls =
             ServerTls::open(&appliance.paths.data_dir, &appliance.host.name).map_err(io::Error::other)?;
-        let acceptor = server_tls.acceptor();
-        let backend_tls =
-            BackendTls::open(&runtime.borrow().variables().ssl_p2s).map_err(io::Error::other)?;
+        let client_tls = server_tls.clients();
+        let backend_tls = BackendTls::open(&runtime.borrow().wanted_tls());
         admin.set_tls(server_tls, backend_tls.clone());
         let daemons = admin.web.daemons.clone();
-        let web = web::start(workers.clone(), daemons, admin.routes(), acceptor.clone())?;
+        let web = web::start(workers.clone(), daemons, admin.routes(), client_tls.clone())?;
         Ok(Control {
             web,
             runtime,
@@ -86,7 +84,7 @@ impl Control {
             socket,
             drain: appliance.angel.drain,
             backend_tls,
-            acceptor,
+            client_tls,
         })
     }
 
@@ -107,8 +105,8 @@ impl Control {
     }
 
     /// TLS towards clients, for the workers.
-    pub fn acceptor(&self) -> TlsAcceptor {
-        self.acceptor.clone()
+    pub fn client_tls(&self) -> ClientTls {
+        self.client_tls.clone()
     }
 
     /// TLS towards backends, for the workers.
@@ -133,7 +131,7 @@ async fn serve(
         tokio::task::spawn_local(admin::serve(
             listener,
             control.admin.clone(),
-            Some(control.acceptor.clone()),
+            Some(control.client_tls.clone()),
         ));
     }
     match health::control::bind(&control.socket) {
@@ -189,9 +187,9 @@ impl Control {
                 });
             }
             WorkerEvent::KillBackend { server, user, thread_id, query_only } => {
-                let runtime = self.runtime.clone();
+                let (runtime, tls) = (self.runtime.clone(), self.backend_tls.clone());
                 tokio::task::spawn_local(async move {
-                    let kill = kill_at_server(&runtime, &server, &user, thread_id, query_only);
+                    let kill = kill_at_server(&runtime, &tls, &server, &user, thread_id, query_only);
                     let outcome = tokio::time::timeout(KILL_PATIENCE, kill).await;
                     if !matches!(outcome, Ok(Some(()))) {
                         tracing::info!(server = %server.hostname, thread_id, "a KILL at the server was not answered");
@@ -205,7 +203,6 @@ impl Control {
         let mut runtime = self.runtime.borrow_mut();
         runtime.tick(Instant::now());
         self.admin.web.follow(&runtime, &self.web.wanted);
-        self.backend_tls.follow(&runtime.variables().ssl_p2s);
         let known = runtime.members().len();
         let snapshot = runtime.snapshot();
         let members = snapshot.hostgroups.values().flat_map(|hostgroup| &hostgroup.members);
@@ -240,6 +237,7 @@ impl Control {
 /// `KILL [QUERY] id` on a connection of its own, as the session's own user: no privilege is needed for that.
 async fn kill_at_server(
     runtime: &SharedRuntime,
+    tls: &BackendTls,
     server: &Arc<Server>,
     user: &str,
     thread_id: u32,
@@ -253,8 +251,18 @@ async fn kill_at_server(
         (Credential::Native(_) | Credential::Sha2(_), None) => return None,
     };
     let buffers = BufferPool::default();
-    let account =
-        Account { user, secret: &secret, traits: Traits::default(), collation: 45, exactly: None, tls: None };
+    let members = &snapshot.hostgroups.get(&server.hostgroup)?.members;
+    let use_ssl = members.iter().any(|member| Arc::ptr_eq(&member.server, server) && member.use_ssl);
+    let connector = || tls.connector(&server.hostname, server.port, user).ok();
+    let tls = if use_ssl { Some(connector()?) } else { None };
+    let account = Account {
+        user,
+        secret: &secret,
+        traits: Traits::default(),
+        collation: 45,
+        exactly: None,
+        tls: tls.as_ref(),
+    };
     // One more than the limit for a moment, to free what the limit counts.
     let mut backend =
         Backend::open(server.reserve(u32::MAX)?, account, ServerCounters::new(server), &buffers)

@@ -108,6 +108,14 @@ impl Refusal {
         )
     }
 
+    pub fn certificate_required(user: &str, uri: &str) -> Refusal {
+        Refusal::new(
+            1045,
+            b"28000",
+            format!("ProxySQL Error: Access denied for user '{user}': a certificate for {uri} is required"),
+        )
+    }
+
     /// A backend's connection broke before the client saw any of the answer.
     pub fn lost(server: &Server, cause: &str, in_transaction: bool) -> Refusal {
         let Server { hostname, port, .. } = server;

@@ -229,6 +229,8 @@ pub struct User {
     pub fast_forward: bool,
     /// `default-transaction_isolation` of `attributes`: what a session begins with.
     pub isolation: Option<Isolation>,
+    /// `spiffe_id` of `attributes`: the URI that the client's certificate must name.
+    pub spiffe_id: Option<Box<str>>,
     pub use_ssl: bool,
     pub max_connections: u32,
 }

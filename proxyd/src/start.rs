@@ -62,7 +62,7 @@ pub fn run(appliance: &Appliance, config: &Path, host: Option<&str>) -> io::Resu
         siblings: handles,
         events,
         gate: Arc::new(Gate::default()),
-        acceptor: control.acceptor(),
+        client_tls: control.client_tls(),
         backend_tls: control.backend_tls(),
         rsa,
         full_auth: Arc::new(FullAuthCache::default()),

@@ -105,6 +105,7 @@ mod tests {
             schema_locked: false,
             fast_forward: false,
             isolation: None,
+            spiffe_id: None,
             use_ssl: false,
             max_connections,
         }

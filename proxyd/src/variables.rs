@@ -7,7 +7,7 @@ use proxyd_sql::DigestOptions;
 
 use crate::hosts::HostLimits;
 use crate::runtime::Settings;
-use crate::tls::Trust;
+use crate::tls::TlsParams;
 
 /// Names are ProxySQL's without `mysql-`; defaults are ProxySQL's unless a line says why not.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,8 +36,12 @@ pub struct Variables {
     pub connection_max_age: Duration,
     pub ping_interval_server: Duration,
     pub have_ssl: bool,
-    /// `ssl_p2s_ca`, `ssl_p2s_cert`, `ssl_p2s_key`.
-    pub ssl_p2s: Trust,
+    /// Versions of TLS towards clients; ours alone.
+    pub tls_version: String,
+    /// `ssl_p2s_ca`, `ssl_p2s_cert`, `ssl_p2s_key` and so on.
+    pub ssl_p2s: TlsParams,
+    /// Ours alone; off is ProxySQL's way.
+    pub ssl_p2s_verify_identity: bool,
     /// caching_sha2_password, where ProxySQL has mysql_native_password: clients since 9.0 know no other.
     pub default_authentication_plugin: String,
     pub shun_on_failures: u32,
@@ -120,7 +124,9 @@ impl Default for Variables {
             connection_max_age: Duration::ZERO,
             ping_interval_server: ms(10_000),
             have_ssl: true,
-            ssl_p2s: Trust::default(),
+            tls_version: "TLSv1.2,TLSv1.3".into(),
+            ssl_p2s: TlsParams::default(),
+            ssl_p2s_verify_identity: true,
             default_authentication_plugin: "caching_sha2_password".into(),
             shun_on_failures: 5,
             shun_recovery_time: Duration::from_secs(10),
@@ -208,7 +214,18 @@ impl Variables {
             connection_max_age: ms("connection_max_age_ms"),
             ping_interval_server: ms("ping_interval_server_msec"),
             have_ssl: flag("have_ssl"),
-            ssl_p2s: Trust { ca: text("ssl_p2s_ca"), cert: text("ssl_p2s_cert"), key: text("ssl_p2s_key") },
+            tls_version: text("tls_version"),
+            ssl_p2s: TlsParams {
+                ca: text("ssl_p2s_ca"),
+                capath: text("ssl_p2s_capath"),
+                cert: text("ssl_p2s_cert"),
+                key: text("ssl_p2s_key"),
+                crl: text("ssl_p2s_crl"),
+                crlpath: text("ssl_p2s_crlpath"),
+                cipher: text("ssl_p2s_cipher"),
+                version: String::new(),
+            },
+            ssl_p2s_verify_identity: flag("ssl_p2s_verify_identity"),
             default_authentication_plugin: text("default_authentication_plugin"),
             shun_on_failures: count("shun_on_failures"),
             shun_recovery_time: secs("shun_recovery_time_sec"),

@@ -13,7 +13,6 @@ use health::heartbeat::{Segment, State};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, LocalSet};
-use tokio_rustls::TlsAcceptor;
 
 use crate::audit::{self, Event};
 use crate::cache::QueryCache;
@@ -31,7 +30,7 @@ use crate::session::record::{Interrupt, Record};
 use crate::session::{self, FullAuthCache, SessionEnd};
 use crate::snapshot::{Snapshot, Status, View};
 use crate::stats::{ServerKey, WorkerStats};
-use crate::tls::{BackendTls, RsaKey};
+use crate::tls::{BackendTls, ClientTls, RsaKey};
 
 /// Often enough that the angel can call 400 ms of silence a hang, seldom enough to cost nothing.
 const HEARTBEAT: Duration = Duration::from_millis(20);
@@ -57,7 +56,7 @@ pub struct WorkerShared {
     pub siblings: Vec<WorkerHandle>,
     pub events: mpsc::Sender<WorkerEvent>,
     pub gate: Arc<Gate>,
-    pub acceptor: TlsAcceptor,
+    pub client_tls: ClientTls,
     pub backend_tls: BackendTls,
     pub rsa: Arc<OnceLock<RsaKey>>,
     pub full_auth: Arc<FullAuthCache>,

@@ -13,7 +13,9 @@ use crate::route::{Firewall, RuleSet};
 use crate::runtime::{ServersConfig, Settings, normalise, overlap};
 use crate::scheduler::Job;
 use crate::snapshot::{HostgroupAttributes, HostgroupId};
+use crate::tls::{ServerParams, WantedTls};
 use crate::users::Users;
+use crate::variables::Variables;
 use crate::web::Route;
 
 /// What to do with a row that cannot be used.
@@ -30,7 +32,7 @@ pub(super) type Moved = (usize, Vec<String>);
 
 /// What a load brings to runtime, worked out from the rows.
 pub(super) enum Loaded {
-    Servers(ServersConfig, HashMap<HostgroupId, HostgroupAttributes>),
+    Servers(ServersConfig, HashMap<HostgroupId, HostgroupAttributes>, Vec<ServerParams>),
     Users(Users),
     Rules(Box<RuleSet>),
     Firewall(Firewall),
@@ -88,8 +90,9 @@ impl Admin {
     fn apply(&self, module: Module, loaded: Loaded) {
         let mut runtime = self.runtime.borrow_mut();
         match loaded {
-            Loaded::Servers(config, attributes) => {
+            Loaded::Servers(config, attributes, tls) => {
                 runtime.set_hostgroup_attributes(attributes);
+                runtime.set_tls_params(tls);
                 runtime.load_servers(config);
             }
             Loaded::Users(users) => runtime.load_users(users),
@@ -103,6 +106,8 @@ impl Admin {
             Loaded::Routes(routes) => drop(self.routes.send_replace(routes)),
             Loaded::Rows => {}
         }
+        drop(runtime);
+        self.follow_tls();
         self.web.note_load(module.words());
     }
 }
@@ -206,14 +211,16 @@ fn prepare_servers(store: &mut Store, on_bad: OnBadRow) -> Result<(Loaded, Moved
         store.hostgroup_attributes().map_err(in_table("mysql_hostgroup_attributes"))?;
     warnings.extend(without_effect);
     warnings.extend(store.rows_without_effect(Module::Servers)?);
+    let tls = store.tls_params().map_err(in_table("mysql_servers_ssl_params"))?;
+    warnings.extend(WantedTls { servers: tls.clone(), ..WantedTls::default() }.problems());
     let count = config.servers.len();
     store.copy_to_twins(Module::Servers)?;
-    Ok((Loaded::Servers(config, attributes), (count, warnings)))
+    Ok((Loaded::Servers(config, attributes, tls), (count, warnings)))
 }
 
 fn prepare_users(store: &mut Store, on_bad: OnBadRow) -> Result<(Loaded, Moved), String> {
     let users = store.users().map_err(in_table("mysql_users"))?;
-    let mut warnings = store.user_columns_without_effect()?;
+    let mut warnings = Vec::new();
     for reason in store.bad_user_attributes()? {
         match on_bad {
             OnBadRow::Refuse => return Err(format!("mysql_users: {reason}")),
@@ -268,6 +275,10 @@ fn prepare_variables(
         refuse_lockout(&next)?;
     }
     warnings.extend(unlike_proxysql(module, &next));
+    if module == Module::MysqlVariables {
+        let default = Variables::from_settings(&next).ssl_p2s;
+        warnings.extend(WantedTls { default, ..WantedTls::default() }.problems());
+    }
     store.write_runtime_variables(&next)?;
     Ok((Loaded::Settings(Box::new(next)), (rows.len(), warnings)))
 }

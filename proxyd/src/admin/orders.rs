@@ -113,8 +113,7 @@ impl Admin {
             return Err(AdminError::failed("this admin interface has no TLS to reload"));
         };
         clients.reload().and_then(|()| backends.reload()).map_err(|error| {
-            let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(": {cause}"));
-            AdminError::failed(&format!("{error}{cause}; the certificate in use stays"))
+            AdminError::failed(&format!("{}; the certificate in use stays", error.in_full()))
         })
     }
 

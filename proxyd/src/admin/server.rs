@@ -14,12 +14,12 @@ use proxyd_wire::{Capabilities, EofPacket, ErrPacket, OkPacket, Request, Status,
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 
 use super::facts::SERVER_VERSION;
 use super::service::{Admin, AdminError, Answer, Session};
 use crate::audit::{self, Event};
 use crate::net::{BufferPool, Connection, Packets, Stream};
+use crate::tls::ClientTls;
 
 /// Nobody administers with more; the next one is told so.
 const MAX_CLIENTS: usize = 256;
@@ -34,7 +34,7 @@ const COLLATION: u8 = 45;
 const NO_DEFAULT: u8 = 0xfb;
 
 /// Accepts administrators until the end of the process. Must run on a `LocalSet`.
-pub async fn serve(listener: TcpListener, admin: Rc<Admin>, tls: Option<TlsAcceptor>) {
+pub async fn serve(listener: TcpListener, admin: Rc<Admin>, tls: Option<ClientTls>) {
     let clients = Rc::new(Cell::new(0));
     loop {
         match listener.accept().await {
@@ -76,7 +76,7 @@ impl Drop for Place {
 /// One connection.
 struct Client {
     admin: Rc<Admin>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<ClientTls>,
     peer: SocketAddr,
 }
 
@@ -138,8 +138,8 @@ impl Client {
                     login.on(&packets.receive().await?)
                 }
                 Step::StartTls => {
-                    let acceptor = self.tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-                    packets.connection.accept_tls(acceptor).await?;
+                    let tls = self.tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+                    packets.connection.accept_tls(&tls.acceptor()).await?;
                     login.on(&packets.receive().await?)
                 }
                 Step::NeedCredential => {

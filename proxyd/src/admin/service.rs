@@ -191,6 +191,16 @@ impl Admin {
     /// What `PROXYSQL RELOAD TLS` is to reload.
     pub fn set_tls(&self, clients: ServerTls, backends: BackendTls) {
         *self.tls.borrow_mut() = Some((clients, backends));
+        self.follow_tls();
+    }
+
+    /// Brings TLS on both sides to what is at runtime.
+    pub(super) fn follow_tls(&self) {
+        if let Some((clients, backends)) = &*self.tls.borrow() {
+            let runtime = self.runtime.borrow();
+            clients.follow(&runtime.variables().tls_version);
+            backends.follow(&runtime.wanted_tls());
+        }
     }
 
     /// The programs to run, as they are loaded.

@@ -201,7 +201,10 @@ impl Prober {
         let refused = || Fault::Unreachable("no room for a monitor's connection".into());
         let reservation = self.server.reserve(u32::MAX).ok_or_else(refused)?;
         let secret = Secret::Password(credentials.password.clone());
-        let connector = self.tls.as_ref().map(BackendTls::connector);
+        let Server { hostname, port, .. } = &*self.server;
+        let connector = self.tls.as_ref().map(|tls| tls.connector(hostname, *port, &credentials.user));
+        let connector =
+            connector.transpose().map_err(|reason| Fault::Answered(format!("no TLS: {reason}")))?;
         let account = Account {
             user: &credentials.user,
             secret: &secret,
@@ -225,7 +228,7 @@ fn fault_of_connect(error: ConnectError) -> Fault {
         ConnectError::Refused(packet) if packet.code == ER_SERVER_SHUTDOWN => Fault::Refused(text),
         ConnectError::Denied(_) | ConnectError::Refused(_) => Fault::Answered(text),
         ConnectError::Login(LoginError::Malformed(_) | LoginError::Greeting(_)) => Fault::Unreachable(text),
-        ConnectError::Login(_) => Fault::Answered(text),
+        ConnectError::Tls(_) | ConnectError::Login(_) => Fault::Answered(text),
     }
 }
 

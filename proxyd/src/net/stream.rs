@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
@@ -119,6 +120,14 @@ impl Connection {
 
     pub fn is_tls(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
+    }
+
+    /// What the other side has shown of itself under TLS.
+    pub fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
+        match &self.stream {
+            Stream::Tls(tls) => tls.get_ref().1.peer_certificates()?.first(),
+            _ => None,
+        }
     }
 
     pub fn local_addr(&self) -> Option<SocketAddr> {

@@ -4,7 +4,9 @@
 //! and shown all the same. Defaults that differ on purpose: `mysql-default_authentication_plugin`,
 //! `mysql-autocommit_false_is_transaction`, `mysql-set_query_lock_on_hostgroup` (no error 9006),
 //! `admin-admin_credentials` (generated), `admin-stats_credentials` (no such login until one is set), `admin-mysql_ifaces`.
-//! Ours alone: `mysql-auditlog_filecount` and `mysql-eventslog_filecount`, the number of files that are kept.
+//! Ours alone: `mysql-auditlog_filecount` and `mysql-eventslog_filecount`, the number of files that are kept;
+//! `mysql-tls_version`, the versions of TLS spoken with clients; `mysql-ssl_p2s_verify_identity`, whether a backend's
+//! certificate must be for its name (ProxySQL only asks that the CA has signed it).
 
 /// What a variable accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,6 +263,7 @@ pub const CATALOGUE: &[Entry] = &[
     e("mysql-ssl_p2s_crl", "", TEXT),
     e("mysql-ssl_p2s_crlpath", "", TEXT),
     e("mysql-ssl_p2s_key", "", TEXT),
+    e("mysql-ssl_p2s_verify_identity", "true", FLAG),
     e("mysql-stacksize", "1048576", number(262_144, 4_194_304)),
     e("mysql-stats_time_backend_query", "false", FLAG),
     e("mysql-stats_time_query_processor", "false", FLAG),
@@ -271,6 +274,7 @@ pub const CATALOGUE: &[Entry] = &[
     e("mysql-throttle_connections_per_sec_to_hostgroup", "1000000", number(1, 100_000_000)),
     e("mysql-throttle_max_bytes_per_second_to_client", "0", number(0, 2_147_483_647)),
     e("mysql-throttle_ratio_server_to_client", "0", number(0, 100)),
+    e("mysql-tls_version", "TLSv1.2,TLSv1.3", one_of(&["TLSv1.2,TLSv1.3", "TLSv1.2", "TLSv1.3"])),
     e("mysql-unshun_algorithm", "0", number(0, 1)),
     e("mysql-use_tcp_keepalive", "true", FLAG),
     e("mysql-verbose_query_error", "false", FLAG),

@@ -18,6 +18,7 @@ use crate::control::{WorkerCommand, WorkerHandle};
 use crate::route::{Firewall, RuleSet};
 use crate::snapshot::{Hostgroup, HostgroupAttributes, HostgroupId, Member, Server, Snapshot, Status, User};
 use crate::stats::ServerKey;
+use crate::tls::{ServerParams, WantedTls};
 use crate::users::Users;
 use crate::variables::Variables;
 
@@ -67,6 +68,7 @@ pub struct Runtime {
     rules: Arc<RuleSet>,
     firewall: Arc<Firewall>,
     attributes: HashMap<HostgroupId, HostgroupAttributes>,
+    tls_params: Vec<ServerParams>,
     settings: Settings,
     variables: Variables,
     read_only: ReadOnlyVerdicts,
@@ -92,6 +94,7 @@ impl Runtime {
             rules: Arc::default(),
             firewall: Arc::default(),
             attributes: HashMap::new(),
+            tls_params: Vec::new(),
             settings: Settings::default(),
             variables: Variables::default(),
             read_only: HashMap::new(),
@@ -128,6 +131,20 @@ impl Runtime {
     /// The part of `LOAD MYSQL SERVERS TO RUNTIME` that is about hostgroups; published by [`Runtime::load_servers`].
     pub fn set_hostgroup_attributes(&mut self, attributes: HashMap<HostgroupId, HostgroupAttributes>) {
         self.attributes = attributes;
+    }
+
+    /// `mysql_servers_ssl_params`, with the servers.
+    pub fn set_tls_params(&mut self, params: Vec<ServerParams>) {
+        self.tls_params = params;
+    }
+
+    /// What the configuration says of TLS towards backends.
+    pub fn wanted_tls(&self) -> WantedTls {
+        WantedTls {
+            default: self.variables.ssl_p2s.clone(),
+            servers: self.tls_params.clone(),
+            verify_identity: self.variables.ssl_p2s_verify_identity,
+        }
     }
 
     /// `LOAD MYSQL FIREWALL TO RUNTIME`.

@@ -2,18 +2,39 @@
 
 use crate::snapshot::{Credential, Isolation};
 
-/// The `attributes` column: JSON. `default-transaction_isolation` is read; what else there is (`spiffe_id`) is left alone.
-pub fn parse_attributes(text: &str) -> Result<Option<Isolation>, String> {
+/// What the `attributes` column says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// `default-transaction_isolation`.
+    pub isolation: Option<Isolation>,
+    /// `spiffe_id`: the URI that the client's certificate must name.
+    pub spiffe_id: Option<Box<str>>,
+}
+
+/// The `attributes` column: JSON, of which what is not known is left alone.
+pub fn parse_attributes(text: &str) -> Result<Attributes, String> {
     if text.trim().is_empty() {
-        return Ok(None);
+        return Ok(Attributes::default());
     }
     let json: serde_json::Value =
         serde_json::from_str(text).map_err(|error| format!("attributes: not JSON: {error}"))?;
-    let Some(level) = json.get("default-transaction_isolation") else { return Ok(None) };
-    let isolation = level.as_str().and_then(Isolation::parse);
-    isolation
-        .map(Some)
-        .ok_or_else(|| format!("attributes: default-transaction_isolation: no such level: {level}"))
+    let isolation =
+        match json.get("default-transaction_isolation") {
+            None => None,
+            Some(level) => Some(level.as_str().and_then(Isolation::parse).ok_or_else(|| {
+                format!("attributes: default-transaction_isolation: no such level: {level}")
+            })?),
+        };
+    let spiffe_id = match json.get("spiffe_id") {
+        None => None,
+        Some(id) => Some(
+            id.as_str()
+                .filter(|id| id.starts_with("spiffe://"))
+                .ok_or_else(|| format!("attributes: spiffe_id: no URI spiffe://…: {id}"))?
+                .into(),
+        ),
+    };
+    Ok(Attributes { isolation, spiffe_id })
 }
 
 /// What a `password` column holds: `*` and 40 hex digits is a native hash, `$A$…` a caching_sha2 one, else clear text.
@@ -44,10 +65,14 @@ mod tests {
 
     #[test]
     fn attributes_are_json_with_a_level_that_exists() {
-        assert_eq!(parse_attributes(" "), Ok(None));
-        assert_eq!(parse_attributes(r#"{"spiffe_id":"spiffe://x"}"#), Ok(None));
-        let level =
-            |words: &str| parse_attributes(&format!(r#"{{"default-transaction_isolation":"{words}"}}"#));
+        assert_eq!(parse_attributes(" "), Ok(Attributes::default()));
+        let certified = Attributes { isolation: None, spiffe_id: Some("spiffe://x".into()) };
+        assert_eq!(parse_attributes(r#"{"spiffe_id":"spiffe://x"}"#), Ok(certified));
+        assert!(parse_attributes(r#"{"spiffe_id":"!.*"}"#).unwrap_err().contains("!.*"));
+        let level = |words: &str| {
+            let text = format!(r#"{{"default-transaction_isolation":"{words}"}}"#);
+            parse_attributes(&text).map(|attributes| attributes.isolation)
+        };
         assert_eq!(level("READ COMMITTED"), Ok(Some(Isolation::ReadCommitted)));
         assert_eq!(level("repeatable-read"), Ok(Some(Isolation::RepeatableRead)));
         assert!(level("SNAPSHOT").unwrap_err().contains("SNAPSHOT"));

@@ -306,7 +306,10 @@ impl Session {
         let snapshot = self.snapshot();
         let patience = snapshot.variables.connect_timeout_server;
         let limit = patience.min(deadline.saturating_duration_since(Instant::now()));
-        let connector = use_ssl.then(|| self.worker.shared.backend_tls.connector());
+        let Server { hostname, port, .. } = &**reservation.server();
+        let tls = &self.worker.shared.backend_tls;
+        let connector = use_ssl.then(|| tls.connector(hostname, *port, &self.user)).transpose();
+        let connector = connector.map_err(ConnectError::Tls)?;
         let account = crate::backend::Account {
             user: &self.user,
             secret: &self.secret,

@@ -20,7 +20,7 @@ use crate::gate::Ticket;
 use crate::net::{Connection, Packets, Stream};
 use crate::reply::{self, Refusal};
 use crate::snapshot::{self, User};
-use crate::tls::RsaKey;
+use crate::tls::{self, RsaKey};
 use crate::variables::Variables;
 use crate::worker::Worker;
 
@@ -134,8 +134,8 @@ async fn begin(
     worker: Rc<Worker>,
 ) -> Result<Session, SessionEnd> {
     let Proven { account, secret } = proven;
-    if account.use_ssl && !client.is_tls() {
-        return Err(turn_away(&mut client, &Refusal::tls_required(login.user()), sequence).await);
+    if let Some(refusal) = not_as_required(login.user(), &account, &client) {
+        return Err(turn_away(&mut client, &refusal, sequence).await);
     }
     if !ticket.claim(login.user(), account.max_connections) {
         worker.counters.global.borrow_mut().access_denied_max_connections += 1;
@@ -254,6 +254,9 @@ impl Session {
         packets.sequence = 1;
         let Proven { account, secret } = drive(&mut packets, &mut login, step, &worker).await?;
         let sequence = packets.sequence;
+        if let Some(refusal) = not_as_required(login.user(), &account, &self.client) {
+            return Err(turn_away(&mut self.client, &refusal, sequence).await);
+        }
         self.release();
         if !self.ticket.claim(login.user(), account.max_connections) {
             return Err(
@@ -304,7 +307,11 @@ async fn drive(
                 login.on(&packets.receive().await.map_err(handshake)?)
             }
             Step::StartTls => {
-                packets.connection.accept_tls(&worker.shared.acceptor).await.map_err(handshake)?;
+                packets
+                    .connection
+                    .accept_tls(&worker.shared.client_tls.acceptor())
+                    .await
+                    .map_err(handshake)?;
                 login.on(&packets.receive().await.map_err(handshake)?)
             }
             Step::NeedCredential => {
@@ -401,6 +408,16 @@ pub(super) fn first_settings(schema: &str, collation: u16, account: &User) -> Se
         settings.assign(&assignment);
     }
     settings
+}
+
+/// `use_ssl` and `spiffe_id`: what a user's connection must have.
+fn not_as_required(user: &str, account: &User, client: &Connection) -> Option<Refusal> {
+    if account.use_ssl && !client.is_tls() {
+        return Some(Refusal::tls_required(user));
+    }
+    let wanted = account.spiffe_id.as_deref()?;
+    let shown = client.peer_certificate().is_some_and(|certificate| tls::names_uri(certificate, wanted));
+    (!shown).then(|| Refusal::certificate_required(user, wanted))
 }
 
 /// `schema_locked`: a login may ask for no other schema than the user's own.

@@ -12,12 +12,12 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 use super::answer::Library;
 use super::http::{self, Shared};
 use crate::admin::password_of;
 use crate::runtime::Settings;
+use crate::tls::ClientTls;
 
 /// Between two tries to open what could not be opened.
 const RETRY: Duration = Duration::from_secs(1);
@@ -79,7 +79,7 @@ impl Wanted {
 }
 
 /// Opens and closes doors until the control thread is gone.
-pub async fn keep(mut wishes: watch::Receiver<Wanted>, library: Arc<Library>, tls: TlsAcceptor) {
+pub async fn keep(mut wishes: watch::Receiver<Wanted>, library: Arc<Library>, tls: ClientTls) {
     let shared = Arc::new(Shared::new(library, tls, wishes.clone()));
     let mut open: HashMap<(Door, SocketAddr), JoinHandle<()>> = HashMap::new();
     let mut told: Vec<(Door, SocketAddr)> = Vec::new();

@@ -19,11 +19,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 
 use super::answer::{Answer, Library};
 use super::doors::{Door, Wanted};
 use super::scripts::{self, MAX_BODY, parameters_of, refusal};
+use crate::tls::ClientTls;
 
 /// At one door; the next ones wait in its queue.
 const MAX_CLIENTS: usize = 64;
@@ -45,12 +45,12 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 /// What every connection needs.
 pub struct Shared {
     library: Arc<Library>,
-    tls: TlsAcceptor,
+    tls: ClientTls,
     wanted: watch::Receiver<Wanted>,
 }
 
 impl Shared {
-    pub fn new(library: Arc<Library>, tls: TlsAcceptor, wanted: watch::Receiver<Wanted>) -> Shared {
+    pub fn new(library: Arc<Library>, tls: ClientTls, wanted: watch::Receiver<Wanted>) -> Shared {
         Shared { library, tls, wanted }
     }
 }
@@ -89,7 +89,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, door: Door, shared: Arc
         return Ok(());
     }
     if first[0] == TLS_HANDSHAKE {
-        let stream = timeout(HEAD_TIME, shared.tls.accept(stream)).await??;
+        let stream = timeout(HEAD_TIME, shared.tls.acceptor().accept(stream)).await??;
         return converse(stream, door, true, shared).await;
     }
     // A password does not cross a network in the clear.

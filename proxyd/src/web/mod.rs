@@ -26,10 +26,10 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use tokio_rustls::TlsAcceptor;
 
 use crate::admin::Admin;
 use crate::control::WorkerHandle;
+use crate::tls::ClientTls;
 
 pub use control_side::{ControlSide, answer_questions};
 pub use daemons::Daemons;
@@ -54,7 +54,7 @@ pub fn start(
     workers: Vec<WorkerHandle>,
     daemons: Daemons,
     routes: watch::Receiver<Vec<Route>>,
-    tls: TlsAcceptor,
+    tls: ClientTls,
 ) -> io::Result<Web> {
     let (wanted, wishes) = watch::channel(Wanted::default());
     let (ask, questions) = mpsc::channel(QUESTIONS);

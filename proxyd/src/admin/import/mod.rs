@@ -187,7 +187,6 @@ fn load(store: &Store) -> Result<Vec<String>, String> {
     let (_, mut warnings) = store.servers()?;
     warnings.extend(store.hostgroup_attributes()?.1);
     store.users()?;
-    warnings.extend(store.user_columns_without_effect()?);
     store.fast_routing()?;
     store.firewall()?;
     for module in Module::ALL {

@@ -10,6 +10,7 @@ use crate::route::{Firewall, Mode, Permission, QueryRule};
 use crate::runtime::{HostgroupSettings, ServersDefaults, parse_attributes};
 use crate::scheduler::Job;
 use crate::snapshot::{HostgroupAttributes, HostgroupId};
+use crate::tls::{ServerParams, TlsParams};
 use crate::web::Route;
 
 impl Store {
@@ -52,17 +53,6 @@ impl Store {
             self.warn_of("mysql_hostgroup_attributes", column, default, &mut warnings)?;
         }
         Ok((rows.into_iter().collect(), warnings))
-    }
-
-    /// Columns of `mysql_users` that are set and read by nobody.
-    pub fn user_columns_without_effect(&self) -> Result<Vec<String>, String> {
-        let mut warnings = Vec::new();
-        let sql = "SELECT COUNT(*) FROM main.mysql_users WHERE active = 1 AND attributes LIKE '%spiffe_id%'";
-        let count: i64 = self.db.query_row(sql, [], |row| row.get(0)).map_err(copy_error)?;
-        if count > 0 {
-            warnings.push(format!("mysql_users.attributes: spiffe_id has no effect ({count} users)"));
-        }
-        Ok(warnings)
     }
 
     /// What is wrong with the `attributes` of active users, user by user.
@@ -108,6 +98,29 @@ impl Store {
             firewall.allow(permission);
         }
         Ok(firewall)
+    }
+
+    /// `mysql_servers_ssl_params`.
+    pub fn tls_params(&self) -> Result<Vec<ServerParams>, String> {
+        let sql = "SELECT hostname, port, username, ssl_ca, ssl_capath, ssl_cert, ssl_key, ssl_crl, ssl_crlpath, ssl_cipher, \
+                   tls_version FROM main.mysql_servers_ssl_params";
+        self.read(sql, |row| {
+            Ok(ServerParams {
+                hostname: row.get(0)?,
+                port: row.get(1)?,
+                user: row.get(2)?,
+                params: TlsParams {
+                    ca: row.get(3)?,
+                    capath: row.get(4)?,
+                    cert: row.get(5)?,
+                    key: row.get(6)?,
+                    crl: row.get(7)?,
+                    crlpath: row.get(8)?,
+                    cipher: row.get(9)?,
+                    version: row.get(10)?,
+                },
+            })
+        })
     }
 
     /// The active rows of `scheduler`. Arguments end at the first that is NULL.

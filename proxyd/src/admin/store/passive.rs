@@ -1,7 +1,7 @@
 //! Tables that are kept for whoever expects them: they take rows, move them between the layers, and have no effect, which
 //! every LOAD to runtime says. Data only; columns and keys are ProxySQL's.
 
-use super::tables::{Kind, NULLABLE_TEXT, PORT, TEXT, Table};
+use super::tables::{Kind, NULLABLE_TEXT, TEXT, Table};
 
 const FLAG_ON: &str = "INT NOT NULL DEFAULT 1 CHECK (active IN (0,1))";
 
@@ -38,25 +38,6 @@ pub const TABLES: &[Table] = &[
             ("comment", NULLABLE_TEXT),
         ],
         keys: &["UNIQUE (reader_hostgroup)"],
-    },
-    Table {
-        kind: Kind::Config,
-        name: "mysql_servers_ssl_params",
-        columns: &[
-            ("hostname", "VARCHAR NOT NULL"),
-            ("port", PORT),
-            ("username", TEXT),
-            ("ssl_ca", TEXT),
-            ("ssl_cert", TEXT),
-            ("ssl_key", TEXT),
-            ("ssl_capath", TEXT),
-            ("ssl_crl", TEXT),
-            ("ssl_crlpath", TEXT),
-            ("ssl_cipher", TEXT),
-            ("tls_version", TEXT),
-            ("comment", TEXT),
-        ],
-        keys: &["PRIMARY KEY (hostname, port, username)"],
     },
     Table {
         kind: Kind::Config,

@@ -216,6 +216,8 @@ const USER_COLUMNS: &str = "username, password, use_ssl, default_hostgroup, defa
 
 fn user_row(row: &Row<'_>) -> rusqlite::Result<(Box<str>, User)> {
     let text = |index| Ok::<_, rusqlite::Error>(row.get_ref(index)?.as_str_or_null()?.unwrap_or_default());
+    // What is wrong with them is `bad_user_attributes`' to say.
+    let attributes = parse_attributes(text(9)?).unwrap_or_default();
     let user = User {
         credential: parse_credential(text(1)?),
         backend_credential: None,
@@ -226,8 +228,8 @@ fn user_row(row: &Row<'_>) -> rusqlite::Result<(Box<str>, User)> {
         max_connections: row.get(6)?,
         schema_locked: row.get(7)?,
         fast_forward: row.get(8)?,
-        // What is wrong with them is `bad_user_attributes`' to say.
-        isolation: parse_attributes(text(9)?).ok().flatten(),
+        isolation: attributes.isolation,
+        spiffe_id: attributes.spiffe_id,
     };
     Ok((text(0)?.into(), user))
 }

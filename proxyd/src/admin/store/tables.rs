@@ -252,6 +252,25 @@ pub const TABLES: &[Table] = &[
     },
     Table {
         kind: Kind::Config,
+        name: "mysql_servers_ssl_params",
+        columns: &[
+            ("hostname", "VARCHAR NOT NULL"),
+            ("port", PORT),
+            ("username", TEXT),
+            ("ssl_ca", TEXT),
+            ("ssl_cert", TEXT),
+            ("ssl_key", TEXT),
+            ("ssl_capath", TEXT),
+            ("ssl_crl", TEXT),
+            ("ssl_crlpath", TEXT),
+            ("ssl_cipher", TEXT),
+            ("tls_version", TEXT),
+            ("comment", TEXT),
+        ],
+        keys: &["PRIMARY KEY (hostname, port, username)"],
+    },
+    Table {
+        kind: Kind::Config,
         name: "mysql_firewall_whitelist_users",
         columns: &[
             ("active", "INT NOT NULL DEFAULT 1 CHECK (active IN (0,1))"),

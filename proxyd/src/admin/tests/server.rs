@@ -18,21 +18,21 @@ fn with_server<F: AsyncFnOnce(Arc<Server>)>(work: F) {
 
 fn with_server_in<F: AsyncFnOnce(Arc<Server>)>(dir: &DataDir, work: F) {
     let server_tls = tls::ServerTls::open(&dir.0, "test1").expect("a certificate");
-    let acceptor = server_tls.acceptor();
+    let clients = server_tls.clients();
     let console = Console::boot(&dir.0, small_config());
     console.admin.set_tls(server_tls, backend_tls());
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     LocalSet::new().block_on(&tokio, async move {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        spawn_local(serve(listener, Rc::new(console.admin), Some(acceptor)));
+        spawn_local(serve(listener, Rc::new(console.admin), Some(clients)));
         work(Arc::new(Server::new(0, "127.0.0.1", port))).await;
     });
 }
 
 async fn connect(server: &Arc<Server>, password: &str, tls: bool) -> Result<Backend, String> {
     let secret = Secret::Password(password.to_owned());
-    let connector = backend_tls().connector();
+    let connector = backend_tls().connector("", 0, "").expect("TLS");
     let account = Account {
         user: "admin",
         secret: &secret,
@@ -117,5 +117,5 @@ fn what_administrators_do_is_in_the_audit_log_without_passwords() {
 }
 
 fn backend_tls() -> tls::BackendTls {
-    tls::BackendTls::open(&tls::Trust::default()).expect("a connector")
+    tls::BackendTls::open(&tls::WantedTls::default())
 }

@@ -111,8 +111,7 @@ fn every_command() {
     let dir = DataDir::new();
     let mut console = Console::boot(&dir.0, small_config());
     let server_tls = crate::tls::ServerTls::open(&dir.0, "test1").expect("a certificate");
-    let trust = crate::tls::Trust::default();
-    console.admin.set_tls(server_tls, crate::tls::BackendTls::open(&trust).expect("a connector"));
+    console.admin.set_tls(server_tls, crate::tls::BackendTls::open(&crate::tls::WantedTls::default()));
     answer_as_angel(&dir.0);
     for command in lines("command") {
         let expected = REFUSED.iter().find(|(refused, _)| *refused == command);

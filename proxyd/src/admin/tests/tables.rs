@@ -65,11 +65,27 @@ fn rows_that_nobody_reads_are_kept_and_said_so() {
     );
     console.ok("SAVE MYSQL SERVERS TO DISK");
     assert_eq!(console.ok("LOAD PROXYSQL SERVERS TO RUNTIME"), Answer::Ok { affected: 0, warnings: 0 });
-    console.ok("UPDATE mysql_users SET fast_forward = 1, attributes = '{\"spiffe_id\":\"spiffe://a/b\"}'");
-    assert_eq!(console.ok("LOAD MYSQL USERS TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
     drop(console);
     let mut console = Console::boot(&dir.0, small_config());
     assert_eq!(console.rows("SELECT domain_name FROM runtime_mysql_aws_aurora_hostgroups"), [".example.com"]);
+}
+
+#[test]
+fn tls_parameters_that_cannot_be_used_are_said_at_once() {
+    let dir = DataDir::new();
+    let mut console = Console::boot(&dir.0, small_config());
+    console.ok("INSERT INTO mysql_servers_ssl_params (hostname, username, ssl_ca) VALUES ('db1', 'app', '/nowhere/ca.pem')");
+    assert_eq!(console.ok("LOAD MYSQL SERVERS TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
+    let warnings = console.rows("SHOW WARNINGS");
+    assert!(
+        warnings[0].contains("db1:3306 for user 'app': /nowhere/ca.pem holds no usable PEM: "),
+        "{warnings:?}"
+    );
+    console.ok("UPDATE mysql_servers_ssl_params SET ssl_ca = ''");
+    assert_eq!(console.ok("LOAD MYSQL SERVERS TO RUNTIME"), Answer::Ok { affected: 1, warnings: 0 });
+    console.ok("SET mysql-ssl_p2s_cipher = 'NULL-MD5'");
+    assert!(matches!(console.ok("LOAD MYSQL VARIABLES TO RUNTIME"), Answer::Ok { warnings: 1, .. }));
+    assert!(console.rows("SHOW WARNINGS")[0].contains("NULL-MD5"));
 }
 
 #[test]

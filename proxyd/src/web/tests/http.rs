@@ -51,11 +51,11 @@ async fn start(answers: bool) -> Server {
     let credentials = Credentials { admin: String::new(), stats: "stats:secret".into() };
     let (wanted, wishes) =
         watch::channel(Wanted { doors: vec![(Door::Metrics, metrics), (Door::Page, page)], credentials });
-    let acceptor = tls::ServerTls::open(&dir.0, "test1").expect("a certificate").acceptor();
+    let clients = tls::ServerTls::open(&dir.0, "test1").expect("a certificate").clients();
     tokio::spawn(doors::keep(
         wishes,
         Arc::new(Library::new(Vec::new(), daemons, ask, Scripts::new(scripts))),
-        acceptor,
+        clients,
     ));
     Server { wanted, metrics, page, routes, dir }
 }

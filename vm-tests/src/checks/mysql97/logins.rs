@@ -18,6 +18,9 @@ pub(crate) fn run(runner: &mut Runner, bench: &Bench) {
         backend(bench, "clear", "0")
     });
     runner.check("mysql97/backend: the same under TLS with use_ssl=1", || backend(bench, "tls", "1"));
+    runner.check("mysql97/backend: the server's CA, its name, and a file that is not there", || {
+        backend_ca(bench)
+    });
     runner.check("mysql97/login: under TLS and by public key, password stored in the clear", || clear(bench));
     runner.check("mysql97/login: password stored as *HEX, with an auth switch", || native(bench));
     runner.check("mysql97/login: password stored as $A$, full by RSA, then fast", || hashed_by_rsa(bench));
@@ -43,6 +46,38 @@ fn backend(bench: &Bench, user: &str, under_tls: &str) -> Result<()> {
     }
     bench.forget_backends(user)?;
     bench.prints(&query, under_tls).context("a fast login")
+}
+
+/// The certificate that MySQL makes for itself is signed by its own CA and names nobody.
+fn backend_ca(bench: &Bench) -> Result<()> {
+    let load = |row: &str, identity: bool| {
+        bench.ok(&format!(
+            "admin \"DELETE FROM mysql_servers_ssl_params; {row}; SET mysql-ssl_p2s_verify_identity = '{identity}'; \
+             SET mysql-connect_timeout_server_max = 500; LOAD MYSQL VARIABLES TO RUNTIME; \
+             LOAD MYSQL SERVERS TO RUNTIME; SHOW WARNINGS\""
+        ))
+    };
+    let row = |user: &str, ca: &str| {
+        format!(
+            "INSERT INTO mysql_servers_ssl_params (hostname, username, ssl_ca) \
+             VALUES ('127.0.97.1', '{user}', '$(realpath ..)/{ca}')"
+        )
+    };
+    let query = format!("mysql97 -utls -ptls-pw -e \"{CIPHER}\"");
+    let said = load(&row("", "db/data/ca.pem"), false)?;
+    ensure!(!said.contains("ssl_params"), "{said}");
+    bench.forget_backends("tls")?;
+    bench.prints(&query, "1").context("its own CA")?;
+    let said = load(&row("", "db/nothing.pem"), false)?;
+    ensure!(said.contains("db/nothing.pem"), "no warning: {said:?}");
+    bench.forget_backends("tls")?;
+    bench.prints(&query, "1").context("the last good CA")?;
+    load(&row("tls", "db/data/ca.pem"), true)?;
+    bench.forget_backends("tls")?;
+    bench.fails(&query, "certificate not valid for name").context("a certificate for another name")?;
+    load("SELECT 1", true)?;
+    bench.ok("admin \"SET mysql-connect_timeout_server_max = 10000; LOAD MYSQL VARIABLES TO RUNTIME\"")?;
+    bench.prints(&query, "1").context("without a CA")
 }
 
 fn clear(bench: &Bench) -> Result<()> {
