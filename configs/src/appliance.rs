@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::routing::{Route, Rule};
+
 /// Everything the daemons of one host need to know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Appliance {
@@ -53,6 +55,9 @@ pub struct Router {
     /// The interface that adverts use; `None` is the one that carries this host's address.
     pub interface: Option<String>,
     pub vips: Vec<Vip>,
+    /// There while this host is MASTER.
+    pub routes: Vec<Route>,
+    pub rules: Vec<Rule>,
     pub failback: Failback,
     /// All routers of this name are on one host, or on none.
     pub sync: Option<String>,

@@ -15,6 +15,7 @@ mod problem;
 pub mod proxysql_cnf;
 mod reader;
 mod resolve;
+mod routing;
 mod sections;
 mod tables;
 mod together;
@@ -28,6 +29,7 @@ pub use file::File;
 pub use local::{interface_addresses, local_addresses};
 pub use problem::{Problem, Problems};
 pub use resolve::Identity;
+pub use routing::{Net, Route, RouteKind, Rule};
 pub use together::{Place, Report, ReportRow, check_together};
 
 /// Where the daemons and the CLI look for the file unless told otherwise.

@@ -101,6 +101,8 @@ impl File {
             transport,
             interface: vrrp.interface.clone(),
             vips: vips.collect(),
+            routes: vip.routes.clone(),
+            rules: vip.rules.clone(),
             failback: vrrp.failback,
             sync: vrrp.sync.clone(),
             notify: vrrp.notify.clone(),

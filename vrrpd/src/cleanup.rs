@@ -20,6 +20,7 @@ use configs::Appliance;
 use vrrpd::priority::silence;
 
 use crate::cli::Arguments;
+use crate::daemon::routing;
 use crate::daemon::vips::{self, Vips};
 use crate::log::log;
 use crate::net::Rtnl;
@@ -75,6 +76,9 @@ fn remove(appliance: &Appliance, cause: &str) -> io::Result<()> {
     let mut rtnl = Rtnl::open()?;
     let interfaces = rtnl.interfaces()?;
     for router in &appliance.routers {
+        if let Err(error) = routing::remove(&mut rtnl, router) {
+            log!("warn", "routing", "router={} not_removed=route error=\"{error}\"", router.name);
+        }
         for stray in Vips::new(router, appliance).present(&interfaces) {
             log!("warn", "vip-removed", "router={} vip={} cause={cause}", router.name, stray.address);
             rtnl.remove(stray.index, stray.address, stray.prefix)?;

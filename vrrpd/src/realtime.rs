@@ -3,9 +3,11 @@
 //! A real-time process that computes without a pause keeps everybody else from the processor, so the kernel tells it
 //! (SIGXCPU), and kills it if it goes on. On a host that is starved itself, a virtual machine among too many, ordinary
 //! work is enough for that. So the signal does not end vrrpd: it goes on as an ordinary process, which the kernel does
-//! not kill and which can harm nobody, says so, and asks for real time again after a while.
+//! not kill and which can harm nobody, says so, and asks for real time again after a while. Being busy alone must not
+//! lead there: who has found something to do in every round for a while pauses for a moment.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::mman::{MlockAllFlags, mlockall};
@@ -20,6 +22,11 @@ const PRIORITY: libc::c_int = 20;
 const RTTIME: u64 = 500_000;
 /// And after which it would kill us, which only a handler that never ran can lead to.
 const RTTIME_MOST: u64 = 10_000_000;
+/// Work in every round for so long ends with a pause, however short.
+const BUSY: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_micros(100);
+/// A wait that took longer was one.
+const WAITED: Duration = Duration::from_micros(200);
 /// As an ordinary process for so long.
 const PENANCE: Duration = Duration::from_secs(60);
 
@@ -36,19 +43,22 @@ pub(crate) fn survive() {
 }
 
 /// The scheduling class, and when to ask for the better one again.
-#[derive(Default)]
 pub(crate) struct Realtime {
     again_at: Option<Instant>,
+    rested_at: Instant,
 }
 
 impl Realtime {
+    pub(crate) fn new(now: Instant) -> Realtime {
+        Realtime { again_at: None, rested_at: now }
+    }
+
     /// Asks for all of it; what is refused is logged and done without.
-    pub(crate) fn request() -> Realtime {
+    pub(crate) fn request(&mut self) {
         if let Err(error) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
             log!("warn", "memory-not-locked", "error=\"{error}\"");
         }
         become_realtime();
-        Realtime::default()
     }
 
     /// Says what the handler could not say, and asks again when it is time.
@@ -65,6 +75,16 @@ impl Realtime {
         if self.again_at.is_some_and(|at| now >= at) {
             self.again_at = None;
             become_realtime();
+        }
+    }
+
+    /// A wait for sockets began at `began`, and is over `now`.
+    pub(crate) fn waited(&mut self, began: Instant, now: Instant) {
+        if now - began >= WAITED {
+            self.rested_at = now;
+        } else if now - self.rested_at >= BUSY {
+            sleep(PAUSE);
+            self.rested_at = now;
         }
     }
 

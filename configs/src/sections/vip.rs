@@ -9,6 +9,7 @@ use super::standing::{self, Standing};
 use crate::appliance::{Check, Failback, Notify, VrrpVersion};
 use crate::problem::suggestion;
 use crate::reader::{Located, Section};
+use crate::routing::{Route, Rule, is_interface};
 
 /// One `[[vip]]`, with what `[vrrp]` adds to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,8 @@ pub(crate) struct VipEntry {
     pub addresses: Vec<Located<Virtual>>,
     pub router_id: Located<u8>,
     pub standing: Standing,
+    pub routes: Vec<Route>,
+    pub rules: Vec<Rule>,
     pub vrrp: Vrrp,
 }
 
@@ -60,6 +63,8 @@ const FIRST_ROUTER_ID: i64 = 51;
 /// With several VIPs: home after the host has been healthy for so long.
 const SETTLED: Duration = Duration::from_secs(30);
 const MOST_VIPS: usize = 255;
+/// Every one is a system call on the way to being MASTER.
+const MOST_ROUTES: usize = 64;
 /// The priority that nobody preempts (RFC 9568 §5.2.4).
 const OWNER: u8 = 255;
 
@@ -106,6 +111,11 @@ fn one(
         section.problem(None, "router_id", "missing; only the first 205 VIPs have one derived");
     }
     let router_id = router_id.unwrap_or(Located { value: derived, line });
+    // `routes`, `rules`: there while this host is MASTER, as "default via 192.0.2.1 dev eth1 table 100" and
+    // "from 192.0.2.88 table 100 priority 1000".
+    let is_ipv6 = addresses.first().is_some_and(|it| it.value.0.is_ipv6());
+    let routes = listed(section, "routes", |text| Route::parse(text, is_ipv6));
+    let rules = listed(section, "rules", |text| Rule::parse(text, is_ipv6));
     let own = written(section, checks);
     let vrrp = settle(section, own, common, several, &addresses);
     let standing = standing::read(section, hosts);
@@ -113,7 +123,22 @@ fn one(
     owner_takes_it_back(section, &standing, vrrp.failback);
     one_family(section, &addresses, hosts, vrrp.unicast);
     let router_id = Located { value: u8::try_from(router_id.value).unwrap_or(0), line: router_id.line };
-    VipEntry { line, name, addresses, router_id, standing, vrrp }
+    VipEntry { line, name, addresses, router_id, standing, routes, rules, vrrp }
+}
+
+/// A list of things that are written as one text each.
+fn listed<T>(section: &Section<'_>, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+    let mut found = Vec::new();
+    for text in section.texts(key).unwrap_or_default() {
+        match parse(text.value) {
+            Ok(one) => found.push(one),
+            Err(why) => section.problem(Some(text.line), key, format!("{:?} {why}", text.value)),
+        }
+    }
+    if found.len() > MOST_ROUTES {
+        section.problem(None, key, format!("{} of them; at most {MOST_ROUTES}", found.len()));
+    }
+    found
 }
 
 /// The keys that `[vrrp]` and `[[vip]]` share.
@@ -167,17 +192,12 @@ fn known_checks(section: &Section<'_>, checks: &[Located<Check>]) -> Option<Vec<
     Some(names.into_iter().map(|name| name.value.to_owned()).collect())
 }
 
-/// Linux: at most 15 bytes, no blanks, no slash.
 fn interface<'a>(section: &Section<'a>) -> Option<Located<&'a str>> {
     let name = section.text("interface")?;
     if !is_interface(name.value) {
         section.problem(Some(name.line), "interface", format!("{:?} is not an interface's name", name.value));
     }
     Some(name)
-}
-
-fn is_interface(name: &str) -> bool {
-    (1..=15).contains(&name.len()) && !name.contains(|letter: char| letter == '/' || letter.is_whitespace())
 }
 
 fn failback(section: &Section<'_>) -> Option<Located<Failback>> {

@@ -81,6 +81,13 @@ fn contradictions() {
         "f.toml:5: vip[2].sync: moves together with the VIP on line 3, so it needs the same priorities, weight and failback"
     );
     assert_eq!(
+        problems(
+            "[[vip]]\naddress = \"192.0.2.9\"\nroutes = [\"default via fd00::1\"]\nrules = [\"from 192.0.2.9\"]"
+        ),
+        "f.toml:3: vip[1].routes: \"default via fd00::1\" fd00::1 is not of the VIP's address family\n\
+         f.toml:4: vip[1].rules: \"from 192.0.2.9\" has no table"
+    );
+    assert_eq!(
         problems("[vrrp]\nweight = 200\n[[vip]]\naddress = \"192.0.2.9\""),
         "f.toml:3: vip[1].weight: priority 200 and weight 200 are more than 254 together"
     );

@@ -140,6 +140,12 @@ fn vip(out: &mut String, file: &str, it: &Instance, around: &Surroundings, repor
         Preempt::Never => "never".to_owned(),
     };
     let _ = writeln!(out, "failback = \"{failback}\"");
+    for (key, lines) in [("routes", &it.routes), ("rules", &it.rules)] {
+        if !lines.is_empty() {
+            let lines: Vec<_> = lines.iter().map(|line| quoted(line)).collect();
+            let _ = writeln!(out, "{key} = [{}]", lines.join(", "));
+        }
+    }
     if let Some(group) = &it.sync {
         let _ = writeln!(out, "sync = {}", quoted(group));
     }

@@ -27,6 +27,9 @@ pub(super) struct Instance {
     pub notify: Option<String>,
     /// Run when one state is reached: the key, and the program with its arguments.
     pub notify_state: Vec<(&'static str, Vec<String>)>,
+    /// In the words of iproute2.
+    pub routes: Vec<String>,
+    pub rules: Vec<String>,
     /// The group that it moves with.
     pub sync: Option<String>,
     /// What it tracks beside the proxy.
@@ -181,6 +184,8 @@ impl<'a> Reader<'a> {
             track_interface: Vec::new(),
             notify: None,
             notify_state: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
             sync: None,
             checks: Vec::new(),
             auth_pass: None,
@@ -198,6 +203,11 @@ impl<'a> Reader<'a> {
         }
         for inner in statement.inside() {
             self.setting(&mut it, inner);
+        }
+        // What they mean depends on the addresses' family.
+        let is_routing = |it: &&Statement| matches!(it.keyword(), "virtual_routes" | "virtual_rules");
+        for inner in statement.inside().iter().filter(is_routing) {
+            self.routing(&mut it, inner);
         }
         let addresses = it.addresses.len();
         self.report.add(
@@ -230,6 +240,7 @@ impl<'a> Reader<'a> {
             "virtual_ipaddress_excluded" => {
                 self.note(Fate::Left, statement, "every address of a VIP is in the adverts: list it under its own [[vip]]");
             }
+            "virtual_routes" | "virtual_rules" => {}
             "unicast_peer" => {
                 for peer in statement.inside() {
                     match peer.keyword().parse() {
@@ -341,6 +352,22 @@ impl<'a> Reader<'a> {
         }
         let device = device.map(|name| format!(" dev {name}")).unwrap_or_default();
         it.addresses.push(format!("{parsed}/{prefix}{device}"));
+    }
+
+    /// Lines in the words of iproute2; the product's own reader says which of them it knows.
+    fn routing(&mut self, it: &mut Instance, statement: &Statement) {
+        let is_ipv6 = it.addresses.first().is_some_and(|address| address.contains(':'));
+        for line in statement.inside() {
+            let text = line.words.join(" ");
+            let (list, known) = match statement.keyword() {
+                "virtual_routes" => (&mut it.routes, configs::Route::parse(&text, is_ipv6).map(drop)),
+                _ => (&mut it.rules, configs::Rule::parse(&text, is_ipv6).map(drop)),
+            };
+            match known {
+                Ok(()) => list.push(text),
+                Err(why) => self.note(Fate::Left, line, &why),
+            }
+        }
     }
 
     fn authentication(&mut self, it: &mut Instance, statement: &Statement) {

@@ -141,6 +141,7 @@ fn what_is_tracked_becomes_checks_and_programs_keep_their_words() {
         vrrp_track_file flag {\n file /run/flag\n}\nvrrp_track_file scale {\n file /run/scale\n weight 2\n}\n\
         vrrp_instance A {\n interface eth0\n virtual_router_id 7\n priority 255\n nopreempt\n virtual_ipaddress {\n  10.0.0.9\n }\n\
         track_script {\n  disk\n  disk weight 30\n  piped\n }\n track_process {\n  ssh\n }\n track_file {\n  flag\n  scale\n }\n\
+        virtual_routes {\n  10.1.0.0/16 via 10.0.0.2 dev eth0\n  10.2.0.0/16 mtu 9000\n }\n virtual_rules {\n  from 10.0.0.9 table 100\n }\n\
         notify_master \"/bin/page -m on\" root\n notify_fault page\n}\n";
     let (text, report) = translate("k", text, &around(&[("a", "10.0.0.1")], &[])).expect("translated");
     let appliance = appliance(&text, "a");
@@ -148,6 +149,7 @@ fn what_is_tracked_becomes_checks_and_programs_keep_their_words() {
     assert_eq!((router.priority, router.failback), (255, configs::Failback::AtOnce));
     assert_eq!(router.checks, ["disk", "disk weight 30", "piped", "ssh", "flag"]);
     assert_eq!(router.notify.master, ["/bin/page", "-m", "on"]);
+    assert_eq!((router.routes.len(), router.rules.len()), (1, 1));
     let weights: Vec<_> = appliance.checks.iter().map(|it| (it.weight, it.fall, it.command.len())).collect();
     assert_eq!(weights, [(Some(-20), 3, 2), (Some(30), 3, 2), (None, 1, 3), (None, 1, 3), (None, 1, 5)]);
     let disk = &appliance.checks[0];
@@ -157,6 +159,7 @@ fn what_is_tracked_becomes_checks_and_programs_keep_their_words() {
         "vrrp_track_file: its number is multiplied",
         "notify_fault: begins with no whole path",
         "255 preempts always",
+        "10.2.0.0/16: has \"mtu\"",
     ] {
         assert!(report.contains(line), "no {line:?} in\n{report}");
     }

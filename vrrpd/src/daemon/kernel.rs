@@ -1,5 +1,6 @@
 //! What stations do to the world, with every failure counted and told, and none of them fatal.
 
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -68,6 +69,14 @@ impl Kernel {
                     log!("warn", "advert-not-sent", "to={destination} error=\"{error}\" times={times}");
                 }
             }
+        }
+    }
+
+    /// What could not be done for a router is told and counted.
+    pub(super) fn count(&mut self, done: io::Result<()>, what: &str, router: &str) {
+        if let Err(error) = done {
+            self.counters.vip_err += 1;
+            log!("error", "routing", "router={router} {what} error=\"{error}\"");
         }
     }
 

@@ -14,6 +14,7 @@ mod notifier;
 mod orders;
 mod renewal;
 mod rivals;
+pub(crate) mod routing;
 mod station;
 mod status;
 pub(crate) mod vips;
@@ -71,7 +72,7 @@ pub(crate) fn run(appliance: Appliance, arguments: Arguments) -> io::Result<()> 
     fs::create_dir_all(&appliance.paths.run_dir)?;
     let _lock = take_lock(&appliance)?;
     let mut daemon = Daemon::new(appliance, arguments)?;
-    daemon.realtime = Realtime::request();
+    daemon.realtime.request();
     daemon.start();
     while !daemon.round()? {}
     daemon.stop();
@@ -159,7 +160,7 @@ impl Daemon {
             survey_at: now + LONGEST_WAIT,
             last_adverts,
             poller: Poller::default(),
-            realtime: Realtime::default(),
+            realtime: Realtime::new(now),
             packet: [0; PACKET],
             appliance,
         })
@@ -179,6 +180,7 @@ impl Daemon {
             let resume = link && !present.is_empty() && age.is_some_and(|age| age < down);
             if !resume {
                 station.remove_strays(&present, &mut self.kernel);
+                station.remove_routes(&mut self.kernel);
             }
             station.handle(now, Event::Link(link), &mut self.kernel);
             station.handle(now, if resume { Event::Resume } else { Event::Startup }, &mut self.kernel);
@@ -203,7 +205,9 @@ impl Daemon {
         self.poller.watch(self.monitor.fd());
         self.claims.iter().for_each(|claims| self.poller.watch(claims.fd()));
         self.poller.watch(self.signals.as_raw_fd());
-        self.poller.wait(self.next_deadline().saturating_duration_since(Instant::now()))?;
+        let began = Instant::now();
+        self.poller.wait(self.next_deadline().saturating_duration_since(began))?;
+        self.realtime.waited(began, Instant::now());
 
         if self.poller.is_ready(self.signals.as_raw_fd()) && self.obey_signals() {
             return Ok(true);

@@ -184,6 +184,7 @@ impl Daemon {
         if !resume {
             let present = station.vips.present(&interfaces);
             station.remove_strays(&present, &mut self.kernel);
+            station.remove_routes(&mut self.kernel);
         }
         station.handle(now, Event::Link(link), &mut self.kernel);
         station.handle(now, Event::Verdict(verdict), &mut self.kernel);

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use configs::{Appliance, Transport, VrrpVersion};
+use configs::{Appliance, Route, Transport, VrrpVersion};
 use vrrpd::fsm::{Action, Event, Heard, Router, State};
 use vrrpd::pace::Pace;
 use vrrpd::packet::{Addresses, Advert, Discard, GROUP, GROUP_V6, MAX_LENGTH, SimpleAuth, Version};
@@ -43,6 +43,8 @@ pub(crate) struct Station {
     placed: Vec<Placed>,
     /// Where they are: what has to go when the router lets go, even if their home has gone before.
     held: Vec<Placed>,
+    /// Its routes, each with the interface that it goes over.
+    pub(super) routes: Vec<(Route, Option<u32>)>,
     /// The socket it uses; none while it has no interface or no address there.
     pub(crate) wire: Option<WireId>,
     buffer: [u8; MAX_LENGTH],
@@ -80,6 +82,7 @@ impl Station {
             id: RouterId::of(config),
             placed: Vec::new(),
             held: Vec::new(),
+            routes: Vec::new(),
             wire: None,
             buffer: [0; MAX_LENGTH],
             list_warned: false,
@@ -113,6 +116,7 @@ impl Station {
             index: interface.index,
             source,
         });
+        self.routes = self.find_routes(interfaces);
         if let Some(wire) = &self.wire {
             self.router.set_address(wire.source);
         }
@@ -163,8 +167,10 @@ impl Station {
                         self.held.push(*vip);
                     }
                 }
+                self.install_routes(kernel);
             }
             Action::RemoveVips => {
+                self.remove_routes(kernel);
                 for vip in std::mem::take(&mut self.held) {
                     kernel.uninstall(vip);
                 }
@@ -219,6 +225,14 @@ impl Station {
             && former.vips.is_ipv6() == self.vips.is_ipv6();
         if !in_place {
             return former.handle(now, Event::Shutdown, kernel);
+        }
+        for rule in old.rules.iter().filter(|rule| !new.rules.contains(rule)) {
+            let removed = kernel.rtnl.remove_rule(rule);
+            kernel.count(removed, "not_removed=rule", &new.name);
+        }
+        for route in old.routes.iter().filter(|route| !new.routes.contains(route)) {
+            let removed = kernel.rtnl.remove_route(route);
+            kernel.count(removed, "not_removed=route", &new.name);
         }
         let kept = self.vips.wanted(interfaces).unwrap_or_default();
         for gone in former.held.iter().filter(|vip| !kept.contains(vip)) {
@@ -297,6 +311,8 @@ impl Station {
                 kernel.counters.vip_lost += 1;
                 log!("warn", "vip-lost", "router={} times={}", self.config.name, kernel.counters.vip_lost);
                 self.handle(now, Event::VipsLost, kernel);
+            } else {
+                self.keep_routes(kernel);
             }
         } else {
             self.remove_strays(&present, kernel);

@@ -5,6 +5,7 @@ pub(crate) mod announcer;
 pub(crate) mod claims;
 pub(crate) mod diag;
 pub(crate) mod poller;
+mod routing;
 pub(crate) mod rtnl;
 
 pub(crate) use advert_socket::{AdvertSocket, Packet};

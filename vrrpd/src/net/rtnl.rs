@@ -95,7 +95,7 @@ impl Rtnl {
     }
 
     /// Sends one request and reads up to its acknowledgement or the end of its dump.
-    fn request(
+    pub(super) fn request(
         &mut self,
         message: RouteNetlinkMessage,
         flags: u16,
@@ -144,7 +144,8 @@ fn split(datagram: &[u8]) -> io::Result<(&[u8], &[u8])> {
     Ok((message, datagram.get(length.next_multiple_of(4)..).unwrap_or_default()))
 }
 
-fn unless(done: io::Result<()>, harmless: i32) -> io::Result<()> {
+/// A failure that means that there was nothing to do is none.
+pub(super) fn unless(done: io::Result<()>, harmless: i32) -> io::Result<()> {
     match done {
         Err(error) if error.raw_os_error() == Some(harmless) => Ok(()),
         other => other,

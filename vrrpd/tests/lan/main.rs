@@ -8,6 +8,7 @@ mod malformed;
 mod operators;
 mod renewal;
 mod rivals;
+mod routing;
 
 use std::fs;
 use std::io::{ErrorKind, Read};
