@@ -55,6 +55,8 @@ pub struct Router {
     /// The interface that adverts use; `None` is the one that carries this host's address.
     pub interface: Option<String>,
     pub vips: Vec<Vip>,
+    /// Whose MAC address the VIPs have.
+    pub mac: MacAddress,
     /// There while this host is MASTER.
     pub routes: Vec<Route>,
     pub rules: Vec<Rule>,
@@ -126,6 +128,15 @@ pub struct Vip {
 pub enum VrrpVersion {
     V2,
     V3,
+}
+
+/// Whose MAC address a VIP has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MacAddress {
+    /// The interface's.
+    Own,
+    /// The virtual router's (RFC 9568 §7.3), on an interface of its own.
+    Virtual,
 }
 
 /// How adverts travel.

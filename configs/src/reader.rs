@@ -72,7 +72,7 @@ impl<'a> Section<'a> {
     }
 
     pub(crate) fn problem(&self, line: Option<usize>, key: &str, text: impl Into<String>) {
-        self.source.problem(line.or(self.line), self.key(key), text);
+        self.source.problem(line.or(self.line), self.key(&printable(key)), text);
     }
 
     fn ask(&self, key: &'static str) -> Option<(&'a DeValue<'a>, usize)> {
@@ -252,7 +252,7 @@ impl<'a> Section<'a> {
         possible: impl IntoIterator<Item = &'n str>,
     ) {
         let near = if name.len() <= LONGEST_NAME { suggestion(name, possible) } else { String::new() };
-        self.problem(Some(line), &printable(name), format!("unknown {kind}{near}"));
+        self.problem(Some(line), name, format!("unknown {kind}{near}"));
     }
 }
 

@@ -101,6 +101,7 @@ impl File {
             transport,
             interface: vrrp.interface.clone(),
             vips: vips.collect(),
+            mac: vrrp.mac,
             routes: vip.routes.clone(),
             rules: vip.rules.clone(),
             failback: vrrp.failback,

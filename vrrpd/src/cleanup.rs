@@ -76,12 +76,16 @@ fn remove(appliance: &Appliance, cause: &str) -> io::Result<()> {
     let mut rtnl = Rtnl::open()?;
     let interfaces = rtnl.interfaces()?;
     for router in &appliance.routers {
+        let vips = Vips::new(router, appliance);
         if let Err(error) = routing::remove(&mut rtnl, router) {
             log!("warn", "routing", "router={} not_removed=route error=\"{error}\"", router.name);
         }
-        for stray in Vips::new(router, appliance).present(&interfaces) {
+        for stray in vips.present(&interfaces) {
             log!("warn", "vip-removed", "router={} vip={} cause={cause}", router.name, stray.address);
             rtnl.remove(stray.index, stray.address, stray.prefix)?;
+        }
+        if let Some(own) = &vips.own_mac {
+            rtnl.remove_link(&own.name)?;
         }
     }
     Ok(())

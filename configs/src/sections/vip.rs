@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::hosts::{HostEntry, missing};
 use super::notify;
 use super::standing::{self, Standing};
-use crate::appliance::{Check, Failback, Notify, VrrpVersion};
+use crate::appliance::{Check, Failback, MacAddress, Notify, VrrpVersion};
 use crate::problem::suggestion;
 use crate::reader::{Located, Section};
 use crate::routing::{Route, Rule, is_interface};
@@ -34,6 +34,7 @@ pub(crate) struct Vrrp {
     pub advert: Duration,
     pub unicast: bool,
     pub interface: Option<String>,
+    pub mac: MacAddress,
     pub auth_pass: Option<String>,
     pub failback: Failback,
     pub sync: Option<String>,
@@ -50,6 +51,7 @@ struct Written {
     advert_ms: Option<Located<i64>>,
     unicast: Option<Located<bool>>,
     interface: Option<Located<String>>,
+    mac: Option<Located<MacAddress>>,
     auth_pass: Option<Located<String>>,
     failback: Option<Located<Failback>>,
     sync: Option<Located<String>>,
@@ -156,6 +158,8 @@ fn written(section: &Section<'_>, checks: &[Located<Check>]) -> Written {
         unicast: section.choice("transport", &[("unicast", true), ("multicast", false)]),
         // `interface`: carries VIP and adverts; the one with this host's address by default.
         interface: interface(section).map(owned),
+        // `mac`: "own", the interface's (default), or "virtual", 00:00:5e:00:01:ID (IPv6: 02:ID) on an interface vrrp.ID.
+        mac: section.choice("mac", &[("own", MacAddress::Own), ("virtual", MacAddress::Virtual)]),
         // `auth_pass`: simple password of version 2, 1 to 8 bytes; it travels in the clear.
         auth_pass: section.text("auth_pass").map(owned),
         // `failback`: when a VIP goes back to a host that it prefers. "never" (default with one VIP),
@@ -289,6 +293,12 @@ fn settle(
     if version == VrrpVersion::V2 && addresses.iter().any(|it| it.value.0.is_ipv6()) {
         section.problem(None, "version", "VRRP version 2 has no IPv6; this VIP needs version 3");
     }
+    let mac = own.mac.or(common.mac.clone());
+    let elsewhere = addresses.iter().find(|it| it.value.2.is_some());
+    if let (Some(MacAddress::Virtual), Some(address)) = (mac.as_ref().map(|it| it.value), elsewhere) {
+        let text = "contradiction: with mac = \"virtual\" every address is on the router's own interface";
+        section.problem(Some(address.line), "address", text);
+    }
     let usual = if several { Failback::AfterHealthy(SETTLED) } else { Failback::Never };
     let weight = own.weight.or(common.weight.clone()).map_or(0, |it| it.value);
     Vrrp {
@@ -296,6 +306,7 @@ fn settle(
         advert: advert_interval(section, advert, version),
         unicast: own.unicast.or(common.unicast.clone()).is_none_or(|it| it.value),
         interface: own.interface.or(common.interface.clone()).map(|it| it.value),
+        mac: mac.map_or(MacAddress::Own, |it| it.value),
         auth_pass: auth_pass.map(|it| it.value),
         failback: own.failback.or(common.failback.clone()).map_or(usual, |it| it.value),
         sync: own.sync.or(common.sync.clone()).map(|it| it.value),
@@ -405,7 +416,9 @@ fn not_twice(section: &Section<'_>, vip: &VipEntry, earlier: &VipEntry) {
         }
     }
     let family = |vip: &VipEntry| vip.addresses.first().map(|it| it.value.0.is_ipv4());
-    let one_link = vip.vrrp.interface == earlier.vrrp.interface && family(vip) == family(earlier);
+    let both_virtual = [vip, earlier].iter().all(|it| it.vrrp.mac == MacAddress::Virtual);
+    let one_link = both_virtual && family(vip) == family(earlier)
+        || vip.vrrp.interface == earlier.vrrp.interface && family(vip) == family(earlier);
     if one_link && vip.router_id.value == earlier.router_id.value {
         let text = format!(
             "router id {} is already that of the VIP on line {}, on the same link",

@@ -49,6 +49,16 @@ fn values_out_of_range_name_the_range() {
 }
 
 #[test]
+fn a_key_that_is_data_stays_on_one_line() {
+    assert_eq!(
+        problems("[[vip]]\naddress = \"192.0.2.9\"\n[vip.priorities]\ntest1 = 2\ntest2 = 1\n\"a\\nb\" = 0")
+            .lines()
+            .count(),
+        1
+    );
+}
+
+#[test]
 fn contradictions() {
     assert_eq!(
         problems("[[vip]]\naddress = \"192.0.2.9\"\nprefer = [\"test2\"]\npriority = 100\nauth_pass = \"x\""),
@@ -86,6 +96,10 @@ fn contradictions() {
         ),
         "f.toml:3: vip[1].routes: \"default via fd00::1\" fd00::1 is not of the VIP's address family\n\
          f.toml:4: vip[1].rules: \"from 192.0.2.9\" has no table"
+    );
+    assert_eq!(
+        problems("[[vip]]\naddress = \"192.0.2.9 dev eth1\"\nmac = \"virtual\""),
+        "f.toml:2: vip[1].address: contradiction: with mac = \"virtual\" every address is on the router's own interface"
     );
     assert_eq!(
         problems("[vrrp]\nweight = 200\n[[vip]]\naddress = \"192.0.2.9\""),

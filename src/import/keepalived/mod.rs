@@ -140,6 +140,9 @@ fn vip(out: &mut String, file: &str, it: &Instance, around: &Surroundings, repor
         Preempt::Never => "never".to_owned(),
     };
     let _ = writeln!(out, "failback = \"{failback}\"");
+    if it.virtual_mac {
+        out.push_str("mac = \"virtual\"\n");
+    }
     for (key, lines) in [("routes", &it.routes), ("rules", &it.rules)] {
         if !lines.is_empty() {
             let lines: Vec<_> = lines.iter().map(|line| quoted(line)).collect();

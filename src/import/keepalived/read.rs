@@ -27,6 +27,8 @@ pub(super) struct Instance {
     pub notify: Option<String>,
     /// Run when one state is reached: the key, and the program with its arguments.
     pub notify_state: Vec<(&'static str, Vec<String>)>,
+    /// The VIPs have the virtual router's MAC address.
+    pub virtual_mac: bool,
     /// In the words of iproute2.
     pub routes: Vec<String>,
     pub rules: Vec<String>,
@@ -184,6 +186,7 @@ impl<'a> Reader<'a> {
             track_interface: Vec::new(),
             notify: None,
             notify_state: Vec::new(),
+            virtual_mac: false,
             routes: Vec::new(),
             rules: Vec::new(),
             sync: None,
@@ -286,8 +289,15 @@ impl<'a> Reader<'a> {
                 statement,
                 "programs are told of changes by `notify` (one program, no arguments of its own) and `notify_master` and its kin, see standfast.toml(5)",
             ),
-            keyword if keyword.starts_with("use_vmac") || keyword.starts_with("vmac") => {
-                self.note(Fate::Left, statement, "VIPs keep the interface's own MAC address");
+            "use_vmac" => {
+                it.virtual_mac = true;
+                if statement.words.len() > 1 {
+                    self.note(Fate::Changed, statement, "the interface has keepalived's usual name");
+                }
+            }
+            "vmac_xmit_base" => self.note(Fate::Taken, statement, BUILT_IN),
+            "use_ipvlan" | "no_accept" => {
+                self.note(Fate::Left, statement, "the proxy answers on its VIPs, by macvlan or the interface itself");
             }
             _ => self.unknown(statement),
         }

@@ -111,7 +111,7 @@ fn what_has_no_counterpart_is_told_with_its_line_and_no_secret() {
     let (text, report) = translate("k", text, &around(&[("a", "10.0.0.1")], &[])).expect("translated");
     let router = &appliance(&text, "a").routers[0];
     assert_eq!((router.priority, router.weight, router.advert.as_millis()), (253, 1, 1000));
-    assert_eq!(router.sync.as_deref(), Some("G"));
+    assert_eq!((router.sync.as_deref(), router.mac), (Some("G"), configs::MacAddress::Virtual));
     assert_eq!(router.auth_pass.as_deref(), Some("sesame-o"));
     let report = report.to_string();
     let expected = [
@@ -119,7 +119,6 @@ fn what_has_no_counterpart_is_told_with_its_line_and_no_secret() {
         "k:8: advert_int: 1000 ms",
         "k:11: auth_pass: its first 8 bytes",
         "k:18: nobody: there is no script",
-        "k:22: use_vmac: ",
         "k:23: frobnicate: not known here",
         "k:29: virtual_server: LVS",
         "k:31: include: the included file is not read",

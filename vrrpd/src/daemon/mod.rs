@@ -18,6 +18,7 @@ pub(crate) mod routing;
 mod station;
 mod status;
 pub(crate) mod vips;
+pub(crate) mod virtual_mac;
 
 use std::fs;
 use std::io;
@@ -371,6 +372,7 @@ impl Daemon {
     /// Sees to it that a station has a socket on its interface. Returns whether it can take part.
     fn connect(&mut self, at: usize, interfaces: &[Interface]) -> bool {
         let Some(station) = self.stations.get_mut(at) else { return false };
+        station.provide_mac(interfaces, &mut self.kernel);
         let up = station.look_around(interfaces);
         let Some(wire) = station.wire.clone() else { return false };
         let multicast = self.stations.iter().any(Station::is_multicast);
@@ -425,6 +427,7 @@ impl Daemon {
         for station in &mut self.stations {
             station.handle(now, Event::Shutdown, &mut self.kernel);
         }
+        self.stations.iter().for_each(|station| station.remove_mac(&mut self.kernel));
         let patience = Instant::now() + LAST_NEWS;
         while !self.kernel.notifier.is_idle() && Instant::now() < patience {
             self.kernel.notifier.poll(Instant::now());

@@ -153,6 +153,7 @@ impl Daemon {
         for mut gone in old {
             changed.push(gone.config.name.clone());
             gone.handle(now, Event::Shutdown, &mut self.kernel);
+            gone.remove_mac(&mut self.kernel);
         }
         self.kernel.record = Record::create(&self.appliance.paths.run_dir)?;
         if was_multicast != self.stations.iter().any(Station::is_multicast) {

@@ -45,6 +45,8 @@ pub(crate) struct Station {
     held: Vec<Placed>,
     /// Its routes, each with the interface that it goes over.
     pub(super) routes: Vec<(Route, Option<u32>)>,
+    /// The interface with the VIPs' own MAC address.
+    pub(super) mac_index: Option<u32>,
     /// The socket it uses; none while it has no interface or no address there.
     pub(crate) wire: Option<WireId>,
     buffer: [u8; MAX_LENGTH],
@@ -83,6 +85,7 @@ impl Station {
             placed: Vec::new(),
             held: Vec::new(),
             routes: Vec::new(),
+            mac_index: None,
             wire: None,
             buffer: [0; MAX_LENGTH],
             list_warned: false,
@@ -116,6 +119,9 @@ impl Station {
             index: interface.index,
             source,
         });
+        let own = self.vips.own_mac.as_ref();
+        self.mac_index =
+            interfaces.iter().find(|it| own.is_some_and(|own| own.name == it.name)).map(|it| it.index);
         self.routes = self.find_routes(interfaces);
         if let Some(wire) = &self.wire {
             self.router.set_address(wire.source);
@@ -161,6 +167,7 @@ impl Station {
         match action {
             Action::SendAdvert(priority) => self.send(priority, kernel),
             Action::InstallVips => {
+                self.switch_mac(true, kernel);
                 for vip in self.placed.iter().filter(|vip| !self.vips.is_own(vip.address)) {
                     kernel.install(*vip);
                     if !self.held.contains(vip) {
@@ -174,6 +181,7 @@ impl Station {
                 for vip in std::mem::take(&mut self.held) {
                     kernel.uninstall(vip);
                 }
+                self.switch_mac(false, kernel);
                 kernel.note(self.place, self.id, false);
             }
             Action::Announce => {
@@ -218,13 +226,14 @@ impl Station {
     ) {
         let (old, new) = (&former.config, &self.config);
         let known_as =
-            |it: &configs::Router| (it.vrid, it.version, it.transport.clone(), it.interface.clone());
+            |it: &configs::Router| (it.vrid, it.version, it.transport.clone(), it.interface.clone(), it.mac);
         let in_place = former.is_active()
             && known_as(old) == known_as(new)
             && former.auth == self.auth
             && former.vips.is_ipv6() == self.vips.is_ipv6();
         if !in_place {
-            return former.handle(now, Event::Shutdown, kernel);
+            former.handle(now, Event::Shutdown, kernel);
+            return former.remove_mac(kernel);
         }
         for rule in old.rules.iter().filter(|rule| !new.rules.contains(rule)) {
             let removed = kernel.rtnl.remove_rule(rule);
@@ -324,6 +333,9 @@ impl Station {
             log!("warn", "vip-stray", "router={} vip={}", self.config.name, stray.address);
             kernel.counters.vip_stray_removed += 1;
             kernel.uninstall(*stray);
+        }
+        if !present.is_empty() {
+            self.switch_mac(false, kernel);
         }
     }
 }

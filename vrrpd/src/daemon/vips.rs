@@ -10,11 +10,14 @@ use vrrpd::priority::Priority;
 
 use crate::net::Interface;
 
+use super::virtual_mac::VirtualMac;
+
 /// The virtual addresses of one router.
 pub(crate) struct Vips {
     /// Address, prefix length, and the interface if it is not the router's own.
     list: Vec<(IpAddr, u8, Option<String>)>,
     interface: Option<String>,
+    pub(crate) own_mac: Option<VirtualMac>,
     host: IpAddr,
     unicast: bool,
     /// The VIPs of all routers of this host: none of them is an address to send from.
@@ -37,6 +40,7 @@ impl Vips {
         Vips {
             list: list.collect(),
             interface: router.interface.clone(),
+            own_mac: VirtualMac::of(router),
             host: appliance.host.address,
             unicast: router.transport != Transport::Multicast,
             virtual_addresses: vips_of_all.map(|vip| vip.address).collect(),
@@ -74,11 +78,18 @@ impl Vips {
     /// Where the VIPs belong; `None` while an interface is missing or down.
     pub(crate) fn wanted(&self, interfaces: &[Interface]) -> Option<Vec<Placed>> {
         let place = |(address, prefix, name): &(IpAddr, u8, Option<String>)| {
-            let on = match name {
+            let named = self.own_mac.as_ref().map(|own| &own.name).or(name.as_ref());
+            let on = match named {
                 Some(name) => interfaces.iter().find(|it| it.name == *name)?,
                 None => self.home(interfaces)?.0,
             };
-            on.running.then_some(Placed { index: on.index, mac: on.mac, address: *address, prefix: *prefix })
+            // One of our own is up only while the VIPs are there.
+            (on.running || self.own_mac.is_some()).then_some(Placed {
+                index: on.index,
+                mac: on.mac,
+                address: *address,
+                prefix: *prefix,
+            })
         };
         self.list.iter().map(place).collect()
     }
@@ -152,7 +163,7 @@ address = "10.0.0.88/24"
 
     fn eth0(addresses: &[(&str, u8)]) -> Interface {
         let addresses = addresses.iter().map(|(address, prefix)| (ip(address), *prefix)).collect();
-        Interface { index: 2, name: "eth0".into(), mac: Some([2; 6]), running: true, addresses }
+        Interface { index: 2, name: "eth0".into(), mac: Some([2; 6]), running: true, below: None, addresses }
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub(crate) mod advert_socket;
 pub(crate) mod announcer;
 pub(crate) mod claims;
 pub(crate) mod diag;
+mod macvlan;
 pub(crate) mod poller;
 mod routing;
 pub(crate) mod rtnl;

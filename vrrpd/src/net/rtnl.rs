@@ -34,6 +34,8 @@ pub(crate) struct Interface {
     pub(crate) mac: Option<Mac>,
     /// Administratively up, and with a carrier.
     pub(crate) running: bool,
+    /// The interface that this one is on top of.
+    pub(crate) below: Option<u32>,
     /// Address and prefix length.
     pub(crate) addresses: Vec<(IpAddr, u8)>,
 }
@@ -159,11 +161,13 @@ fn interface(link: LinkMessage) -> Interface {
         name: String::new(),
         mac: None,
         running: link.header.flags.contains(both),
+        below: None,
         addresses: Vec::new(),
     };
     for attribute in link.attributes {
         match attribute {
             LinkAttribute::IfName(name) => found.name = name,
+            LinkAttribute::Link(below) => found.below = Some(below),
             LinkAttribute::Address(bytes) => found.mac = bytes.try_into().ok(),
             _ => {}
         }

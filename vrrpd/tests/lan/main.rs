@@ -9,6 +9,7 @@ mod operators;
 mod renewal;
 mod rivals;
 mod routing;
+mod virtual_mac;
 
 use std::fs;
 use std::io::{ErrorKind, Read};
