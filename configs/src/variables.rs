@@ -74,9 +74,11 @@ pub(crate) const MYSQL: &[&str] = &[
     "session_idle_ms", "session_idle_show_processlist", "sessions_sort", "set_parser_algorithm",
     "set_query_lock_on_hostgroup", "show_processlist_extended", "shun_on_failures", "shun_recovery_time_sec",
     "ssl_p2s_ca", "ssl_p2s_capath", "ssl_p2s_cert", "ssl_p2s_cipher", "ssl_p2s_crl", "ssl_p2s_crlpath",
-    "ssl_p2s_key", "stacksize", "stats_time_backend_query", "stats_time_query_processor",
+    "ssl_p2s_key",
+    "ssl_p2s_verify_identity", "stacksize", "stats_time_backend_query", "stats_time_query_processor",
     "tcp_keepalive_time", "threads", "threshold_query_length", "threshold_resultset_size",
     "throttle_connections_per_sec_to_hostgroup", "throttle_max_bytes_per_second_to_client",
-    "throttle_ratio_server_to_client", "unshun_algorithm", "use_tcp_keepalive", "verbose_query_error",
+    "throttle_ratio_server_to_client",
+    "tls_version", "unshun_algorithm", "use_tcp_keepalive", "verbose_query_error",
     "wait_timeout",
 ];
