@@ -1,6 +1,7 @@
 //! One connection to a backend: connect, log in, make it fit a session, and the few statements the proxy runs itself.
 
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,6 +40,8 @@ pub struct Traits {
     pub multi_statements: bool,
     /// The client hands out files for LOAD DATA LOCAL.
     pub local_files: bool,
+    /// The client that a PROXY header has named to the server: the connection is for nobody else.
+    pub origin: Option<IpAddr>,
 }
 
 /// Who logs in at a backend, and how.
@@ -49,6 +52,8 @@ pub struct Account<'a> {
     pub collation: u16,
     /// Nothing will be translated: these capabilities, as far as the server has them, and no other.
     pub exactly: Option<Capabilities>,
+    /// What goes before everything else: a PROXY header, or nothing.
+    pub preface: &'a [u8],
     /// Set for `use_ssl=1`.
     pub tls: Option<&'a Connector>,
 }
@@ -165,6 +170,9 @@ impl Backend {
         let stream = connect(reservation.server()).await?;
         let mut connection = Connection::new(stream);
         connection.keepalive(KEEPALIVE);
+        if !account.preface.is_empty() {
+            connection.write_all(account.preface).await?;
+        }
         let connected = log_in(&mut connection, &account, reservation.server(), buffers).await?;
         let local = connection.local_addr();
         counters.stats.borrow_mut().conn_ok += 1;

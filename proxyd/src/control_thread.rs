@@ -261,6 +261,7 @@ async fn kill_at_server(
         traits: Traits::default(),
         collation: 45,
         exactly: None,
+        preface: b"",
         tls: tls.as_ref(),
     };
     // One more than the limit for a moment, to free what the limit counts.

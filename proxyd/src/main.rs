@@ -24,6 +24,7 @@ mod logs;
 mod messages;
 mod monitor;
 mod net;
+mod networks;
 mod pool;
 mod program;
 mod reply;

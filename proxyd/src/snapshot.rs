@@ -73,6 +73,15 @@ pub struct HostgroupAttributes {
     pub servers_defaults: ServersDefaults,
 }
 
+/// Whether servers are told by a PROXY header who the client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProxyProtocol {
+    #[default]
+    Off,
+    V1,
+    V2,
+}
+
 impl Default for HostgroupAttributes {
     fn default() -> HostgroupAttributes {
         HostgroupAttributes {

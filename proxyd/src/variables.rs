@@ -6,6 +6,7 @@ use std::time::Duration;
 use proxyd_sql::DigestOptions;
 
 use crate::hosts::HostLimits;
+use crate::networks::Networks;
 use crate::runtime::Settings;
 use crate::tls::TlsParams;
 
@@ -13,6 +14,8 @@ use crate::tls::TlsParams;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variables {
     pub max_connections: u32,
+    /// Who may say by a PROXY header whose connection it brings.
+    pub proxy_protocol_networks: Networks,
     pub client_hosts: HostLimits,
     pub default_schema: String,
     pub server_version: String,
@@ -101,6 +104,7 @@ impl Default for Variables {
         let ms = Duration::from_millis;
         Variables {
             max_connections: 10_000,
+            proxy_protocol_networks: Networks::default(),
             client_hosts: HostLimits::default(),
             default_schema: "information_schema".into(),
             server_version: "8.0.11".into(),
@@ -188,6 +192,7 @@ impl Variables {
         let secs = |name: &str| Duration::from_secs(number(name));
         Variables {
             max_connections: count("max_connections"),
+            proxy_protocol_networks: Networks::parse(&text("proxy_protocol_networks")).unwrap_or_default(),
             client_hosts: HostLimits {
                 cache_size: size("client_host_cache_size"),
                 error_counts: count("client_host_error_counts"),

@@ -229,7 +229,7 @@ impl Worker {
         }
         let limits = self.snapshot().variables.client_hosts;
         let now = u64::try_from(crate::start::uptime().as_micros()).unwrap_or(u64::MAX);
-        self.shared.hosts.note(record.peer.ip().to_canonical(), failure.is_none(), now, limits);
+        self.shared.hosts.note(record.peer().ip().to_canonical(), failure.is_none(), now, limits);
     }
 
     /// A line of the audit log about one of the sessions.
@@ -239,7 +239,7 @@ impl Worker {
             return;
         }
         let (user, schema) = (record.user.borrow(), record.schema.borrow());
-        let client = record.peer;
+        let client = record.peer();
         let who =
             audit::Who { admin: false, client, user: &user, schema: &schema, thread_id: record.id, tls };
         log.line(audit::line(event, who, SystemTime::now()));
@@ -262,6 +262,7 @@ impl Worker {
             global.client_connections_connected -= 1;
             match outcome {
                 Ok(end) => {
+                    let peer = record.peer();
                     self.audit(end.event(record.born.elapsed()), &record, None);
                     global.client_connections_aborted += u64::from(end.is_abort());
                     if end.is_notable() {

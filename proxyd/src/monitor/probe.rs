@@ -211,6 +211,7 @@ impl Prober {
             traits: Traits::default(),
             collation: COLLATION,
             exactly: None,
+            preface: b"",
             tls: connector.as_ref(),
         };
         let counters = ServerCounters::new(reservation.server());

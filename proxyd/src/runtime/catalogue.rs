@@ -17,6 +17,8 @@ pub enum Domain {
     OneOf(&'static [&'static str]),
     /// IP addresses, separated by `;`.
     Addresses,
+    /// Networks, separated by `,`; `*` is all.
+    Networks,
     Text,
 }
 
@@ -223,7 +225,7 @@ pub const CATALOGUE: &[Entry] = &[
     e("mysql-ping_timeout_server", "200", number(10, 600_000)),
     e("mysql-poll_timeout", "2000", number(10, 20_000)),
     e("mysql-poll_timeout_on_failure", "100", number(10, 20_000)),
-    e("mysql-proxy_protocol_networks", "", TEXT),
+    e("mysql-proxy_protocol_networks", "", Domain::Networks),
     e("mysql-query_cache_handle_warnings", "0", number(0, 1)),
     e("mysql-query_cache_size_MB", "256", number(0, 10_485_760)),
     e("mysql-query_cache_soft_ttl_pct", "0", number(0, 100)),

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::snapshot::ProxyProtocol;
+
 /// The keys of `hostgroup_settings` that act.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HostgroupSettings {
@@ -9,6 +11,8 @@ pub struct HostgroupSettings {
     pub single_writer: bool,
     /// In seconds, instead of `mysql-monitor_slave_lag_when_null`.
     pub slave_lag_when_null: Option<u32>,
+    /// `proxy_protocol`, 0 (off), 1 or 2. Ours; ProxySQL does not send headers.
+    pub proxy_protocol: ProxyProtocol,
 }
 
 /// `servers_defaults`: what a server that was discovered gets.
@@ -30,6 +34,13 @@ impl HostgroupSettings {
             "monitor_slave_lag_when_null" => {
                 number(value).map(|seconds| settings.slave_lag_when_null = Some(seconds))
             }
+            "proxy_protocol" => match value.as_u64()? {
+                0 => Some(ProxyProtocol::Off),
+                1 => Some(ProxyProtocol::V1),
+                2 => Some(ProxyProtocol::V2),
+                _ => None,
+            }
+            .map(|version| settings.proxy_protocol = version),
             _ => None,
         });
         (settings, idle)
@@ -70,8 +81,12 @@ mod tests {
 
     #[test]
     fn settings_are_read_and_the_others_named() {
-        let text = r#"{"single_writer": 1, "handle_warnings": 0, "monitor_slave_lag_when_null": 5}"#;
-        let settings = HostgroupSettings { single_writer: true, slave_lag_when_null: Some(5) };
+        let text = r#"{"single_writer": 1, "handle_warnings": 0, "monitor_slave_lag_when_null": 5, "proxy_protocol": 2}"#;
+        let settings = HostgroupSettings {
+            single_writer: true,
+            slave_lag_when_null: Some(5),
+            proxy_protocol: ProxyProtocol::V2,
+        };
         assert_eq!(HostgroupSettings::parse(text), (settings, vec!["handle_warnings".to_owned()]));
         assert_eq!(HostgroupSettings::parse(""), Default::default());
         assert_eq!(HostgroupSettings::parse(r#"{"single_writer": 2}"#).1, ["single_writer"]);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::catalogue::{CATALOGUE, Domain, Entry};
+use crate::networks::Networks;
 
 /// Full name (`mysql-…`, `admin-…`) to normalised value, for all of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +90,10 @@ pub fn normalise(name: &str, value: &str) -> Result<(&'static Entry, String), St
             }
             trimmed.to_owned()
         }
+        Domain::Networks => match Networks::parse(trimmed) {
+            Ok(_) => trimmed.to_owned(),
+            Err(_) => return refuse("it takes networks (192.0.2.0/24), separated by ',', or *".into()),
+        },
         Domain::Text => value.to_owned(),
     };
     Ok((entry, stored))

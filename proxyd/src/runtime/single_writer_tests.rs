@@ -34,7 +34,7 @@ struct Scene(Runtime, Vec<ServerRow>);
 impl Scene {
     fn new(rows: &[(HostgroupId, &str, i64)]) -> Scene {
         let mut runtime = Runtime::new(Arc::new(ArcSwap::from_pointee(Snapshot::default())), Vec::new());
-        let settings = HostgroupSettings { single_writer: true, slave_lag_when_null: None };
+        let settings = HostgroupSettings { single_writer: true, ..HostgroupSettings::default() };
         let attributes = HostgroupAttributes { settings, ..HostgroupAttributes::default() };
         runtime.set_hostgroup_attributes(HashMap::from([(WRITERS, attributes)]));
         let mut scene = Scene(runtime, rows.iter().map(|(h, host, weight)| row(*h, host, *weight)).collect());

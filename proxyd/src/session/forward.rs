@@ -1,10 +1,12 @@
 //! One command to one hostgroup: borrow a backend, make it fit, relay, retry what may be retried, settle.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proxyd_sql::{Kind, Statement};
 use proxyd_wire::Status;
+use proxyd_wire::proxy_header::{self, Ends};
 use proxyd_wire::response::{Dialect, Expect, Outcome, ResponseTracker};
 
 use super::pins::{Pins, Reply};
@@ -12,12 +14,12 @@ use super::prepared::{Execution, Unready, cache};
 use super::record::Interrupt;
 use super::relay::{Relay, Relayed, lost_statement};
 use super::{Cause, Phase, Session, SessionEnd};
-use crate::backend::{Backend, ConnectError, FitError};
+use crate::backend::{Backend, ConnectError, FitError, Traits};
 use crate::control::WorkerEvent;
 use crate::counters::InUse;
 use crate::pool::Want;
 use crate::reply::Refusal;
-use crate::snapshot::{HostgroupId, Member, Reservation, Server, Snapshot};
+use crate::snapshot::{HostgroupId, Member, ProxyProtocol, Reservation, Server, Snapshot};
 
 /// A backend connection that a session holds, and why.
 #[derive(Debug)]
@@ -219,7 +221,8 @@ impl Session {
         let started = Instant::now();
         loop {
             let snapshot = self.snapshot();
-            let want = Want { user: &self.user, traits: self.traits, settings: &self.settings };
+            let traits = self.traits_in(&snapshot, hostgroup);
+            let want = Want { user: &self.user, traits, settings: &self.settings };
             let servers = snapshot.hostgroups.get(&hostgroup);
             // Somebody to avoid is better than nobody at all.
             let pick = servers.and_then(|hg| {
@@ -297,6 +300,23 @@ impl Session {
         }
     }
 
+    /// What a connection in this hostgroup must be like: where servers are told who the client is, for that client only.
+    fn traits_in(&self, snapshot: &Snapshot, hostgroup: HostgroupId) -> Traits {
+        let told = proxy_protocol(snapshot, hostgroup) != ProxyProtocol::Off;
+        Traits { origin: told.then(|| self.record.peer().ip()), ..self.traits }
+    }
+
+    /// The PROXY header for a new connection in this hostgroup, if its servers are sent one.
+    fn preface(&self, snapshot: &Snapshot, hostgroup: HostgroupId) -> Vec<u8> {
+        let destination = self.proxy_address.parse().ok().map(|ip| SocketAddr::new(ip, self.proxy_port));
+        let ends = destination.map(|destination| Ends { source: self.record.peer(), destination });
+        match proxy_protocol(snapshot, hostgroup) {
+            ProxyProtocol::Off => Vec::new(),
+            ProxyProtocol::V1 => proxy_header::v1(ends),
+            ProxyProtocol::V2 => proxy_header::v2(ends),
+        }
+    }
+
     async fn open(
         &self,
         reservation: Reservation,
@@ -307,19 +327,22 @@ impl Session {
         let patience = snapshot.variables.connect_timeout_server;
         let limit = patience.min(deadline.saturating_duration_since(Instant::now()));
         let Server { hostname, port, .. } = &**reservation.server();
+        let hostgroup = reservation.server().hostgroup;
+        let traits = self.traits_in(&snapshot, hostgroup);
+        let preface = self.preface(&snapshot, hostgroup);
         let tls = &self.worker.shared.backend_tls;
         let connector = use_ssl.then(|| tls.connector(hostname, *port, &self.user)).transpose();
         let connector = connector.map_err(ConnectError::Tls)?;
         let account = crate::backend::Account {
             user: &self.user,
             secret: &self.secret,
-            traits: self.traits,
+            traits,
+            preface: &preface,
             collation: self.collation,
             tls: connector.as_ref(),
             exactly: self.account.fast_forward.then_some(self.capabilities),
         };
         let counters = self.worker.counters.server(reservation.server());
-        let hostgroup = reservation.server().hostgroup;
         let attributes = snapshot.hostgroups.get(&hostgroup).map(|hostgroup| &hostgroup.attributes);
         let init_connect = attributes.and_then(|its| its.init_connect.as_deref());
         let init_connect = init_connect.unwrap_or(&snapshot.variables.init_connect);
@@ -464,6 +487,11 @@ enum Room {
     /// The hostgroup has had its connections of this second.
     Throttled,
     Full,
+}
+
+fn proxy_protocol(snapshot: &Snapshot, hostgroup: HostgroupId) -> ProxyProtocol {
+    let found = snapshot.hostgroups.get(&hostgroup);
+    found.map_or(ProxyProtocol::Off, |found| found.attributes.settings.proxy_protocol)
 }
 
 /// `mysql_hostgroup_attributes.multiplex`.

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use proxyd_wire::auth::sha2::{self, CachedHash};
 use proxyd_wire::auth::{Plugin, Secret};
 use proxyd_wire::handshake::{ChangeUser, NONCE};
+use proxyd_wire::proxy_header::{self, Ends, Found};
 use proxyd_wire::server::{Config, Credential, Login, Step, nonce_from};
 use proxyd_wire::{Capabilities, Status, frame};
 
@@ -101,10 +103,9 @@ async fn greet(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Result
     let snapshot = worker.snapshot();
     let mut client = Connection::new(stream);
     client.keepalive(std::time::Duration::from_secs(120));
-    if !worker.shared.hosts.admits(record.peer.ip().to_canonical(), snapshot.variables.client_hosts) {
-        let text = "this host failed to log in too often; PROXYSQL FLUSH MYSQL CLIENT HOSTS forgives it";
-        client.shutdown().await;
-        return Err(SessionEnd::proxy(Phase::Handshake, Cause::Refused(text.into())));
+    let by_proxy = snapshot.variables.proxy_protocol_networks.contains(record.peer().ip());
+    if !by_proxy {
+        admit(&mut client, &record, &worker).await?;
     }
     let Some(ticket) = worker.shared.gate.enter(snapshot.variables.max_connections) else {
         worker.counters.global.borrow_mut().access_denied_max_connections += 1;
@@ -114,11 +115,50 @@ async fn greet(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Result
     let mut login = Login::new(config(&worker, &record, nonce));
     let mut packets = Packets::new(&mut client, &worker.buffers, LOGIN_PACKET);
     packets.send(&login.greeting()).await.map_err(handshake)?;
+    let mut destination = packets.connection.local_addr();
+    if by_proxy {
+        // A proxy sends its header at once, but one that speaks to MySQL may wait for the greeting.
+        if let Some(ends) = proxy_header(packets.connection, &worker).await? {
+            record.set_peer(ends.source);
+            destination = Some(ends.destination);
+        }
+        admit(packets.connection, &record, &worker).await?;
+        login.set_peer_host(record.peer().ip().to_canonical().to_string());
+    }
     let first = packets.receive().await.map_err(handshake)?;
     let step = login.on(&first);
     let proven = drive(&mut packets, &mut login, step, &worker).await?;
     let sequence = packets.sequence;
-    begin(client, sequence, login, proven, ticket, nonce, record, worker).await
+    begin(client, sequence, login, proven, ticket, nonce, record, worker, destination).await
+}
+
+/// Turns away a host that failed too often.
+async fn admit(client: &mut Connection, record: &Record, worker: &Worker) -> Result<(), SessionEnd> {
+    let limits = worker.snapshot().variables.client_hosts;
+    if worker.shared.hosts.admits(record.peer().ip().to_canonical(), limits) {
+        return Ok(());
+    }
+    let text = "this host failed to log in too often; PROXYSQL FLUSH MYSQL CLIENT HOSTS forgives it";
+    client.shutdown().await;
+    Err(SessionEnd::proxy(Phase::Handshake, Cause::Refused(text.into())))
+}
+
+/// Takes a PROXY header off the front of what the client sends, if there is one, and not a byte more.
+async fn proxy_header(client: &mut Connection, worker: &Worker) -> Result<Option<Ends>, SessionEnd> {
+    let bad = || SessionEnd::protocol(Phase::Handshake, "a malformed PROXY header");
+    loop {
+        let want = match proxy_header::find(client.input.filled()).map_err(|_| bad())? {
+            Found::Incomplete { want } => want,
+            Found::None => return Ok(None),
+            Found::Header { length, ends } => {
+                client.input.consume(length);
+                return Ok(ends);
+            }
+        };
+        if client.fill_no_further(want, &worker.buffers).await.map_err(handshake)? == 0 {
+            return Err(handshake(io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
 }
 
 /// Turns a proven login into a session, within the user's limits, and says OK.
@@ -132,6 +172,7 @@ async fn begin(
     nonce: [u8; NONCE],
     record: Rc<Record>,
     worker: Rc<Worker>,
+    local: Option<SocketAddr>,
 ) -> Result<Session, SessionEnd> {
     let Proven { account, secret } = proven;
     if let Some(refusal) = not_as_required(login.user(), &account, &client) {
@@ -147,17 +188,17 @@ async fn begin(
     if let Some(refusal) = foreign_schema(login.user(), hello.database.as_deref(), &account) {
         return Err(turn_away(&mut client, &refusal, sequence).await);
     }
-    let local = client.local_addr();
     let identity = Identity {
         traits: Traits {
             found_rows: hello.capabilities.contains(Capabilities::FOUND_ROWS),
             ignore_space: hello.capabilities.contains(Capabilities::IGNORE_SPACE),
             multi_statements: hello.capabilities.contains(Capabilities::MULTI_STATEMENTS),
             local_files: hello.capabilities.contains(Capabilities::LOCAL_FILES),
+            origin: None,
         },
         capabilities: hello.capabilities,
         user: login.user().into(),
-        client_address: record.peer.ip().to_canonical().to_string().into(),
+        client_address: record.peer().ip().to_canonical().to_string().into(),
         proxy_address: local.map(|a| a.ip().to_canonical().to_string()).unwrap_or_default().into(),
         proxy_port: local.map_or(0, |a| a.port()),
         settings: first_settings(&schema, collation, &account),
@@ -373,7 +414,7 @@ fn config(worker: &Rc<Worker>, record: &Record, nonce: [u8; NONCE]) -> Config {
         tls_available: variables.have_ssl,
         // Made, if need be, once it is known that this user needs it.
         public_key_pem: None,
-        peer_host: record.peer.ip().to_canonical().to_string(),
+        peer_host: record.peer().ip().to_canonical().to_string(),
     }
 }
 

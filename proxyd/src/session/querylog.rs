@@ -38,7 +38,7 @@ impl Session {
             digest: proxyd_sql::digest(&digest),
             user: &self.user,
             schema: &self.settings.schema,
-            client: self.record.peer,
+            client: self.record.peer(),
             thread_id: self.record.id,
             server: place.as_ref().filter(|_| !logged.from_cache).map(|place| &*place.server),
             rows_affected: logged.outcome.map_or(0, |outcome| outcome.affected_rows),

@@ -33,7 +33,8 @@ pub enum Interrupt {
 #[derive(Debug)]
 pub struct Record {
     pub id: u32,
-    pub peer: SocketAddr,
+    /// Who the client is; a PROXY header may tell better.
+    peer: Cell<SocketAddr>,
     pub born: Instant,
     pub user: RefCell<Box<str>>,
     pub schema: RefCell<Box<str>>,
@@ -62,7 +63,7 @@ impl Record {
     pub fn new(id: u32, peer: SocketAddr, now: Instant) -> Record {
         Record {
             id,
-            peer,
+            peer: Cell::new(peer),
             born: now,
             user: RefCell::default(),
             schema: RefCell::default(),
@@ -77,6 +78,15 @@ impl Record {
             interrupt: Cell::new(None),
             wake: Notify::new(),
         }
+    }
+
+    pub fn peer(&self) -> SocketAddr {
+        self.peer.get()
+    }
+
+    /// A proxy that is trusted says so.
+    pub fn set_peer(&self, peer: SocketAddr) {
+        self.peer.set(peer);
     }
 
     /// Ending this session now would end work.
@@ -130,7 +140,7 @@ impl Record {
             session_id: self.id,
             user: self.user.borrow().to_string(),
             db: self.schema.borrow().to_string(),
-            client: self.peer,
+            client: self.peer(),
             hostgroup: backend.as_ref().map(|place| place.server.hostgroup),
             local: backend.as_ref().and_then(|place| place.local),
             server: backend.as_ref().map(|place| ServerKey::clone(&place.server)),

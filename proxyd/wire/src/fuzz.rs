@@ -8,7 +8,7 @@ use crate::response::{
     AnswerCollector, ColumnDefinition, Description, EofPacket, ErrPacket, Expect, OkPacket, ResponseTracker,
     parse_text_row, session_track,
 };
-use crate::{Capabilities, Request, Status, client, execute, frame, server};
+use crate::{Capabilities, Request, Status, client, execute, frame, proxy_header, server};
 
 /// The two sets of capabilities that parsers branch on most.
 fn capabilities(choice: u8) -> Capabilities {
@@ -43,6 +43,7 @@ pub fn packets(bytes: &[u8]) {
     let _ = ColumnDefinition::parse(bytes);
     let _ = parse_text_row(bytes, bytes.first().copied().unwrap_or(0).into());
     session_track::changes(bytes).for_each(drop);
+    let _ = proxy_header::find(bytes);
     let _ = crate::auth::sha2::verify_hash(b"short", bytes.get(..8).unwrap_or_default());
 }
 

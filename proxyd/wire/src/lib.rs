@@ -27,6 +27,7 @@ pub mod frame;
 pub mod fuzz;
 pub mod handshake;
 pub mod lenenc;
+pub mod proxy_header;
 pub mod response;
 pub mod server;
 pub mod status;

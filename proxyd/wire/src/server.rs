@@ -189,6 +189,11 @@ impl Login {
         self.tls
     }
 
+    /// Whom a PROXY header names, in time before [`Login::on`].
+    pub fn set_peer_host(&mut self, host: String) {
+        self.config.peer_host = host;
+    }
+
     /// The public key that [`Config::public_key_pem`] had not yet; in time before [`Login::credential`].
     pub fn set_public_key(&mut self, pem: Option<String>) {
         self.config.public_key_pem = pem;

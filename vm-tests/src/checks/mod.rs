@@ -9,6 +9,7 @@ mod article;
 mod bad_input;
 mod chains;
 mod clusters;
+mod connectors;
 mod differential;
 mod drill;
 mod import;
@@ -33,7 +34,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, drill, rules, mysql97, sessions, import, ansible, differential, galera, group, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `differential`, `galera`, `group`, `interop` and `load`.
+    /// A group (lab, article, chains, permutations, bad-input, drill, rules, mysql97, sessions, connectors, import, ansible, differential, galera, group, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `differential`, `galera`, `group`, `interop` and `load`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -44,7 +45,7 @@ type Group = fn(&mut Runner) -> Result<()>;
 /// Run only when they are asked for.
 const ON_REQUEST: [&str; 6] = ["ansible", "differential", "galera", "group", "interop", "load"];
 
-const GROUPS: [(&str, Group); 18] = [
+const GROUPS: [(&str, Group); 19] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
@@ -53,6 +54,7 @@ const GROUPS: [(&str, Group); 18] = [
     ("drill", drill::run),
     ("rules", rules::run),
     ("mysql97", mysql97::run),
+    ("connectors", connectors::run),
     ("import", import::run),
     ("ansible", ansible::run),
     ("sessions", differential::short),

@@ -82,6 +82,10 @@ impl Bench {
         ((server::ADDRESS, server::PORT).into(), (proxy, 6033).into())
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     pub(crate) fn netns(&self) -> &Netns {
         &self.netns
     }
