@@ -5,6 +5,7 @@ mod report;
 mod table;
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -50,6 +51,17 @@ pub(crate) struct Places {
 }
 
 impl Places {
+    /// The same words for another process of this program.
+    pub(crate) fn pass_on(&self, command: &mut Command) {
+        command.arg("--configs").arg(&self.configs);
+        if let Some(directory) = &self.bin_dir {
+            command.arg("--bin-dir").arg(directory);
+        }
+        if self.keep {
+            command.arg("--keep");
+        }
+    }
+
     pub(crate) fn binaries(&self) -> Result<PathBuf> {
         match &self.bin_dir {
             Some(directory) => Ok(directory.clone()),

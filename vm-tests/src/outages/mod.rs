@@ -4,6 +4,7 @@
 //! in it every event as often as asked. The report is Markdown, for `BENCHMARKS.md`.
 
 mod event;
+mod lanes;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -31,9 +32,18 @@ pub(crate) struct Options {
     /// Only these events.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Event::ALL)]
     events: Vec<Event>,
+    /// So many labs at once, each with its own distance of adverts; more than there are cores falsifies the figures.
+    #[arg(long, default_value_t = 1)]
+    at_once: usize,
     /// Write the tables to this file as well.
     #[arg(long, value_name = "FILE.md")]
     report: Option<PathBuf>,
+    /// Rewrite the tables between the markers of this file, or add them at its end.
+    #[arg(long, value_name = "FILE.md")]
+    write: Option<PathBuf>,
+    /// What was seen, for the process that wants it.
+    #[arg(long, value_name = "FILE", hide = true)]
+    results: Option<PathBuf>,
     #[command(flatten)]
     places: Places,
 }
@@ -57,6 +67,27 @@ type Results = BTreeMap<(Elector, Event, u16), Vec<Option<Seen>>>;
 /// True if every event came to an end.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     shell::require("keepalived", "keepalived")?;
+    let results = if options.at_once > 1 { lanes::run(options)? } else { here(options)? };
+    let sound = results.values().flatten().all(Option::is_some);
+    if let Some(path) = &options.results {
+        lanes::save(&results, path)?;
+        return Ok(sound);
+    }
+    let text = tables::render(&results, options.runs)?;
+    println!("{text}");
+    if let Some(path) = &options.report {
+        std::fs::write(path, &text).with_context(|| format!("write {}", path.display()))?;
+    }
+    if let Some(path) = &options.write {
+        let file = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        std::fs::write(path, tables::replaced(&file, &text)?)
+            .with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(sound)
+}
+
+/// Everything in this process, one lab after the other.
+fn here(options: &Options) -> Result<Results> {
     reaper::start()?;
     let _guard = teardown::Guard::new(options.places.keep)?;
     let mut results = Results::new();
@@ -65,12 +96,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             combination(options, elector, *advert, &mut results)?;
         }
     }
-    let text = tables::render(&results, options.runs)?;
-    println!("{text}");
-    if let Some(path) = &options.report {
-        std::fs::write(path, &text).with_context(|| format!("write {}", path.display()))?;
-    }
-    Ok(results.values().flatten().all(Option::is_some))
+    Ok(results)
 }
 
 fn combination(options: &Options, elector: Elector, advert: u16, results: &mut Results) -> Result<()> {
