@@ -160,4 +160,17 @@ pub(crate) const TABLES: &[Table] = &[
         required: CLUSTER_REQUIRED,
         key: &[("writer_hostgroup", None)],
     },
+    Table {
+        name: "mysql_aws_aurora_hostgroups",
+        columns: &[
+            c("writer_hostgroup", ANY), c("reader_hostgroup", ANY), c("active", FLAG), c("aurora_port", PORT),
+            c("domain_name", Text), c("max_lag_ms", Kind::Integer(10, 600_000)),
+            c("check_interval_ms", Kind::Integer(100, 600_000)), c("check_timeout_ms", Kind::Integer(80, 3000)),
+            c("writer_is_also_reader", FLAG), c("new_reader_weight", Kind::Integer(0, 10_000_000)),
+            c("add_lag_ms", Kind::Integer(0, 600_000)), c("min_lag_ms", Kind::Integer(0, 600_000)),
+            c("lag_num_checks", Kind::Integer(1, 16)), c("comment", Text),
+        ],
+        required: &["writer_hostgroup", "reader_hostgroup", "domain_name"],
+        key: &[("writer_hostgroup", None)],
+    },
 ];

@@ -10,6 +10,7 @@ mod client;
 mod demo;
 mod drills;
 mod exec_unit;
+mod fake;
 mod lab;
 mod mysql;
 mod mysql97;

@@ -34,4 +34,4 @@ pub use orders::End;
 pub use server::serve;
 pub use service::Admin;
 pub use status::serve_status;
-pub use store::{Check, CheckLog, GaleraSeen, GroupSeen};
+pub use store::{AuroraSeen, Check, CheckLog, GaleraSeen, GroupSeen};

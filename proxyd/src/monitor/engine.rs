@@ -20,8 +20,10 @@ use super::galera::GaleraStatus;
 use super::lag::heartbeat_query;
 use super::probe::{Credentials, Prober};
 use super::schedule::{Intervals, Kind, Schedule};
-use crate::admin::{Admin, Check, CheckLog};
-use crate::runtime::{Address, ClusterKind, Lag, NodeReport, Runtime, ServerChange, SharedRuntime, Sight};
+use crate::admin::{Admin, AuroraSeen, Check, CheckLog};
+use crate::runtime::{
+    Address, AuroraServer, ClusterKind, Lag, NodeReport, Runtime, ServerChange, SharedRuntime, Sight,
+};
 use crate::snapshot::{HostgroupId, Server};
 use crate::tls::BackendTls;
 
@@ -107,6 +109,8 @@ struct Plan {
     galera: Vec<HostgroupId>,
     /// Those of the replication groups that it is a member of.
     groups: Vec<HostgroupId>,
+    /// The writer hostgroups of its Aurora clusters, and how long one may take to answer.
+    aurora: Vec<(HostgroupId, Duration)>,
     limits: Limits,
     credentials: Credentials,
     connect_timeout: Duration,
@@ -189,6 +193,7 @@ impl Monitors {
                             schedule.hurry(Kind::ReadOnly);
                             schedule.hurry(Kind::Galera);
                             schedule.hurry(Kind::GroupReplication);
+                            schedule.hurry(Kind::Aurora);
                         }
                     }
                 }
@@ -229,6 +234,7 @@ impl Monitors {
             }
             Kind::Galera => self.check_galera(address, judge, plan, prober).await,
             Kind::GroupReplication => self.check_group(address, judge, plan, prober).await,
+            Kind::Aurora => self.check_aurora(address, judge, plan, prober).await,
             Kind::Lag => {
                 let (outcome, when_null) = match &plan.heartbeat {
                     Ok(sql) => {
@@ -266,8 +272,42 @@ impl Monitors {
         let outcome = prober.group(&plan.credentials, plan.group_timeout).await;
         let report = outcome.as_ref().map(|status| status.report(plan.group_behind_rule));
         self.tell_of_node(address, &plan.groups, report);
+        if let Some((own, peers)) = outcome.as_ref().ok().and_then(|status| status.members.clone()) {
+            for &writer_hostgroup in &plan.groups {
+                let (address, own, peers) = (address.clone(), own.clone(), peers.clone());
+                self.tell(Finding::Change(ServerChange::Members { writer_hostgroup, address, own, peers }));
+            }
+        }
         let seen = Check::GroupReplication(outcome.as_ref().ok().map(|status| status.seen));
         self.log(address, judge, seen, (begin, begin.clock.elapsed()), outcome.err());
+    }
+
+    async fn check_aurora(
+        &self,
+        address: &Address,
+        judge: &RefCell<Judge>,
+        plan: &Plan,
+        prober: &mut Prober,
+    ) {
+        for &(writer_hostgroup, timeout) in &plan.aurora {
+            let begin = Begin::now();
+            let outcome = prober.aurora(&plan.credentials, timeout).await;
+            let servers: Option<Rc<[AuroraServer]>> =
+                outcome.as_ref().ok().map(|servers| servers.as_slice().into());
+            let writer = || self.runtime.borrow().aurora_writer(writer_hostgroup).cloned();
+            let before = writer();
+            let change =
+                ServerChange::Aurora { writer_hostgroup, address: address.clone(), servers: servers.clone() };
+            self.tell(Finding::Change(change));
+            let promoted = writer().filter(|now| before.is_some_and(|before| before != *now));
+            let lag = |server: &AuroraServer| {
+                self.runtime.borrow().aurora_lag_ms(writer_hostgroup, &server.server_id)
+            };
+            let servers = servers.as_deref().unwrap_or_default().iter();
+            let servers = servers.map(|server| (server.clone(), lag(server))).collect();
+            let seen = Check::Aurora(AuroraSeen { writer_hostgroup, servers, promoted });
+            self.log(address, judge, seen, (begin, begin.clock.elapsed()), outcome.err());
+        }
     }
 
     /// Tells of a check of a node, for the clusters of these writer hostgroups.
@@ -370,6 +410,7 @@ impl Plan {
             false => variables.monitor_ping_interval,
         };
         let clusters = runtime.clusters_of(address);
+        let aurora = runtime.aurora_of(address);
         let writers = |kind| -> Vec<HostgroupId> {
             clusters
                 .iter()
@@ -389,6 +430,7 @@ impl Plan {
                     ClusterKind::GroupReplication,
                     variables.monitor_groupreplication_healthcheck_interval,
                 ),
+                aurora: aurora.iter().map(|(_, interval)| *interval).min(),
                 lag: runtime.limits_lag(address).then_some(variables.monitor_replication_lag_interval),
                 ping: Some(ping),
                 connect: Some(variables.monitor_connect_interval),
@@ -396,6 +438,7 @@ impl Plan {
             pairs,
             galera: writers(ClusterKind::Galera),
             groups: writers(ClusterKind::GroupReplication),
+            aurora: aurora.iter().map(|(cluster, _)| (cluster.writer, cluster.check_timeout)).collect(),
             limits: Limits {
                 ping_max_failures: variables.monitor_ping_max_failures,
                 read_only_max_timeout_count: variables.monitor_read_only_max_timeout_count,

@@ -2,7 +2,7 @@
 
 use crate::admin::GroupSeen;
 use crate::backend::Table;
-use crate::runtime::{NodeReport, Part};
+use crate::runtime::{Address, NodeReport, Part, Peer};
 
 /// The two sources: the performance schema since MySQL 8.0, before that the view that operators had to add for ProxySQL.
 /// Whichever is there is kept.
@@ -21,7 +21,9 @@ impl Source {
                  (SELECT COUNT(*) FROM performance_schema.replication_group_members), \
                  (SELECT COUNT(*) FROM performance_schema.replication_group_members \
                  WHERE MEMBER_STATE IN ('ONLINE', 'RECOVERING')), \
-                 COALESCE(st.COUNT_TRANSACTIONS_REMOTE_IN_APPLIER_QUEUE, 0) \
+                 COALESCE(st.COUNT_TRANSACTIONS_REMOTE_IN_APPLIER_QUEUE, 0), me.MEMBER_ID, \
+                 (SELECT GROUP_CONCAT(MEMBER_ID, ' ', MEMBER_PORT, ' ', MEMBER_HOST) \
+                 FROM performance_schema.replication_group_members WHERE MEMBER_HOST <> '') \
                  FROM performance_schema.replication_group_members me \
                  LEFT JOIN performance_schema.replication_group_member_stats st USING (MEMBER_ID) \
                  WHERE me.MEMBER_ID = @@global.server_uuid"
@@ -49,7 +51,12 @@ pub struct GroupStatus {
     unfit: String,
     /// The members that it reaches; 0 when they are no majority, or when its source does not say.
     reachable: u32,
+    /// Its own UUID, and all members; nothing when its source does not say, or when it speaks for nobody.
+    pub members: Option<(Box<str>, Vec<Peer>)>,
 }
+
+/// The server cuts longer texts of GROUP_CONCAT off: the last name could be half a one.
+const LONGEST: usize = 1023;
 
 impl GroupStatus {
     /// Reads the answer of either source; an error for a server that is no member of a group.
@@ -57,13 +64,22 @@ impl GroupStatus {
         let row = table.rows.first().ok_or("it is no member of a replication group")?;
         let cells: Vec<&str> = row.iter().map(|cell| cell.as_deref().unwrap_or_default()).collect();
         let status = match (source, cells.as_slice()) {
-            (Source::PerformanceSchema, [state, role, super_read_only, all, reachable, behind]) => {
-                of_member(state, role, super_read_only, [all, reachable, behind])
-            }
+            (
+                Source::PerformanceSchema,
+                [state, role, super_read_only, all, reachable, behind, own, members],
+            ) => of_member(state, role, super_read_only, [all, reachable, behind])
+                .map(|status| status.among(own, members)),
             (Source::SysView, [viable, read_only, behind]) => of_view(viable, read_only, behind),
             _ => None,
         };
         status.ok_or_else(|| "its answer about the replication group cannot be read".to_owned())
+    }
+
+    fn among(mut self, own: &str, members: &str) -> GroupStatus {
+        if self.reachable > 0 && !own.is_empty() && members.len() < LONGEST {
+            self.members = Some((own.into(), members.split(',').filter_map(peer).collect()));
+        }
+        self
     }
 
     /// What follows for its place; `for_read_only` is `…_max_transactions_behind_for_read_only`.
@@ -103,6 +119,7 @@ fn of_member(state: &str, role: &str, super_read_only: &str, numbers: [&str; 3])
         },
         unfit,
         reachable: if speaks { u32::try_from(reachable).ok()? } else { 0 },
+        members: None,
     })
 }
 
@@ -112,7 +129,16 @@ fn of_view(viable: &str, read_only: &str, behind: &str) -> Option<GroupStatus> {
         read_only: yes(read_only)?,
         transactions_behind: behind.parse().ok()?,
     };
-    Some(GroupStatus { seen, unfit: "viable_candidate is NO".into(), reachable: 0 })
+    Some(GroupStatus { seen, unfit: "viable_candidate is NO".into(), reachable: 0, members: None })
+}
+
+/// `UUID port host`.
+fn peer(text: &str) -> Option<Peer> {
+    let mut words = text.splitn(3, ' ');
+    let (id, port, hostname) = (words.next()?, words.next()?, words.next()?);
+    let is_name = !hostname.is_empty() && hostname.bytes().all(|byte| byte.is_ascii_graphic());
+    let address = Address { hostname: hostname.into(), port: port.parse().ok().filter(|port| *port > 0)? };
+    is_name.then(|| Peer { id: id.into(), address })
 }
 
 fn yes(word: &str) -> Option<bool> {

@@ -11,6 +11,7 @@ use proxyd_wire::auth::Secret;
 use proxyd_wire::client::LoginError;
 use tokio::time::timeout;
 
+use super::aurora;
 use super::decide::{Fault, read_only_value};
 use super::galera::{self, GaleraStatus};
 use super::group_replication::{GroupStatus, Source};
@@ -18,7 +19,7 @@ use super::lag::{self, Form};
 use crate::backend::{Account, Backend, ConnectError, FitError, Table, Traits};
 use crate::counters::ServerCounters;
 use crate::net::BufferPool;
-use crate::runtime::{Address, Lag};
+use crate::runtime::{Address, AuroraServer, Lag};
 use crate::snapshot::Server;
 use crate::tls::BackendTls;
 
@@ -139,6 +140,22 @@ impl Prober {
                 Err(Fault::Unreachable(_)) => self.group_status(credentials).await,
                 other => other,
             }
+        };
+        timeout(limit, exchange).await.map_err(|_| Fault::Timeout(limit))?
+    }
+
+    /// What a server of an Aurora cluster says of all of them; as with Galera.
+    pub async fn aurora(
+        &mut self,
+        credentials: &Credentials,
+        limit: Duration,
+    ) -> Result<Vec<AuroraServer>, Fault> {
+        let exchange = async {
+            let asked = match self.ask(aurora::STATUS, credentials).await {
+                Err(Fault::Unreachable(_)) => self.ask(aurora::STATUS, credentials).await?,
+                other => other?,
+            };
+            aurora::servers(&asked.map_err(fault_of_refusal)?).map_err(Fault::Answered)
         };
         timeout(limit, exchange).await.map_err(|_| Fault::Timeout(limit))?
     }

@@ -12,6 +12,7 @@ pub enum Kind {
     ReadOnly,
     Galera,
     GroupReplication,
+    Aurora,
     Lag,
     Ping,
     Connect,
@@ -20,8 +21,15 @@ pub enum Kind {
 /// The least time between two checks that were asked for.
 const SOON: Duration = Duration::from_millis(100);
 
-const KINDS: [Kind; 6] =
-    [Kind::ReadOnly, Kind::Galera, Kind::GroupReplication, Kind::Lag, Kind::Ping, Kind::Connect];
+const KINDS: [Kind; 7] = [
+    Kind::ReadOnly,
+    Kind::Galera,
+    Kind::GroupReplication,
+    Kind::Aurora,
+    Kind::Lag,
+    Kind::Ping,
+    Kind::Connect,
+];
 
 /// How often; `None` for a check that is not wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +37,7 @@ pub struct Intervals {
     pub read_only: Option<Duration>,
     pub galera: Option<Duration>,
     pub group_replication: Option<Duration>,
+    pub aurora: Option<Duration>,
     pub lag: Option<Duration>,
     pub ping: Option<Duration>,
     pub connect: Option<Duration>,
@@ -40,6 +49,7 @@ impl Intervals {
             Kind::ReadOnly => self.read_only,
             Kind::Galera => self.galera,
             Kind::GroupReplication => self.group_replication,
+            Kind::Aurora => self.aurora,
             Kind::Lag => self.lag,
             Kind::Ping => self.ping,
             Kind::Connect => self.connect,

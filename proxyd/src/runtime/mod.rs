@@ -3,8 +3,10 @@
 //! [`Runtime`] lives on the control thread and is the only writer of the snapshot. It is told the configuration
 //! (`LOAD … TO RUNTIME`), what the monitors saw and which connects failed; it never opens a socket and never reads SQLite.
 
+mod aurora;
 mod catalogue;
 mod collect;
+mod discovery;
 mod hostgroup_json;
 mod lag;
 pub mod overlap;
@@ -19,10 +21,12 @@ mod users;
 #[cfg(test)]
 mod tests;
 
+pub use aurora::{AuroraHostgroups, AuroraServer};
 pub use collect::{
     collect_digests, collect_errors, collect_free_connections, collect_processlist, collect_statements,
     collect_stats, kill,
 };
+pub use discovery::Peer;
 pub use hostgroup_json::{HostgroupSettings, ServersDefaults};
 pub use lag::Lag;
 pub use registry::{MemberState, Runtime, ServerChange, SharedRuntime};

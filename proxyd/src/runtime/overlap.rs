@@ -34,6 +34,14 @@ pub fn leave_out(config: &mut ServersConfig) -> Vec<String> {
         }
         is_free
     });
+    config.aurora.retain(|cluster| {
+        let is_free = taken.insert(cluster.writer);
+        if !is_free {
+            let writer = cluster.writer;
+            warnings.push(format!("{AURORA}: left out: writer_hostgroup {writer} is another table's"));
+        }
+        is_free
+    });
     warnings
 }
 
@@ -56,6 +64,7 @@ pub fn shared(config: &ServersConfig) -> Vec<String> {
 }
 
 const PAIRS: &str = "mysql_replication_hostgroups";
+const AURORA: &str = "mysql_aws_aurora_hostgroups";
 
 fn table(kind: ClusterKind) -> &'static str {
     match kind {
@@ -67,5 +76,6 @@ fn table(kind: ClusterKind) -> &'static str {
 fn claims(config: &ServersConfig) -> Vec<Claim> {
     let pairs = config.replication.iter().map(|pair| (PAIRS, vec![pair.writer, pair.reader]));
     let clusters = config.clusters.iter().map(|cluster| (table(cluster.kind), cluster.in_order().to_vec()));
-    pairs.chain(clusters).collect()
+    let aurora = config.aurora.iter().map(|cluster| (AURORA, vec![cluster.writer, cluster.reader]));
+    pairs.chain(clusters).chain(aurora).collect()
 }

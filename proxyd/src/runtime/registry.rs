@@ -1,4 +1,7 @@
-//! [`Runtime`]: takes configuration and observations, works out every server's status, publishes snapshots.
+//! [`Runtime`]: takes configuration and observations, works out every server's status, publishes snapshots. What concerns clusters is
+//! in [`follow`].
+
+mod follow;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -8,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use super::aurora::{AuroraBook, AuroraServer};
+use super::discovery::{Discovery, Peer};
 use super::lag::{Lag, LagBook};
 use super::servers::{Address, ReadOnlyVerdicts, ReplicationHostgroup, ServerRow, ServersConfig, membership};
 use super::settings::Settings;
 use super::shun::ShunBook;
 use super::single_writer::Incumbents;
-use super::topology::{ClusterHostgroups, ClusterKind, Limits, Sight, Topology};
+use super::topology::{ClusterKind, Limits, Sight, Topology};
 use crate::control::{WorkerCommand, WorkerHandle};
 use crate::route::{Firewall, RuleSet};
 use crate::snapshot::{Hostgroup, HostgroupAttributes, HostgroupId, Member, Server, Snapshot, Status, User};
@@ -21,10 +26,6 @@ use crate::stats::ServerKey;
 use crate::tls::{ServerParams, WantedTls};
 use crate::users::Users;
 use crate::variables::Variables;
-
-/// Between two checks of a cluster's node, at most: while no node writes, and while one does not answer.
-const WITHOUT_WRITER: Duration = Duration::from_millis(250);
-const UNSETTLED: Duration = Duration::from_millis(500);
 
 /// The control thread's shared handle; borrow it for one call, never across an await.
 pub type SharedRuntime = Rc<RefCell<Runtime>>;
@@ -41,6 +42,10 @@ pub enum ServerChange {
     Unheard { writer_hostgroup: HostgroupId, address: Address },
     /// What a check of a cluster's node found, for the cluster of this writer hostgroup.
     Node { writer_hostgroup: HostgroupId, address: Address, sight: Sight },
+    /// A member of the replication group of this writer hostgroup names itself and the others.
+    Members { writer_hostgroup: HostgroupId, address: Address, own: Box<str>, peers: Vec<Peer> },
+    /// What a server of the Aurora cluster of this writer hostgroup said of all; `None` when its check had no result.
+    Aurora { writer_hostgroup: HostgroupId, address: Address, servers: Option<Rc<[AuroraServer]>> },
     /// The answer to a check of replication lag. An unanswered check is no answer: send nothing.
     Lag { address: Address, lag: Lag },
     /// The round trip of the last ping.
@@ -78,6 +83,8 @@ pub struct Runtime {
     shuns: ShunBook,
     lags: LagBook,
     topology: Topology,
+    aurora: AuroraBook,
+    discovery: Discovery,
     members: Vec<MemberState>,
     generation: u64,
     slot: Arc<ArcSwap<Snapshot>>,
@@ -104,6 +111,8 @@ impl Runtime {
             shuns: ShunBook::default(),
             lags: LagBook::default(),
             topology: Topology::default(),
+            aurora: AuroraBook::default(),
+            discovery: Discovery::default(),
             members: Vec::new(),
             generation: 0,
             slot,
@@ -112,7 +121,11 @@ impl Runtime {
     }
 
     /// `LOAD MYSQL SERVERS TO RUNTIME`. What the monitors last saw keeps holding, so a load never undoes a fail-over.
-    pub fn load_servers(&mut self, config: ServersConfig) {
+    pub fn load_servers(&mut self, mut config: ServersConfig) {
+        let clusters: BTreeSet<HostgroupId> = config.cluster_writers().collect();
+        let configured: BTreeSet<Address> = config.servers.iter().map(|row| row.address.clone()).collect();
+        self.discovery.retain(|writer| clusters.contains(&writer), |address| configured.contains(address));
+        config.servers.extend(self.discovered_rows(&clusters));
         self.config = config;
         let known: BTreeSet<Address> = self.config.servers.iter().map(|row| row.address.clone()).collect();
         let pairs: BTreeSet<HostgroupId> = self.config.replication.iter().map(|pair| pair.writer).collect();
@@ -121,8 +134,7 @@ impl Runtime {
         self.monitor_status.retain(|address, _| known.contains(address));
         self.latency.retain(|address, _| known.contains(address));
         self.lags.retain(|address| known.contains(address));
-        let clusters: BTreeSet<HostgroupId> =
-            self.config.clusters.iter().map(|cluster| cluster.writer).collect();
+        self.aurora.retain(|writer| clusters.contains(&writer));
         self.topology.retain(|writer, address| clusters.contains(&writer) && known.contains(address));
         self.refresh_members();
         self.publish();
@@ -210,67 +222,18 @@ impl Runtime {
             ServerChange::Node { writer_hostgroup, address, sight } => {
                 return self.apply_sight(writer_hostgroup, address, sight);
             }
+            ServerChange::Members { writer_hostgroup, address, own, peers } => {
+                return self.apply_members(writer_hostgroup, &address, &own, &peers);
+            }
+            ServerChange::Aurora { writer_hostgroup, address, servers } => {
+                return self.apply_aurora(writer_hostgroup, address, servers.as_deref());
+            }
         };
         if changed {
             self.refresh_members();
             self.publish();
         }
         changed
-    }
-
-    /// Every check is a piece of a decision about all nodes, so the places are worked out anew each time.
-    fn apply_sight(&mut self, writer: HostgroupId, address: Address, sight: Sight) -> bool {
-        let Some(cluster) = self.config.clusters.iter().find(|cluster| cluster.writer == writer) else {
-            return false;
-        };
-        let limits = cluster_limits(&self.variables, cluster.kind);
-        let server = address.to_string();
-        self.topology.observe(cluster, address, sight.clone(), limits);
-        let places = |members: &[MemberState]| -> Vec<_> {
-            members.iter().map(|m| (m.row.hostgroup_id, m.row.address.clone(), m.status)).collect()
-        };
-        let before = places(&self.members);
-        self.refresh_members();
-        let moved = places(&self.members) != before;
-        if moved {
-            tracing::info!(cluster = writer, server, cause = ?sight, "the cluster's servers have other places");
-            self.publish();
-        }
-        moved
-    }
-
-    /// The clusters that this server is a node of, and how soon their nodes are worth another check, if sooner than usual:
-    /// soonest while nobody writes.
-    pub fn clusters_of(&self, address: &Address) -> Vec<(&ClusterHostgroups, Option<Duration>)> {
-        let is_node = |cluster: &&ClusterHostgroups| {
-            self.config.servers.iter().any(|row| row.address == *address && cluster.has(row.hostgroup_id))
-        };
-        self.config.clusters.iter().filter(is_node).map(|cluster| (cluster, self.haste(cluster))).collect()
-    }
-
-    /// The nodes of the clusters, and the servers of the pairs, that this server belongs to.
-    pub fn nodes_beside(&self, address: &Address) -> BTreeSet<Address> {
-        let own: Vec<HostgroupId> = self
-            .members
-            .iter()
-            .filter(|member| member.row.address == *address)
-            .map(|member| member.row.hostgroup_id)
-            .collect();
-        let pairs = self.config.replication.iter().map(|pair| vec![pair.writer, pair.reader]);
-        let clusters = self.config.clusters.iter().map(|cluster| cluster.in_order().to_vec());
-        let concerned: BTreeSet<HostgroupId> =
-            pairs.chain(clusters).filter(|places| places.iter().any(|h| own.contains(h))).flatten().collect();
-        let is_concerned = |row: &&ServerRow| concerned.contains(&row.hostgroup_id);
-        self.config.servers.iter().filter(is_concerned).map(|row| row.address.clone()).collect()
-    }
-
-    fn haste(&self, cluster: &ClusterHostgroups) -> Option<Duration> {
-        let mut writers = self.members.iter().filter(|member| member.row.hostgroup_id == cluster.writer);
-        if cluster.max_writers > 0 && !writers.any(|writer| writer.status == Status::Online) {
-            Some(WITHOUT_WRITER)
-        } else {
-            self.topology.is_unsettled(cluster).then_some(UNSETTLED)
-        }
     }
 
     /// Counts for every place that the server has as a reader; true when one of them changed.
@@ -361,6 +324,9 @@ impl Runtime {
             let limits = cluster_limits(&self.variables, cluster.kind);
             self.topology.arrange(&mut rows, cluster, limits.max_missed, is_shunned);
         }
+        for cluster in &self.config.aurora {
+            self.aurora.arrange(&mut rows, cluster);
+        }
         rows.sort_by(|a, b| (a.hostgroup_id, &a.address).cmp(&(b.hostgroup_id, &b.address)));
         let place = |row: &ServerRow| (row.hostgroup_id, row.address.clone());
         let mut before: HashMap<_, _> =
@@ -423,6 +389,9 @@ impl Runtime {
         }
         if let Some(reason) = self.topology.behind(&self.config.clusters, row) {
             return (Status::Shunned, reason.to_owned());
+        }
+        if let Some(reason) = self.aurora.reason(&self.config.aurora, row) {
+            return (Status::Shunned, reason);
         }
         match self.shuns.reason(&ServerKey::from(server)) {
             Some(reason) => (Status::Shunned, reason.to_owned()),

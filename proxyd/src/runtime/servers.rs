@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::aurora::AuroraHostgroups;
 use super::topology::ClusterHostgroups;
 use crate::snapshot::{HostgroupId, Status};
 
@@ -67,13 +68,21 @@ pub struct ServersConfig {
     pub replication: Vec<ReplicationHostgroup>,
     /// The active rows of `mysql_galera_hostgroups` and `mysql_group_replication_hostgroups`.
     pub clusters: Vec<ClusterHostgroups>,
+    /// The active rows of `mysql_aws_aurora_hostgroups`.
+    pub aurora: Vec<AuroraHostgroups>,
 }
 
 impl ServersConfig {
     /// The writers of a pair or a cluster: lag is no reason to take one away.
     pub fn is_writer_hostgroup(&self, hostgroup: HostgroupId) -> bool {
         self.replication.iter().any(|pair| pair.writer == hostgroup)
-            || self.clusters.iter().any(|cluster| cluster.writer == hostgroup)
+            || self.cluster_writers().any(|writer| writer == hostgroup)
+    }
+
+    /// The writer hostgroups of all clusters.
+    pub fn cluster_writers(&self) -> impl Iterator<Item = HostgroupId> + '_ {
+        let clusters = self.clusters.iter().map(|cluster| cluster.writer);
+        clusters.chain(self.aurora.iter().map(|cluster| cluster.writer))
     }
 }
 

@@ -214,6 +214,17 @@ impl Topology {
         self.nodes.retain(|(writer, address), _| is_known(*writer, address));
     }
 
+    /// It has been checked, whatever came of it.
+    pub fn is_heard_of(&self, writer: HostgroupId, address: &Address) -> bool {
+        self.nodes.contains_key(&(writer, address.clone()))
+    }
+
+    /// It answers, and belongs to its cluster.
+    pub fn is_member(&self, writer: HostgroupId, address: &Address) -> bool {
+        let node = self.nodes.get(&(writer, address.clone()));
+        node.is_some_and(|node| node.answers() && !matches!(node.part, Some(Part::Unfit(_))))
+    }
+
     /// Why a place is shunned, if its node is behind and the place is not a writer's.
     pub fn behind(&self, clusters: &[ClusterHostgroups], row: &ServerRow) -> Option<&str> {
         let is_place = |c: &&ClusterHostgroups| [c.reader, c.backup_writer].contains(&row.hostgroup_id);

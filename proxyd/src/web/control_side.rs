@@ -74,8 +74,8 @@ pub struct Notes {
 }
 
 /// The monitors' checks, as [`check_place`] numbers them.
-pub const CHECKS: [&str; 6] =
-    ["connect", "ping", "read_only", "replication_lag", "galera", "group_replication"];
+pub const CHECKS: [&str; 7] =
+    ["connect", "ping", "read_only", "replication_lag", "galera", "group_replication", "aurora"];
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CheckCount {
@@ -83,7 +83,7 @@ pub struct CheckCount {
     pub err: u64,
 }
 
-fn check_place(check: Check) -> usize {
+fn check_place(check: &Check) -> usize {
     match check {
         Check::Connect => 0,
         Check::Ping => 1,
@@ -91,6 +91,7 @@ fn check_place(check: Check) -> usize {
         Check::Lag(_) => 3,
         Check::Galera(_) => 4,
         Check::GroupReplication(_) => 5,
+        Check::Aurora(_) => 6,
     }
 }
 
@@ -144,7 +145,7 @@ impl ControlSide {
     }
 
     pub fn count_check(&self, log: &CheckLog) {
-        if let Some(count) = self.checks.borrow_mut().get_mut(check_place(log.check)) {
+        if let Some(count) = self.checks.borrow_mut().get_mut(check_place(&log.check)) {
             match log.error {
                 None => count.ok += 1,
                 Some(_) => count.err += 1,

@@ -6,6 +6,7 @@
 
 mod ansible;
 mod article;
+mod aurora;
 mod bad_input;
 mod chains;
 mod clusters;
@@ -34,7 +35,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, drill, rules, mysql97, sessions, connectors, import, ansible, differential, galera, group, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `differential`, `galera`, `group`, `interop` and `load`.
+    /// A group (lab, article, chains, permutations, bad-input, drill, rules, aurora, mysql97, sessions, connectors, import, ansible, differential, galera, group, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `differential`, `galera`, `group`, `interop` and `load`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -45,7 +46,7 @@ type Group = fn(&mut Runner) -> Result<()>;
 /// Run only when they are asked for.
 const ON_REQUEST: [&str; 6] = ["ansible", "differential", "galera", "group", "interop", "load"];
 
-const GROUPS: [(&str, Group); 19] = [
+const GROUPS: [(&str, Group); 20] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
@@ -53,6 +54,7 @@ const GROUPS: [(&str, Group); 19] = [
     ("bad-input", bad_input::run),
     ("drill", drill::run),
     ("rules", rules::run),
+    ("aurora", aurora::run),
     ("mysql97", mysql97::run),
     ("connectors", connectors::run),
     ("import", import::run),

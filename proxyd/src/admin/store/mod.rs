@@ -17,7 +17,7 @@ mod rules;
 mod stats;
 pub mod tables;
 
-pub use check_log::{Check, CheckLog, GaleraSeen, GroupSeen};
+pub use check_log::{AuroraSeen, Check, CheckLog, GaleraSeen, GroupSeen};
 pub use layers::{Module, copy_error};
 pub use open::Store;
 pub use peers::ClusterClient;

@@ -1,5 +1,7 @@
 //! Rows of the memory layer as the runtime takes them, and the runtime's answers as rows of the twins.
 
+use std::time::Duration;
+
 use configs::Value;
 use rusqlite::{Params, Row, params, params_from_iter};
 
@@ -7,8 +9,8 @@ use super::layers::copy_error;
 use super::open::Store;
 use super::tables::{Kind, find};
 use crate::runtime::{
-    Address, AlsoReader, ClusterHostgroups, ClusterKind, MAX_WEIGHT, MemberState, ReplicationHostgroup,
-    ServerRow, ServersConfig, Settings, parse_attributes, parse_credential,
+    Address, AlsoReader, AuroraHostgroups, ClusterHostgroups, ClusterKind, MAX_WEIGHT, MemberState,
+    ReplicationHostgroup, ServerRow, ServersConfig, Settings, parse_attributes, parse_credential,
 };
 use crate::snapshot::{Status, User};
 use crate::users::Users;
@@ -27,8 +29,9 @@ impl Store {
         })?;
         let mut clusters = self.clusters("mysql_galera_hostgroups", ClusterKind::Galera)?;
         clusters.extend(self.clusters("mysql_group_replication_hostgroups", ClusterKind::GroupReplication)?);
+        let aurora = self.aurora_hostgroups()?;
         let warnings = servers.iter().filter(|row| row.weight > MAX_WEIGHT).map(clamp_warning).collect();
-        Ok((ServersConfig { servers, replication, clusters }, warnings))
+        Ok((ServersConfig { servers, replication, clusters, aurora }, warnings))
     }
 
     /// The active rows of a table of cluster hostgroups.
@@ -51,6 +54,29 @@ impl Store {
                     _ => AlsoReader::Backups,
                 },
                 max_transactions_behind: u64::try_from(row.get::<_, i64>(6)?).unwrap_or(0),
+            })
+        })
+    }
+
+    fn aurora_hostgroups(&self) -> Result<Vec<AuroraHostgroups>, String> {
+        let sql = "SELECT writer_hostgroup, reader_hostgroup, aurora_port, domain_name, max_lag_ms, check_interval_ms, \
+                   check_timeout_ms, writer_is_also_reader, new_reader_weight, add_lag_ms, min_lag_ms, lag_num_checks \
+                   FROM main.mysql_aws_aurora_hostgroups WHERE active = 1 ORDER BY writer_hostgroup";
+        self.read(sql, |row| {
+            let millis = |index| row.get::<_, u32>(index).map(u64::from);
+            Ok(AuroraHostgroups {
+                writer: row.get(0)?,
+                reader: row.get(1)?,
+                port: row.get(2)?,
+                domain: row.get::<_, String>(3)?.into(),
+                max_lag_ms: millis(4)?,
+                check_interval: Duration::from_millis(millis(5)?),
+                check_timeout: Duration::from_millis(millis(6)?),
+                also_reader: row.get(7)?,
+                new_reader_weight: row.get(8)?,
+                add_lag_ms: millis(9)?,
+                min_lag_ms: millis(10)?,
+                lag_num_checks: usize::from(row.get::<_, u16>(11)?),
             })
         })
     }

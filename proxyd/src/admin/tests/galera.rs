@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::store::{Check, CheckLog, GaleraSeen, GroupSeen};
+use super::super::store::{AuroraSeen, Check, CheckLog, GaleraSeen, GroupSeen};
 use super::{Console, DataDir};
-use crate::runtime::{Address, NodeReport, Part, ServerChange, Sight};
+use crate::runtime::{Address, AuroraServer, NodeReport, Part, ServerChange, Sight};
 
 const HOSTGROUPS: &str = "INSERT INTO mysql_galera_hostgroups (writer_hostgroup, backup_writer_hostgroup, reader_hostgroup, \
     offline_hostgroup, active, max_writers, writer_is_also_reader, max_transactions_behind) \
@@ -150,4 +150,49 @@ fn a_hostgroup_has_one_master() {
         "{refusal}"
     );
     console.ok("UPDATE mysql_galera_hostgroups SET active = 0; LOAD MYSQL SERVERS TO RUNTIME");
+}
+
+#[test]
+fn auroras_three_tables() {
+    let dir = DataDir::new();
+    let mut console = Console::boot(&dir.0, configs::FirstBoot::default());
+    let server = |id: &str, lag_ms| AuroraServer {
+        server_id: id.into(),
+        session_id: "a uuid".into(),
+        last_update: "2024-11-02 10:00:00".into(),
+        lag_ms,
+        cpu: 4,
+    };
+    let log = |servers, promoted, started_us, error: Option<&str>| CheckLog {
+        address: address(),
+        check: Check::Aurora(AuroraSeen { writer_hostgroup: 1, servers, promoted }),
+        started_us,
+        took: Duration::from_micros(99),
+        error: error.map(str::to_owned),
+    };
+    let second = |second: u64| (1_529_510_693 + second) * 1_000_000;
+    let two = vec![(server("a", 0), 30), (server("b", 17), 47)];
+    console.admin.record_check(&log(two.clone(), Some(address()), second(0), None));
+    console.admin.record_check(&log(Vec::new(), None, second(1), Some("no answer in 800 ms")));
+    console.admin.record_check(&log(two, None, second(2), None));
+    assert_eq!(
+        console.rows(
+            "SELECT time_start_us, success_time_us, error, SERVER_ID, LAST_UPDATE_TIMESTAMP, \
+             replica_lag_in_milliseconds, estimated_lag_ms, CPU FROM mysql_server_aws_aurora_log \
+             ORDER BY time_start_us, SERVER_ID LIMIT 3"
+        ),
+        [
+            "1529510693000000,99,-,a,2024-11-02 10:00:00,0,30,4",
+            "1529510693000000,99,-,b,2024-11-02 10:00:00,17,47,4",
+            "1529510694000000,0,no answer in 800 ms,,-,0,0,0"
+        ]
+    );
+    assert_eq!(
+        console.rows("SELECT * FROM mysql_server_aws_aurora_check_status"),
+        ["1,172.16.1.112,3306,2018-06-20 16:04:55,3,2,no answer in 800 ms"]
+    );
+    assert_eq!(
+        console.rows("SELECT * FROM mysql_server_aws_aurora_failovers"),
+        ["1,172.16.1.112,2018-06-20 16:04:53"]
+    );
 }

@@ -57,17 +57,17 @@ fn the_firewall_is_loaded() {
 fn rows_that_nobody_reads_are_kept_and_said_so() {
     let dir = DataDir::new();
     let mut console = Console::boot(&dir.0, small_config());
-    console.ok("INSERT INTO mysql_aws_aurora_hostgroups (writer_hostgroup, reader_hostgroup, domain_name) VALUES (1, 2, '.example.com')");
-    assert_eq!(console.ok("LOAD MYSQL SERVERS TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
+    console.ok("INSERT INTO proxysql_servers (hostname) VALUES ('proxy2')");
+    assert_eq!(console.ok("LOAD PROXYSQL SERVERS TO RUNTIME"), Answer::Ok { affected: 1, warnings: 1 });
     assert_eq!(
         console.rows("SHOW WARNINGS"),
-        ["Warning,1105,mysql_aws_aurora_hostgroups: its rows are kept and have no effect (1 of them)"]
+        ["Warning,1105,proxysql_servers: its rows are kept and have no effect (1 of them)"]
     );
-    console.ok("SAVE MYSQL SERVERS TO DISK");
+    console.ok("SAVE PROXYSQL SERVERS TO DISK; DELETE FROM proxysql_servers");
     assert_eq!(console.ok("LOAD PROXYSQL SERVERS TO RUNTIME"), Answer::Ok { affected: 0, warnings: 0 });
     drop(console);
     let mut console = Console::boot(&dir.0, small_config());
-    assert_eq!(console.rows("SELECT domain_name FROM runtime_mysql_aws_aurora_hostgroups"), [".example.com"]);
+    assert_eq!(console.rows("SELECT hostname FROM runtime_proxysql_servers"), ["proxy2"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use super::super::group_replication::{GroupStatus, Source};
 use crate::backend::Table;
-use crate::runtime::{NodeReport, Part};
+use crate::runtime::{Address, NodeReport, Part, Peer};
 
 fn answer(source: Source, cells: &[&str]) -> Result<GroupStatus, String> {
     let row = cells.iter().map(|cell| (!cell.is_empty()).then(|| (*cell).to_owned())).collect();
@@ -9,7 +9,25 @@ fn answer(source: Source, cells: &[&str]) -> Result<GroupStatus, String> {
 
 /// state, role, super_read_only, members, reachable members, transactions behind.
 fn member(cells: [&str; 6]) -> NodeReport {
-    answer(Source::PerformanceSchema, &cells).unwrap().report(1)
+    of_group(cells, "", "").report(1)
+}
+
+fn of_group(cells: [&str; 6], own: &str, members: &str) -> GroupStatus {
+    let cells: Vec<&str> = cells.into_iter().chain([own, members]).collect();
+    answer(Source::PerformanceSchema, &cells).unwrap()
+}
+
+#[test]
+fn members_are_named_by_who_has_a_majority() {
+    let well = ["ONLINE", "SECONDARY", "1", "3", "3", "0"];
+    let (own, peers) = of_group(well, "B", "A 3306 db-a,B 3307 db-b,C 0 db-c,D 3306 ,E").members.unwrap();
+    assert_eq!(&*own, "B");
+    let peer =
+        |id: &str, host: &str, port| Peer { id: id.into(), address: Address { hostname: host.into(), port } };
+    assert_eq!(peers, [peer("A", "db-a", 3306), peer("B", "db-b", 3307)]);
+    let lost = ["ONLINE", "PRIMARY", "0", "3", "1", "0"];
+    assert_eq!(of_group(lost, "B", "A 3306 db-a").members, None);
+    assert_eq!(of_group(well, "B", &"x".repeat(1024)).members, None, "cut off by the server");
 }
 
 #[test]
@@ -48,7 +66,7 @@ fn members_in_other_states_are_left_alone() {
 fn who_is_shunned_for_being_behind_is_a_variable() {
     let behind = |role, super_read_only, rule| {
         let cells = ["ONLINE", role, super_read_only, "3", "3", "9"];
-        answer(Source::PerformanceSchema, &cells).unwrap().report(rule).behind
+        of_group(cells, "", "").report(rule).behind
     };
     for (rule, writer, reader) in [(0, 9, 0), (1, 0, 9), (2, 9, 9)] {
         assert_eq!((behind("PRIMARY", "0", rule), behind("SECONDARY", "1", rule)), (writer, reader));

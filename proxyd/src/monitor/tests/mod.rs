@@ -1,3 +1,4 @@
+mod aurora;
 mod decide;
 mod engine;
 mod galera;

@@ -9,6 +9,7 @@ fn intervals() -> Intervals {
         read_only: Some(SECOND),
         galera: Some(5 * SECOND),
         group_replication: Some(5 * SECOND),
+        aurora: None,
         lag: Some(10 * SECOND),
         ping: Some(8 * SECOND),
         connect: Some(120 * SECOND),
@@ -35,6 +36,7 @@ fn a_wait_is_shortened_by_a_tenth_at_most() {
             read_only: None,
             galera: None,
             group_replication: None,
+            aurora: None,
             lag: None,
             connect: None,
             ..intervals()

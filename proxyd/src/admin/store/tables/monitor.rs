@@ -88,7 +88,6 @@ pub const TABLES: &[Table] = &[
         ],
         keys: CHECK_KEY,
     },
-    // Nobody writes the next three: Aurora is not monitored, as each load of its hostgroups says.
     Table {
         kind: Kind::Monitor,
         name: "mysql_server_aws_aurora_log",

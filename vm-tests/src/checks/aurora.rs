@@ -1,0 +1,255 @@
+//! Aurora, played by a fake: roles, discovery, fail-over, lag and the tables of `monitor`, with a client that writes all the time.
+//!
+//! A server's host name is its identifier and `domain_name`. Here both together are an address, `10` and `.7.7.7`, so that no
+//! name has to be resolved: the cluster is 10.7.7.7, 11.7.7.7 and so on, in a namespace of its own.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::runner::Runner;
+use super::shell;
+use crate::fake::{Answer, Fake};
+use crate::lab::netns::Netns;
+use crate::lab::{teardown, wait};
+
+const PROXY: &str = "127.0.0.1";
+const LIMIT: Duration = Duration::from_secs(20);
+const COLUMNS: [&str; 5] =
+    ["SERVER_ID", "SESSION_ID", "LAST_UPDATE_TIMESTAMP", "REPLICA_LAG_IN_MILLISECONDS", "CPU"];
+
+pub(super) fn run(runner: &mut Runner) -> Result<()> {
+    shell::require("mariadb", "mariadb-client")?;
+    let scene = Scene::start(&runner.binaries)?;
+    runner.check("aurora/roles, and a server that nobody configured", || roles(&scene));
+    runner.check("aurora/lag shuns a reader and lets it back", || lag(&scene));
+    runner.check("aurora/weights by zone stay as configured", || zones(&scene));
+    runner.check("aurora/fail-over, and who is no longer named", || fail_over(&scene));
+    runner.check("aurora/the tables of monitor", || tables(&scene));
+    Ok(())
+}
+
+/// What the fake cluster is.
+#[derive(Debug, Default)]
+struct Cluster {
+    writer: u8,
+    /// Each server's lag, by the first byte of its address.
+    named: BTreeMap<u8, u64>,
+    dead: Vec<u8>,
+    /// Seconds: later answers carry later times.
+    clock: u64,
+}
+
+impl Cluster {
+    fn answer(&mut self, asked: SocketAddr, sql: &str) -> Answer {
+        let SocketAddr::V4(asked) = asked else { return Answer::Gone };
+        let own = asked.ip().octets()[0];
+        if self.dead.contains(&own) {
+            return Answer::Gone;
+        }
+        if sql.contains("REPLICA_HOST_STATUS") {
+            self.clock += 1;
+            return Answer::Rows(
+                COLUMNS.to_vec(),
+                self.named.iter().map(|(id, lag)| self.row(*id, *lag)).collect(),
+            );
+        }
+        match sql.starts_with("SELECT @@own") {
+            true => Answer::Rows(vec!["own"], vec![vec![Some(own.to_string())]]),
+            false => Answer::Done,
+        }
+    }
+
+    fn row(&self, id: u8, lag: u64) -> Vec<Option<String>> {
+        let is_writer = id == self.writer;
+        let session =
+            if is_writer { "MASTER_SESSION_ID".into() } else { format!("9c2b5a4e-0000-11ef-{id:04}") };
+        let time =
+            format!("2024-11-02 {:02}:{:02}:{:02}", self.clock / 3600, self.clock / 60 % 60, self.clock % 60);
+        let lag = (!is_writer).then(|| format!("{lag}.375"));
+        vec![Some(id.to_string()), Some(session), Some(time), lag, Some("3.5".into())]
+    }
+}
+
+struct Scene {
+    netns: Netns,
+    directory: PathBuf,
+    cluster: Arc<Mutex<Cluster>>,
+    proxy: Child,
+    _fake: Fake,
+}
+
+impl Scene {
+    fn start(binaries: &Path) -> Result<Scene> {
+        teardown::clear()?;
+        let netns = Netns::create(&format!("{}aurora", teardown::prefix()))?;
+        let directory = teardown::directory().join("aurora");
+        fs::create_dir_all(&directory)?;
+        let all: Vec<u8> = (10..14).collect();
+        for id in &all {
+            netns.ip(&["address", "add", &format!("{id}.7.7.7/32"), "dev", "lo"])?;
+        }
+        let named = BTreeMap::from([(10, 0), (11, 5), (12, 5)]);
+        let cluster = Arc::new(Mutex::new(Cluster { writer: 10, named, ..Cluster::default() }));
+        let addresses: Vec<SocketAddr> =
+            all.iter().map(|id| SocketAddr::from((Ipv4Addr::new(*id, 7, 7, 7), 3306))).collect();
+        let played = Arc::clone(&cluster);
+        let script = move |asked: SocketAddr, sql: &str| lock(&played).answer(asked, sql);
+        let fake = Fake::start(Some(&netns), &addresses, Arc::new(script))?;
+        let proxy = start_proxy(binaries, &netns, &directory)?;
+        let scene = Scene { netns, directory, cluster, proxy, _fake: fake };
+        wait::until("the proxy", LIMIT, || scene.admin("SELECT 1").is_ok())
+            .with_context(|| fs::read_to_string(scene.directory.join("log")).unwrap_or_default())?;
+        Ok(scene)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Cluster)) {
+        change(&mut lock(&self.cluster));
+    }
+
+    /// The cluster names this server, with such a lag.
+    fn name(&self, id: u8, lag: u64) {
+        lock(&self.cluster).named.insert(id, lag);
+    }
+
+    fn mariadb(&self, port: u16, account: &str, sql: &str) -> Result<String> {
+        let script =
+            format!("mariadb --no-defaults --skip-ssl -h {PROXY} -P {port} {account} -N -e \"{sql}\"");
+        let output =
+            shell::bash(&self.netns, &self.directory.join("shell"), &script, Duration::from_secs(15))?;
+        ensure!(output.success, "{sql}: {}", output.stderr.trim());
+        Ok(output.stdout.trim_end().to_owned())
+    }
+
+    fn admin(&self, sql: &str) -> Result<String> {
+        self.mariadb(6032, "-uadmin -padmin", sql)
+    }
+
+    /// Who answers a write.
+    fn writes(&self) -> Result<String> {
+        self.mariadb(6033, "-uapp -papp", "SELECT @@own FOR UPDATE")
+    }
+
+    /// `hostgroup identifier` of each place, in order, `!` behind those that are not ONLINE.
+    fn places(&self) -> Result<String> {
+        let text = self.admin(
+            "SELECT hostgroup_id || ' ' || REPLACE(hostname, '.7.7.7', '') || IIF(status = 'ONLINE', '', '!') \
+             FROM runtime_mysql_servers WHERE status <> 'OFFLINE_HARD' ORDER BY 1",
+        )?;
+        Ok(text.lines().collect::<Vec<_>>().join(", "))
+    }
+
+    fn until(&self, places: &str) -> Result<Duration> {
+        wait::until(&format!("the places {places}"), LIMIT, || self.places().is_ok_and(|seen| seen == places))
+            .with_context(|| format!("they are {:?}", self.places()))
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        // Nothing of it is needed any more; one that is dead already is what is wanted.
+        let _ = self.proxy.kill();
+        let _ = self.proxy.wait();
+    }
+}
+
+fn lock(cluster: &Mutex<Cluster>) -> MutexGuard<'_, Cluster> {
+    cluster.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn start_proxy(binaries: &Path, netns: &Netns, directory: &Path) -> Result<Child> {
+    for name in ["run", "data"] {
+        fs::create_dir_all(directory.join(name))?;
+    }
+    fs::set_permissions(directory.join("data"), fs::Permissions::from_mode(0o700))?;
+    let (config, path) = (directory.join("standfast.toml"), directory.display());
+    let text = format!(
+        "[[hosts]]\nname = \"proxy\"\naddress = \"{PROXY}\"\n\
+         [proxy]\nmysql_listen = [\"{PROXY}:6033\"]\nadmin_listen = [\"{PROXY}:6032\"]\n\
+         [paths]\nrun_dir = \"{path}/run\"\ndata_dir = \"{path}/data\"\n\
+         [admin_variables]\nadmin_credentials = \"admin:admin\"\n\
+         [[mysql_servers]]\nhostgroup_id = 1\nhostname = \"10.7.7.7\"\nweight = 100\n\
+         [[mysql_servers]]\nhostgroup_id = 2\nhostname = \"11.7.7.7\"\nweight = 1000\n\
+         [[mysql_aws_aurora_hostgroups]]\nwriter_hostgroup = 1\nreader_hostgroup = 2\ndomain_name = \".7.7.7\"\n\
+         check_interval_ms = 200\ncheck_timeout_ms = 800\nmax_lag_ms = 100\nnew_reader_weight = 7\n\
+         [[mysql_users]]\nusername = \"app\"\npassword = \"app\"\ndefault_hostgroup = 1\n"
+    );
+    fs::write(&config, text)?;
+    let log = File::create(directory.join("log"))?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("exec-unit").arg(netns.path()).arg("--").arg(binaries.join("standfast-proxyd"));
+    command.arg("--config").arg(config).args(["--host", "proxy"]);
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command.spawn().context("start the proxy")
+}
+
+fn roles(scene: &Scene) -> Result<()> {
+    scene.until("1 10, 2 11, 2 12")?;
+    ensure!(scene.writes()? == "10");
+    scene.name(13, 5);
+    scene.until("1 10, 2 11, 2 12, 2 13")?;
+    scene.admin("LOAD MYSQL SERVERS TO RUNTIME")?;
+    ensure!(scene.places()? == "1 10, 2 11, 2 12, 2 13", "a load keeps who was discovered");
+    Ok(())
+}
+
+fn lag(scene: &Scene) -> Result<()> {
+    scene.name(12, 90);
+    scene.until("1 10, 2 11, 2 12!, 2 13")?;
+    scene.name(12, 20);
+    scene.until("1 10, 2 11, 2 12, 2 13").map(drop)
+}
+
+fn zones(scene: &Scene) -> Result<()> {
+    let weights = scene.admin("SELECT weight FROM runtime_mysql_servers ORDER BY hostgroup_id, hostname")?;
+    ensure!(weights.lines().eq(["100", "1000", "7", "7"]), "{weights}");
+    Ok(())
+}
+
+/// The writer dies; the others go on naming it for a moment, then name another.
+fn fail_over(scene: &Scene) -> Result<()> {
+    scene.change(|cluster| cluster.dead.push(10));
+    std::thread::sleep(Duration::from_secs(1));
+    let promoted = Instant::now();
+    scene.change(|cluster| {
+        cluster.writer = 11;
+        cluster.named.remove(&10);
+    });
+    let by = scene
+        .writes()
+        .with_context(|| fs::read_to_string(scene.directory.join("log")).unwrap_or_default())?;
+    ensure!(by == "11", "the write went to {by}");
+    let took = promoted.elapsed();
+    ensure!(took < Duration::from_secs(3), "writes flowed {took:?} after the promotion");
+    scene.until("1 11, 2 10!, 2 12, 2 13")?;
+    scene.change(|cluster| {
+        cluster.dead.clear();
+        cluster.named.insert(10, 5);
+        cluster.named.remove(&13);
+    });
+    scene.until("1 11, 2 10, 2 12").map(drop)
+}
+
+fn tables(scene: &Scene) -> Result<()> {
+    let failovers =
+        scene.admin("SELECT writer_hostgroup, hostname FROM monitor.mysql_server_aws_aurora_failovers")?;
+    ensure!(failovers == "1\t11.7.7.7", "{failovers}");
+    let row = "SELECT COUNT(DISTINCT SERVER_ID), MAX(CPU), MAX(estimated_lag_ms - replica_lag_in_milliseconds) \
+               FROM monitor.mysql_server_aws_aurora_log WHERE error IS NULL";
+    let seen = scene.admin(row)?;
+    ensure!(seen == "4\t4\t30", "{seen}");
+    let checked = "SELECT SUM(checks_tot > checks_ok AND last_error IS NOT NULL), SUM(checks_ok > 0) \
+                   FROM monitor.mysql_server_aws_aurora_check_status";
+    let seen = scene.admin(checked)?;
+    ensure!(seen == "1\t4", "{seen}");
+    let metric = "SELECT COUNT(*) FROM monitor.mysql_server_aws_aurora_log WHERE error IS NOT NULL";
+    ensure!(scene.admin(metric)?.parse::<u32>()? > 0, "no row of a failed check");
+    Ok(())
+}
