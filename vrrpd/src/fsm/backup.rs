@@ -81,7 +81,9 @@ impl Backup {
         if was_alone && self.ahead(setup, own) == 0 {
             return Duration::ZERO;
         }
-        own.skew_time(self.interval) + self.back_off(setup, own)
+        // A master that has widened its adverts resigns as audibly as any other: only the order of the others matters now.
+        let interval = self.interval.min(setup.interval.duration());
+        own.skew_time(interval) + self.slots(interval, setup, own)
     }
 
     /// An advert of a router that may stay Active. `live`: whether time with a lower one counts for fail-back.
@@ -124,12 +126,12 @@ impl Backup {
             let late = (self.interval / 10).max(SHORTEST_LATENESS);
             return silence(self.interval) + own.skew_time(self.interval).min(late);
         }
-        own.active_down_interval(self.interval) + self.back_off(setup, own)
+        own.active_down_interval(self.interval) + self.slots(self.interval, setup, own)
     }
 
     /// Slots for the hosts that may take over before this one.
-    pub(super) fn back_off(&self, setup: &Setup, own: Priority) -> Duration {
-        (self.interval / 4).clamp(SHORTEST_SLOT, LONGEST_SLOT) * u32::from(self.ahead(setup, own))
+    fn slots(&self, interval: Duration, setup: &Setup, own: Priority) -> Duration {
+        (interval / 4).clamp(SHORTEST_SLOT, LONGEST_SLOT) * u32::from(self.ahead(setup, own))
     }
 
     /// How many hosts are better placed than this one. The Active router, if it is one of them, is not in line.

@@ -138,6 +138,14 @@ fn backup_shutdown_and_deadline() {
 }
 
 #[test]
+fn a_resignation_of_a_master_that_had_slowed_down_is_not_waited_for_longer() {
+    let (mut router, now) = backup(setup());
+    on(&mut router, now + ms(10), heard_every(200, 11, 100));
+    on(&mut router, now + ms(500), heard(0, 11));
+    assert_eq!(router.next_deadline(), Some(now + ms(500) + SKEW));
+}
+
+#[test]
 fn backup_hears_a_resignation() {
     let (mut router, now) = backup(setup());
     on(&mut router, now, heard(200, 11));

@@ -13,11 +13,12 @@ mod virtual_mac;
 
 use std::fs;
 use std::io::{ErrorKind, Read};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bed::{Lan, VIP, VIP_V6, Wire, connection, ip};
+use bed::{Lan, VIP, VIP_V6, Wire, connection, inside, ip};
 
 #[test]
 fn two_hosts_and_one_vip() {
@@ -223,5 +224,101 @@ fn ipv6_by_unicast_and_by_multicast() {
         lan.wait_for(&[1]);
         lan.terminate(1);
         assert_eq!(lan.holders(), [0; 0]);
+    }
+}
+
+/// `kill -9` of a master's vrrpd, which nobody starts again: the VIP answers all the time, but for the moment in which it moves.
+#[test]
+fn a_killed_master_that_stays_dead_leaves_no_gap_and_no_second_owner() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: needs root for network namespaces");
+        return;
+    }
+    let mut lan = Lan::new("k", Wire::V4, 3);
+    let hub = format!("{}-hub", lan.name);
+    ip(&format!("-n {hub} addr add 10.77.0.99/24 dev br0"));
+    lan.start(1);
+    lan.wait_for(&[1]);
+    (2..=3).for_each(|host| lan.start(host));
+    (2..=3).for_each(|host| lan.wait_for_state(host, "BACKUP"));
+    thread::sleep(Duration::from_millis(800));
+    let vip: SocketAddr = format!("{VIP}:1").parse().unwrap();
+    // "Refused" is an answer; who waits in vain for one asks again.
+    let asks = inside(&hub, move || {
+        thread::spawn(move || {
+            let (end, mut last, mut longest) =
+                (Instant::now() + Duration::from_secs(3), Instant::now(), Duration::ZERO);
+            while Instant::now() < end {
+                let answer = TcpStream::connect_timeout(&vip, Duration::from_millis(20));
+                if answer.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+                    longest = longest.max(last.elapsed());
+                    last = Instant::now();
+                }
+                thread::sleep(Duration::from_millis(2));
+            }
+            longest.max(last.elapsed())
+        })
+    });
+    thread::sleep(Duration::from_millis(300));
+    let killed = Instant::now();
+    lan.kill(1);
+    assert!(lan.command(1).arg("--cleanup").status().unwrap().success());
+    lan.wait_for(&[2]);
+    assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
+    while killed.elapsed() < Duration::from_millis(2_500) {
+        assert_eq!(lan.holders(), [2]);
+        thread::sleep(Duration::from_millis(10));
+    }
+    let longest = asks.join().unwrap();
+    assert!(
+        longest < Duration::from_millis(600),
+        "without an answer for {longest:?}: adverts are 200 ms apart"
+    );
+}
+
+/// Interfaces of other kinds: a bridge, a VLAN and a bond carry adverts and VIPs like any other.
+#[test]
+fn a_bridge_a_vlan_and_a_bond() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: needs root for network namespaces");
+        return;
+    }
+    let kinds = [
+        ("bridge", "type bridge"),
+        ("vlan", "link eth0 type vlan id 7"),
+        ("bond", "type bond mode active-backup"),
+    ];
+    for (kind, words) in kinds {
+        let mut lan = Lan::new("v", Wire::V4, 2);
+        for host in [1, 2] {
+            lan.ip(host, "addr flush dev eth0");
+            lan.ip(host, &format!("link add name up0 {words}"));
+            if kind != "vlan" {
+                lan.ip(host, "link set eth0 down");
+                lan.ip(host, "link set eth0 master up0");
+            }
+            lan.ip(host, "link set eth0 up");
+            lan.ip(host, "link set up0 up");
+            lan.ip(host, &format!("addr add 10.77.0.1{host}/24 dev up0"));
+        }
+        if ip(&format!("-n {} link show up0", lan.namespace(1))).is_empty() {
+            eprintln!("skipped: this kernel has no {kind}");
+            continue;
+        }
+        let has = |lan: &Lan, host: usize| {
+            ip(&format!("-n {} -o addr show dev up0", lan.namespace(host))).contains(&format!(" {VIP}/"))
+        };
+        lan.start(1);
+        lan.wait_for_state(1, "MASTER");
+        lan.start(2);
+        lan.wait_for_state(2, "BACKUP");
+        thread::sleep(Duration::from_millis(800));
+        assert!(has(&lan, 1) && !has(&lan, 2), "{kind}");
+        lan.ip(1, "link set up0 down");
+        lan.wait_for_state(1, "FAULT");
+        lan.wait_for_state(2, "MASTER");
+        assert!(!has(&lan, 1) && has(&lan, 2), "{kind}");
+        lan.ip(1, "link set up0 up");
+        lan.wait_for_state(1, "BACKUP");
     }
 }
