@@ -132,6 +132,13 @@ impl Pool {
         self.changed.notify_waiters();
     }
 
+    /// One connection to this server broke: those at rest that broke with it are no use to the next statement.
+    pub fn drop_broken(&self, server: &Arc<Server>) {
+        if let Some(shelf) = self.shelves.borrow_mut().get_mut(&Arc::as_ptr(server)) {
+            shelf.retain(|idle| idle.backend.is_quiet());
+        }
+    }
+
     /// Takes out the connections that have been idle for `interval`, to be pinged and given back.
     pub fn take_stale(&self, interval: Duration, now: Instant) -> Vec<Backend> {
         let mut stale = Vec::new();
@@ -193,6 +200,19 @@ pub fn member_of<'s>(snapshot: &'s Snapshot, server: &Arc<Server>) -> Option<&'s
     hostgroup.members.iter().find(|member| Arc::ptr_eq(&member.server, server))
 }
 
+/// The server is no member of its hostgroup any more, or one whose connections are no good: nothing may run there.
+pub fn is_lost(snapshot: &Snapshot, server: &Arc<Server>) -> bool {
+    member_of(snapshot, server).is_none_or(Member::is_lost)
+}
+
+/// Why, for the client whose statement ran there.
+pub fn why_lost(snapshot: &Snapshot, server: &Arc<Server>) -> String {
+    match member_of(snapshot, server) {
+        Some(member) => format!("it is {}: {}", member.status.as_str(), member.reason),
+        None => "it has no place in its hostgroup any more".to_owned(),
+    }
+}
+
 fn attributes_of<'s>(snapshot: &'s Snapshot, server: &Server) -> Option<&'s HostgroupAttributes> {
     snapshot.hostgroups.get(&server.hostgroup).map(|hostgroup| &hostgroup.attributes)
 }
@@ -219,7 +239,15 @@ mod tests {
 
     fn member(port: u16, status: Status, weight: u32) -> Member {
         let server = Arc::new(Server::new(1, "127.0.0.1", port));
-        Member { server, status, weight, max_connections: 10, use_ssl: false, reason: "".into() }
+        Member {
+            server,
+            status,
+            weight,
+            max_connections: 10,
+            use_ssl: false,
+            is_silent: false,
+            reason: "".into(),
+        }
     }
 
     #[test]

@@ -113,11 +113,18 @@ pub struct Member {
     pub weight: u32,
     pub max_connections: u32,
     pub use_ssl: bool,
+    /// It answers no pings: nothing is to be expected on its open connections either.
+    pub is_silent: bool,
     /// Why the status is not ONLINE, for error 9001 and logs; empty otherwise.
     pub reason: Box<str>,
 }
 
 impl Member {
+    /// Its open connections are no good any more.
+    pub fn is_lost(&self) -> bool {
+        self.status == Status::OfflineHard || self.is_silent
+    }
+
     /// All of `max_connections` are taken.
     pub fn is_full(&self) -> bool {
         self.server.connections() >= self.max_connections

@@ -28,7 +28,7 @@ use crate::session::mirror::Mirrors;
 use crate::session::prepared::cache::Cache;
 use crate::session::record::{Interrupt, Record};
 use crate::session::{self, FullAuthCache, SessionEnd};
-use crate::snapshot::{Snapshot, Status, View};
+use crate::snapshot::{Member, Snapshot, View};
 use crate::stats::{ServerKey, WorkerStats};
 use crate::tls::{BackendTls, ClientTls, RsaKey};
 
@@ -386,7 +386,7 @@ impl Worker {
         }
     }
 
-    /// Sessions on a server that is now OFFLINE_HARD let go of it.
+    /// Sessions on a server that is lost now let go of it.
     fn drop_lost_backends(&self) {
         let snapshot = self.snapshot();
         let lost = |key: &ServerKey| {
@@ -395,7 +395,7 @@ impl Worker {
                     .members
                     .iter()
                     .find(|m| m.server.hostname == key.hostname && m.server.port == key.port);
-                member.is_none_or(|m| m.status == Status::OfflineHard)
+                member.is_none_or(Member::is_lost)
             })
         };
         for record in self.sessions.borrow().values() {

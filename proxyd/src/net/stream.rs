@@ -223,6 +223,14 @@ impl Connection {
         let _ = self.stream.shutdown().await;
     }
 
+    /// Ends both directions at once: whoever uses the connection next meets an error.
+    pub fn sever(&self) {
+        if let Some(tcp) = self.stream.tcp() {
+            // One that is closed already is what is wanted.
+            let _ = socket2::SockRef::from(tcp).shutdown(std::net::Shutdown::Both);
+        }
+    }
+
     /// Server side of a TLS handshake on what was plain so far.
     ///
     /// # Errors

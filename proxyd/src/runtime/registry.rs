@@ -410,6 +410,7 @@ impl Runtime {
                 weight: state.row.effective_weight(),
                 max_connections: state.row.max_connections,
                 use_ssl: state.row.use_ssl,
+                is_silent: self.monitor_status.contains_key(&state.row.address),
                 reason: state.reason.as_str().into(),
             });
         }

@@ -9,15 +9,16 @@ use proxyd_wire::Status;
 use proxyd_wire::proxy_header::{self, Ends};
 use proxyd_wire::response::{Dialect, Expect, Outcome, ResponseTracker};
 
+use super::patience::{Unfit, stopped};
 use super::pins::{Pins, Reply};
 use super::prepared::{Execution, Unready, cache};
 use super::record::Interrupt;
 use super::relay::{Relay, Relayed, lost_statement};
 use super::{Cause, Phase, Session, SessionEnd};
-use crate::backend::{Backend, ConnectError, FitError, Traits};
+use crate::backend::{Backend, ConnectError, Traits};
 use crate::control::WorkerEvent;
 use crate::counters::InUse;
-use crate::pool::Want;
+use crate::pool::{Want, why_lost};
 use crate::reply::Refusal;
 use crate::snapshot::{HostgroupId, Member, ProxyProtocol, Reservation, Server, Snapshot};
 
@@ -73,7 +74,6 @@ impl Session {
             let tied = !held.pins.is_free();
             let may_repeat = retries > 0 && !tied && is_repeatable(job.statement);
             self.record.deadline.set(job.timeout.map(|timeout| Instant::now() + timeout));
-            self.note_backend(&held.backend);
             let before = (held.backend.connection.bytes_out, held.backend.connection.bytes_in);
             if let Some(execution) = job.execution.as_deref_mut() {
                 held = match self.make_ready(execution, held).await {
@@ -117,6 +117,9 @@ impl Session {
             let relayed = relay.run(frames, tracker, retries > 0 && !tied).await;
             self.count_traffic(&held.backend, before);
             let server = held.backend.server().clone();
+            if matches!(relayed, Relayed::BackendLost { .. }) {
+                self.worker.pool.drop_broken(&server);
+            }
             match relayed {
                 Relayed::Done(outcome) => {
                     self.attached.push(held);
@@ -144,7 +147,9 @@ impl Session {
                     if client_saw_some {
                         return Err(SessionEnd::proxy(Phase::Result, Cause::Io(error)));
                     }
-                    let refusal = Refusal::lost(&server, &error.to_string(), held.pins.transaction);
+                    // A COMMIT may have been done: to run that transaction again could be to run it twice.
+                    let is_undone = held.pins.transaction && job.statement.kind != Kind::Commit;
+                    let refusal = Refusal::lost(&server, &error.to_string(), is_undone);
                     return self.refuse(&refusal).await.map(|()| None);
                 }
                 Relayed::ClientLost(error) => {
@@ -171,18 +176,24 @@ impl Session {
                 self.leave(held);
                 return self.attach_from_pool(hostgroup, deadline, avoid).await;
             }
-            match held.backend.fit(&self.settings, &self.worker.buffers).await {
+            match self.fit(&mut held.backend, deadline).await {
                 Ok(()) => return Ok(held),
-                Err(FitError::Refused(error)) => {
+                Err(Unfit::Refused(error)) => {
                     self.attached.push(held);
                     return Err(Attach::Refused(Refusal::from_backend(&error)));
                 }
-                Err(FitError::Lost(error)) if !held.pins.is_free() => {
+                Err(Unfit::Stopped(Attach::Refused(_))) if !held.pins.is_free() => {
+                    // Whoever it was stopped for, what is tied to the connection is gone with it.
+                    let (server, pins) = (held.backend.server(), &held.pins);
+                    return Err(Attach::Refused(Refusal::lost(server, "interrupted", pins.transaction)));
+                }
+                Err(Unfit::Stopped(stopped)) => return Err(stopped),
+                Err(Unfit::Lost(error)) if !held.pins.is_free() => {
                     let cause = error.to_string();
                     let refusal = Refusal::lost(held.backend.server(), &cause, held.pins.transaction);
                     return Err(Attach::Refused(refusal));
                 }
-                Err(FitError::Lost(_)) => {}
+                Err(Unfit::Lost(_)) => {}
             }
         }
         self.attach_from_pool(hostgroup, deadline, avoid).await
@@ -198,14 +209,15 @@ impl Session {
         let mut avoid = avoid.to_vec();
         loop {
             let mut backend = self.checkout(hostgroup, deadline, &mut avoid).await?;
-            match backend.fit(&self.settings, &self.worker.buffers).await {
+            match self.fit(&mut backend, deadline).await {
                 Ok(()) => return Ok(Attached::new(backend)),
-                Err(FitError::Refused(error)) => {
+                Err(Unfit::Stopped(stopped)) => return Err(stopped),
+                Err(Unfit::Refused(error)) => {
                     let snapshot = self.snapshot();
                     self.worker.pool.give(backend, &snapshot, self.worker.workers, Instant::now());
                     return Err(Attach::Refused(Refusal::from_backend(&error)));
                 }
-                Err(FitError::Lost(_)) => {}
+                Err(Unfit::Lost(_)) => {}
             }
         }
     }
@@ -241,7 +253,14 @@ impl Session {
                 let room = self.make_room(member, &snapshot);
                 if let Room::Taken(reservation) = room {
                     let server = member.server.clone();
-                    match self.open(reservation, member.use_ssl, deadline).await {
+                    let opening = self.open(reservation, member.use_ssl, deadline);
+                    let opened = match self.unless_stopped(&server, opening).await {
+                        Ok(opened) => opened,
+                        // The monitors are quicker than the time-out.
+                        Err(Interrupt::BackendGone) => continue,
+                        Err(why) => return Err(stopped(why)),
+                    };
+                    match opened {
                         Ok(backend) => {
                             self.count_checkout(true, waited);
                             return Ok(backend);
@@ -271,12 +290,7 @@ impl Session {
             };
             match interrupted {
                 None | Some(Interrupt::BackendGone) => {}
-                Some(Interrupt::KillConnection | Interrupt::IdleTimeout) => {
-                    return Err(Attach::End(SessionEnd::proxy(Phase::Command, Cause::Killed)));
-                }
-                Some(Interrupt::KillQuery | Interrupt::QueryTimeout) => {
-                    return Err(Attach::Refused(Refusal::interrupted()));
-                }
+                Some(why) => return Err(stopped(why)),
             }
         }
     }
@@ -419,8 +433,8 @@ impl Session {
             }
             _ if saw => Err(SessionEnd::proxy(Phase::Result, Cause::Killed)),
             Interrupt::BackendGone => {
-                let refusal =
-                    Refusal::lost(held.backend.server(), "it is OFFLINE_HARD", held.pins.transaction);
+                let why = why_lost(&self.snapshot(), held.backend.server());
+                let refusal = Refusal::lost(held.backend.server(), &why, held.pins.transaction);
                 self.refuse(&refusal).await
             }
             Interrupt::QueryTimeout => self.refuse(&Refusal::timed_out()).await,

@@ -10,7 +10,7 @@ use super::forward::Attached;
 use super::{Cause, Phase, Session, SessionEnd};
 use crate::backend::Backend;
 use crate::control::WorkerEvent;
-use crate::pool::member_of;
+use crate::pool::{is_lost, member_of};
 use crate::reply::{self, Refusal};
 use crate::snapshot::Status as ServerStatus;
 use crate::worker::Worker;
@@ -126,6 +126,10 @@ impl Session {
         };
         let (kept, left) = self.attached.drain(..).partition(is_needed);
         self.attached = kept;
+        if !left.is_empty() {
+            // What becomes of the old server is no business of this session any more.
+            self.record.backend.take();
+        }
         for mut held in Vec::into_iter(left) {
             if held.pins.has_insert_id() {
                 // One that is lost has taken the id with it.
@@ -140,11 +144,16 @@ impl Session {
         tokio::task::spawn_local(reset_and_return(self.worker.clone(), held));
     }
 
-    /// Drops the connections to servers that are OFFLINE_HARD.
+    /// Lets go of the connections to servers that are lost. What is tied to one is told at its next use: dropped without a
+    /// word, a transaction would go on as single statements.
     pub(super) fn drop_lost_backends(&mut self) {
         let snapshot = self.snapshot();
         self.attached.retain(|held| {
-            member_of(&snapshot, held.backend.server()).is_some_and(|m| m.status != ServerStatus::OfflineHard)
+            let lost = is_lost(&snapshot, held.backend.server());
+            if lost {
+                held.backend.connection.sever();
+            }
+            !lost || !held.pins.is_free()
         });
         self.let_go(Instant::now());
     }

@@ -16,11 +16,12 @@ impl Relay<'_> {
             let error = io::Error::new(io::ErrorKind::InvalidData, "the server asks for a file unasked");
             return Err(lost(error, true));
         }
+        let server = self.backend.server().clone();
         let mut scan = FileScan::default();
         while !scan.ended {
             let filled = tokio::select! {
                 biased;
-                why = self.record.interrupted() => Err(why),
+                why = self.record.interrupted_at(&server, self.worker) => Err(why),
                 filled = self.client.fill(0, &self.worker.buffers) => Ok(filled),
             };
             match filled {

@@ -16,6 +16,7 @@ mod local;
 mod local_file;
 mod login;
 pub mod mirror;
+mod patience;
 pub mod pins;
 pub mod prepared;
 mod querylog;

@@ -5,12 +5,16 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::Notify;
 
 use super::gtids::LastGtids;
+use crate::pool::is_lost;
+use crate::snapshot::Server;
 use crate::stats::{ProcessRow, ServerKey};
+use crate::worker::Worker;
 
 /// A statement's text is kept up to this length for the process list; an idle session keeps none.
 const INFO_LIMIT: usize = 1024;
@@ -26,7 +30,7 @@ pub enum Interrupt {
     QueryTimeout,
     /// `mysql-wait_timeout`.
     IdleTimeout,
-    /// A server this session holds a connection to is OFFLINE_HARD.
+    /// A server this session holds a connection to is OFFLINE_HARD, or silent.
     BackendGone,
 }
 
@@ -130,6 +134,17 @@ impl Record {
                 return why;
             }
             self.wake.notified().await;
+        }
+    }
+
+    /// The same for a session that uses a connection to this server: that another server is gone, one that the session had
+    /// left by then, is no word to it.
+    pub async fn interrupted_at(&self, server: &Arc<Server>, worker: &Worker) -> Interrupt {
+        loop {
+            let why = self.interrupted().await;
+            if why != Interrupt::BackendGone || is_lost(&worker.snapshot(), server) {
+                return why;
+            }
         }
     }
 

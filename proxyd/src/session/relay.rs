@@ -11,6 +11,7 @@ use proxyd_wire::response::{End, Outcome, ResponseTracker};
 use crate::backend::Backend;
 use crate::control::WorkerEvent;
 use crate::net::{Buffer, Connection};
+use crate::pool::{is_lost, why_lost};
 use crate::reply::Refusal;
 use crate::worker::Worker;
 
@@ -76,6 +77,11 @@ impl Relay<'_> {
                     give_up = Some(Instant::now() + KILL_PATIENCE);
                     continue;
                 }
+                Waited::Interrupted(Interrupt::BackendGone) => {
+                    self.kill(false);
+                    let why = why_lost(&self.worker.snapshot(), self.backend.server());
+                    return lost(io::Error::other(why), client_saw_some);
+                }
                 Waited::Interrupted(why) => return Relayed::Interrupted { why, client_saw_some },
             }
             if !client_saw_some {
@@ -105,21 +111,33 @@ impl Relay<'_> {
     }
 
     async fn wait(&mut self, give_up: Option<Instant>) -> Waited {
-        tokio::select! {
-            biased;
-            filled = self.backend.connection.fill(0, &self.worker.buffers) => Waited::Filled(filled),
-            why = self.record.interrupted() => Waited::Interrupted(why),
-            () = self.client.peer_closed() => Waited::ClientGone,
-            () = super::sleep_until(give_up), if give_up.is_some() => Waited::Interrupted(Interrupt::QueryTimeout),
+        loop {
+            let waited = tokio::select! {
+                biased;
+                filled = self.backend.connection.fill(0, &self.worker.buffers) => Waited::Filled(filled),
+                why = self.record.interrupted() => Waited::Interrupted(why),
+                () = self.client.peer_closed() => Waited::ClientGone,
+                () = super::sleep_until(give_up), if give_up.is_some() => Waited::Interrupted(Interrupt::QueryTimeout),
+            };
+            // That another server is gone, one that the session had left by then, is no word to this statement.
+            let is_stale = matches!(waited, Waited::Interrupted(Interrupt::BackendGone))
+                && !is_lost(&self.worker.snapshot(), self.backend.server());
+            if !is_stale {
+                return waited;
+            }
         }
     }
 
     pub(super) fn kill_query(&self) {
+        self.kill(true);
+    }
+
+    fn kill(&self, query_only: bool) {
         self.worker.tell(WorkerEvent::KillBackend {
             server: self.backend.server().clone(),
             user: self.user.into(),
             thread_id: self.backend.thread_id,
-            query_only: true,
+            query_only,
         });
     }
 

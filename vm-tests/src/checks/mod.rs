@@ -2,7 +2,8 @@
 //!
 //! Each group builds its own lab. Only when they are asked for by name: `load`, a minute with both cores busy; `interop`, four
 //! minutes beside keepalived; `galera` and `group`, real clusters whose own timers decide how long a check waits; `ansible`,
-//! which installs half a gigabyte; `differential`, thousands of random sessions (`sessions` is a short run of it).
+//! which installs half a gigabyte; `differential`, thousands of random sessions (`sessions` is a short run of it); `switches` and `deaths`, fail-overs
+//! under load (`switch` and `death` are short runs of them); `soak`, half an hour of everything at once.
 
 mod ansible;
 mod article;
@@ -13,6 +14,7 @@ mod clusters;
 mod connectors;
 mod differential;
 mod drill;
+mod failover;
 mod import;
 mod instructions;
 mod interop;
@@ -35,7 +37,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, drill, rules, aurora, mysql97, sessions, connectors, import, ansible, differential, galera, group, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `differential`, `galera`, `group`, `interop` and `load`.
+    /// A group (lab, article, chains, permutations, bad-input, drill, rules, aurora, mysql97, sessions, connectors, import, switch, death, ansible, differential, switches, deaths, soak, galera, group, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `differential`, `switches`, `deaths`, `soak`, `galera`, `group`, `interop` and `load`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -44,9 +46,10 @@ pub(crate) struct Options {
 type Group = fn(&mut Runner) -> Result<()>;
 
 /// Run only when they are asked for.
-const ON_REQUEST: [&str; 6] = ["ansible", "differential", "galera", "group", "interop", "load"];
+const ON_REQUEST: [&str; 9] =
+    ["ansible", "deaths", "differential", "galera", "group", "interop", "load", "soak", "switches"];
 
-const GROUPS: [(&str, Group); 20] = [
+const GROUPS: [(&str, Group); 25] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
@@ -61,6 +64,11 @@ const GROUPS: [(&str, Group); 20] = [
     ("ansible", ansible::run),
     ("sessions", differential::short),
     ("differential", differential::run),
+    ("switch", failover::switch::short),
+    ("soak", failover::soak::run),
+    ("death", failover::death::short),
+    ("deaths", failover::death::run),
+    ("switches", failover::switch::long),
     ("galera", clusters::galera::run),
     ("group", clusters::group::run),
     ("instructions", instructions::run),

@@ -37,7 +37,7 @@ GRANT PROCESS, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO app@'%', second@'
 CREATE USER monitor@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('monitor');
 ";
 
-const SMALL: &str = "
+pub(super) const SMALL: &str = "
 user=root
 skip_name_resolve=ON
 innodb_buffer_pool_size=16M

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -49,6 +50,15 @@ pub(crate) struct Account {
     pub database: Option<String>,
 }
 
+/// Connections made and commands sent by all clients of this process: a proxy's own counters must agree.
+static DIALLED: AtomicU64 = AtomicU64::new(0);
+static SENT: AtomicU64 = AtomicU64::new(0);
+
+/// How many connections were made, and commands sent on them.
+pub(crate) fn counts() -> (u64, u64) {
+    (DIALLED.load(Ordering::Relaxed), SENT.load(Ordering::Relaxed))
+}
+
 /// Rows of a text result; empty for an OK.
 pub(crate) type Rows = Vec<Vec<Option<String>>>;
 
@@ -67,6 +77,7 @@ impl Client {
             ErrorKind::ConnectionReset => Failure::Lost("connect"),
             other => Failure::Network(other),
         })?;
+        DIALLED.fetch_add(1, Ordering::Relaxed);
         // Delayed small packets would be measured as the proxy's.
         let _ = stream.set_nodelay(true);
         Ok(stream)
@@ -141,6 +152,14 @@ impl Client {
         let mut command = vec![0x03];
         command.extend_from_slice(sql.as_bytes());
         self.command(&command).await?;
+        self.rows(|packet, _| packet::parse_row(packet)).await
+    }
+
+    /// One result; `parse` takes a row's packet and the number of columns.
+    async fn rows(
+        &mut self,
+        parse: impl Fn(&[u8], usize) -> Option<Vec<Option<String>>>,
+    ) -> Result<Rows, Failure> {
         let first = self.read().await?;
         match first.first() {
             Some(0x00) => return Ok(Vec::new()),
@@ -148,7 +167,8 @@ impl Client {
             Some(0xfb) | None => return Err(Failure::Protocol("query reply")),
             Some(_) => {}
         }
-        let columns = packet::Reader::new(&first).lenenc_int().ok_or(Failure::Protocol("column count"))?;
+        let columns = packet::Reader::new(&first).lenenc_int().and_then(|count| usize::try_from(count).ok());
+        let columns = columns.ok_or(Failure::Protocol("column count"))?;
         for _ in 0..columns {
             self.read().await?;
         }
@@ -159,9 +179,59 @@ impl Client {
             match next.first() {
                 Some(0xfe) if next.len() < 9 => return Ok(rows),
                 Some(0xff) => return Err(server_error(&next)),
-                _ => rows.push(packet::parse_row(&next).ok_or(Failure::Protocol("row"))?),
+                _ => rows.push(parse(&next, columns).ok_or(Failure::Protocol("row"))?),
             }
         }
+    }
+
+    /// COM_STMT_PREPARE; the statement's id.
+    pub(crate) async fn prepare(&mut self, sql: &str) -> Result<u32, Failure> {
+        self.phase = "prepare";
+        let mut command = vec![0x16];
+        command.extend_from_slice(sql.as_bytes());
+        self.command(&command).await?;
+        let first = self.read().await?;
+        if first.first() == Some(&packet::ERR) {
+            return Err(server_error(&first));
+        }
+        let mut r = packet::Reader::new(&first);
+        let head = (|| Some((r.u8()?, r.u32()?, r.u16()?, r.u16()?)))();
+        let (_, id, columns, parameters) = head.ok_or(Failure::Protocol("prepare reply"))?;
+        for count in [parameters, columns] {
+            // The definitions, and the EOF behind them.
+            for _ in 0..count + u16::from(count > 0) {
+                self.read().await?;
+            }
+        }
+        Ok(id)
+    }
+
+    /// COM_STMT_EXECUTE with whole numbers for parameters, for a statement that has no result or columns of text.
+    pub(crate) async fn execute(&mut self, statement: u32, values: &[i64]) -> Result<Rows, Failure> {
+        self.phase = "execute";
+        let mut command = vec![0x17];
+        command.extend(statement.to_le_bytes());
+        command.extend([0, 1, 0, 0, 0]);
+        if !values.is_empty() {
+            command.extend(std::iter::repeat_n(0, values.len().div_ceil(8)));
+            command.push(1);
+            values.iter().for_each(|_| command.extend([0x08, 0]));
+            values.iter().for_each(|value| command.extend(value.to_le_bytes()));
+        }
+        self.command(&command).await?;
+        self.rows(|packet, columns| {
+            let mut r = packet::Reader::new(packet);
+            let nulls = (columns + 9) / 8;
+            let map = r.bytes(1).and_then(|_| r.bytes(nulls))?;
+            let is_null = |column: usize| map[(column + 2) / 8] & 1 << ((column + 2) % 8) != 0;
+            (0..columns)
+                .map(|column| match is_null(column) {
+                    true => Some(None),
+                    false => Some(Some(String::from_utf8_lossy(r.lenenc_bytes()?).into_owned())),
+                })
+                .collect()
+        })
+        .await
     }
 
     /// COM_PING.
@@ -189,6 +259,15 @@ impl Client {
             Err(_) => Ok(()),
             Ok(_) => Err(Failure::Protocol("an answer to COM_QUIT")),
         }
+    }
+
+    /// COM_QUERY, for somebody who leaves with the first packet of the answer.
+    pub(crate) async fn ask(&mut self, sql: &str) -> Result<(), Failure> {
+        self.phase = "query";
+        let mut command = vec![0x03];
+        command.extend_from_slice(sql.as_bytes());
+        self.command(&command).await?;
+        self.read().await.map(drop)
     }
 
     /// COM_QUERY, with the answer read and thrown away: how many bytes its packets had.
@@ -235,7 +314,9 @@ impl Client {
 
     async fn command(&mut self, payload: &[u8]) -> Result<(), Failure> {
         self.sequence = 0;
-        self.write(payload).await
+        self.write(payload).await?;
+        SENT.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn write(&mut self, payload: &[u8]) -> Result<(), Failure> {

@@ -16,7 +16,7 @@ use crate::lab::wait;
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 97, 1);
 pub(crate) const PORT: u16 = 3306;
 
-pub(super) const SMALL: &str = "
+pub(crate) const SMALL: &str = "
 skip_name_resolve=ON
 secure_file_priv=
 local_infile=ON

@@ -122,7 +122,6 @@ impl Session {
             };
             // A connection that knows the statement already knows it from earlier.
             held.backend.statements.forget_all(shared);
-            self.note_backend(&held.backend);
             match self.teach(shared, held).await {
                 Ok(held) => {
                     self.attached.push(held);

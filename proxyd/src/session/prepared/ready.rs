@@ -68,11 +68,12 @@ impl Session {
         mut held: Attached,
     ) -> Result<Attached, Unready> {
         let limit = self.snapshot().variables.max_stmts_per_connection;
+        let server = held.backend.server().clone();
         let preparing = prepare(&mut held.backend, shared, &self.settings, limit, &self.worker.buffers);
         let prepared = tokio::select! {
             biased;
             prepared = preparing => prepared,
-            why = self.record.interrupted() => return Err(self.stopped(why, held).await),
+            why = self.record.interrupted_at(&server, &self.worker) => return Err(self.stopped(why, held).await),
             () = self.client.peer_closed() => return Err(self.stopped(Interrupt::KillConnection, held).await),
         };
         match prepared {

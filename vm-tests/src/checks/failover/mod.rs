@@ -1,0 +1,8 @@
+//! A source and its replica behind one proxy, under load: what a planned switch, and every unplanned death, costs clients.
+
+mod bed;
+pub(super) mod death;
+mod server;
+pub(super) mod soak;
+pub(super) mod switch;
+mod teller;
