@@ -221,6 +221,11 @@ impl Backend {
     /// Brings the session of this connection to `wanted`: session tracking, schema, character set, variables, only what
     /// differs, in one round trip.
     pub async fn fit(&mut self, wanted: &Settings, buffers: &BufferPool) -> Result<(), FitError> {
+        let fits = self.settings == *wanted && !self.half_set && self.tracking != Tracking::Due;
+        if fits { Ok(()) } else { Box::pin(self.replay(wanted, buffers)).await }
+    }
+
+    async fn replay(&mut self, wanted: &Settings, buffers: &BufferPool) -> Result<(), FitError> {
         let mut difference = self.settings.difference(wanted);
         let reset = self.half_set || difference == Difference::Reset;
         if reset {

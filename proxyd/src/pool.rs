@@ -37,7 +37,7 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    backend: Backend,
+    backend: Box<Backend>,
     since: Instant,
 }
 
@@ -69,7 +69,7 @@ impl Pool {
     }
 
     /// An idle connection to this server for this user, the one with the least to replay first.
-    pub fn take(&self, server: &Arc<Server>, want: &Want<'_>) -> Option<Backend> {
+    pub fn take(&self, server: &Arc<Server>, want: &Want<'_>) -> Option<Box<Backend>> {
         let mut shelves = self.shelves.borrow_mut();
         let shelf = shelves.get_mut(&Arc::as_ptr(server))?;
         while let Some(at) = best_match(shelf, want) {
@@ -83,7 +83,7 @@ impl Pool {
     }
 
     /// Keeps a clean connection for the next session, unless the server has enough idle ones or is not wanted.
-    pub fn give(&self, backend: Backend, snapshot: &Snapshot, workers: usize, now: Instant) {
+    pub fn give(&self, backend: Box<Backend>, snapshot: &Snapshot, workers: usize, now: Instant) {
         let keep = member_of(snapshot, backend.server()).is_some_and(|member| {
             let pct = attributes_of(snapshot, backend.server()).and_then(|its| its.free_connections_pct);
             let pct = pct.unwrap_or(snapshot.variables.free_connections_pct);
@@ -140,7 +140,7 @@ impl Pool {
     }
 
     /// Takes out the connections that have been idle for `interval`, to be pinged and given back.
-    pub fn take_stale(&self, interval: Duration, now: Instant) -> Vec<Backend> {
+    pub fn take_stale(&self, interval: Duration, now: Instant) -> impl Iterator<Item = Box<Backend>> {
         let mut stale = Vec::new();
         for shelf in self.shelves.borrow_mut().values_mut() {
             let (old, fresh) =
@@ -148,7 +148,7 @@ impl Pool {
             *shelf = fresh;
             stale.extend(Vec::<Idle>::into_iter(old).map(|idle| idle.backend));
         }
-        stale
+        stale.into_iter()
     }
 
     /// Picks a server by weighted chance among those that are ONLINE and have room (xorshift, one state a worker).

@@ -5,14 +5,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use health::heartbeat::{Segment, State};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::{AbortHandle, LocalSet};
+use tokio::task::AbortHandle;
 
 use crate::audit::{self, Event};
 use crate::cache::QueryCache;
@@ -36,6 +41,8 @@ use crate::tls::{BackendTls, ClientTls, RsaKey};
 const HEARTBEAT: Duration = Duration::from_millis(20);
 /// How often sessions and idle connections are looked over.
 const SWEEP: Duration = Duration::from_millis(100);
+/// Sessions that have rested for `mysql-wait_timeout` are found so late at most.
+const LAZY_SWEEP: Duration = Duration::from_secs(10);
 
 /// So many places of the query cache are looked at in one such round: expired answers leave within seconds.
 const PURGED_AT_ONCE: usize = 2_000;
@@ -84,6 +91,8 @@ pub struct Worker {
     snapshot: RefCell<View>,
     sessions: RefCell<HashMap<u32, Rc<Record>>>,
     next_session: Cell<u32>,
+    /// Nobody's time is up before then.
+    next_look: Cell<Instant>,
     /// One for each listener, until the worker drains.
     acceptors: RefCell<Vec<AbortHandle>>,
     /// New clients are left in the listeners' queues.
@@ -93,8 +102,8 @@ pub struct Worker {
 
 /// Runs a worker until its command channel closes. Meant to be a thread's whole life.
 pub fn run(setup: Setup) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, serve(setup))
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build_local(LocalOptions::default())?.block_on(serve(setup))
 }
 
 async fn serve(setup: Setup) -> std::io::Result<()> {
@@ -115,6 +124,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         snapshot: RefCell::new(snapshot.into()),
         sessions: RefCell::default(),
         next_session: Cell::new(1),
+        next_look: Cell::new(Instant::now()),
         acceptors: RefCell::default(),
         paused: Cell::new(false),
         pause_changed: Notify::new(),
@@ -146,6 +156,21 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener) {
                 tracing::warn!(worker = worker.index, %error, "cannot accept a client; trying again");
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
+        }
+    }
+}
+
+/// A future whose panic is its outcome.
+struct Caught<F>(Pin<Box<F>>);
+
+impl<F: Future> Future for Caught<F> {
+    type Output = std::thread::Result<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // After a panic nobody polls it again, and its parts were dropped on the way out.
+        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
         }
     }
 }
@@ -254,9 +279,10 @@ impl Worker {
             global.client_connections_created += 1;
             global.client_connections_connected += 1;
         }
+        // A bug ends one session, not the worker.
+        let life = Caught(Box::pin(session::run(Stream::Tcp(stream), record.clone(), self.clone())));
         tokio::task::spawn_local(async move {
-            let life = session::run(Stream::Tcp(stream), record.clone(), self.clone());
-            let outcome = tokio::task::spawn_local(life).await;
+            let outcome = life.await;
             self.sessions.borrow_mut().remove(&id);
             let mut global = self.counters.global.borrow_mut();
             global.client_connections_connected -= 1;
@@ -273,7 +299,9 @@ impl Worker {
                 }
                 Err(panic) => {
                     global.session_panics += 1;
-                    tracing::error!(session = id, %peer, "session ended by a bug: {panic}");
+                    let said = panic.downcast_ref::<&str>().copied();
+                    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+                    tracing::error!(session = id, %peer, "session ended by a bug: {}", said.unwrap_or("a panic"));
                 }
             }
         });
@@ -329,6 +357,7 @@ impl Worker {
                 self.follow_digest_options(&snapshot);
                 self.cache.borrow_mut().set_budget(snapshot.variables.query_cache_size / self.workers.max(1));
                 self.snapshot.replace(snapshot.into());
+                self.next_look.set(Instant::now());
                 self.drop_lost_backends();
             }
             WorkerCommand::Drain(reply) => {
@@ -375,15 +404,43 @@ impl Worker {
         stats
     }
 
+    /// Gives a session's statement until then, if it has a limit.
+    pub fn limit(&self, record: &Record, timeout: Option<Duration>) {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        record.deadline.set(deadline);
+        if let Some(deadline) = deadline.filter(|deadline| *deadline < self.next_look.get()) {
+            self.next_look.set(deadline);
+        }
+    }
+
+    /// Interrupts the sessions whose time is up. There may be very many, most of them at rest for long: they are looked at
+    /// only when somebody's time may be up, and for those that rest not too often.
     fn end_overdue(&self, now: Instant) {
+        if now < self.next_look.get() {
+            return;
+        }
         let wait_timeout = self.snapshot().variables.wait_timeout;
+        // Who rests from now on has that long at least.
+        let (mut next_rest, mut next_statement) = (now + wait_timeout, None::<Instant>);
         for record in self.sessions.borrow().values() {
-            if record.command.get() == "Sleep" && now - record.since.get() > wait_timeout {
-                record.interrupt(Interrupt::IdleTimeout);
-            } else if record.deadline.get().is_some_and(|deadline| now >= deadline) {
-                record.interrupt(Interrupt::QueryTimeout);
+            let ends =
+                if record.command.get() == "Sleep" { Some(record.since.get() + wait_timeout) } else { None };
+            match (ends, record.deadline.get()) {
+                (Some(ends), _) if now > ends => record.interrupt(Interrupt::IdleTimeout),
+                (Some(ends), _) => next_rest = next_rest.min(ends),
+                (None, Some(deadline)) if now >= deadline => {
+                    // Once is enough: it is given some time to stop.
+                    record.deadline.set(None);
+                    record.interrupt(Interrupt::QueryTimeout);
+                }
+                (None, Some(deadline)) => {
+                    next_statement = Some(next_statement.map_or(deadline, |next| next.min(deadline)));
+                }
+                (None, None) => {}
             }
         }
+        let next_rest = next_rest.max(now + (wait_timeout / 1000).clamp(SWEEP, LAZY_SWEEP));
+        self.next_look.set(next_statement.map_or(next_rest, |next| next.min(next_rest)));
     }
 
     /// Sessions on a server that is lost now let go of it.

@@ -5,8 +5,9 @@ use crate::token::{TokenKind, Tokenizer};
 /// The inside of the first `/* … */` that is a comment: not code (`/*! … */`), not part of a string.
 pub fn first_comment(sql: &[u8]) -> Option<&[u8]> {
     // Most statements have none, and need not be cut into tokens to see that.
-    let mut pairs = sql.windows(2);
-    pairs.find(|pair| pair == b"/*")?;
+    if !sql.contains(&b'/') {
+        return None;
+    }
     let mut tokens = Tokenizer::with_comments(sql);
     let comment = tokens.find(|token| token.kind == TokenKind::Comment && token.text.starts_with(b"/*"))?;
     let inner = comment.text.strip_prefix(b"/*")?;

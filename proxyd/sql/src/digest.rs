@@ -67,13 +67,13 @@ pub fn digest_text(sql: &[u8], options: &DigestOptions) -> String {
 #[derive(Debug, Default)]
 pub struct Digester {
     options: DigestOptions,
-    buf: Vec<u8>,
+    text: String,
     hash: u64,
 }
 
 impl Digester {
     pub fn new(options: DigestOptions) -> Digester {
-        Digester { options, buf: Vec::new(), hash: 0 }
+        Digester { options, text: String::new(), hash: 0 }
     }
 
     pub fn options(&self) -> &DigestOptions {
@@ -82,15 +82,19 @@ impl Digester {
 
     /// The digest text; valid until the next call. Bytes that are not UTF-8 are shown as `_`.
     pub fn digest(&mut self, sql: &[u8]) -> &str {
-        self.buf.clear();
-        let Digester { options, buf, .. } = self;
+        let options = &self.options;
+        let mut bytes = std::mem::take(&mut self.text).into_bytes();
+        bytes.clear();
+        let buf = &mut bytes;
         // What is read of a statement is bounded by what a worker can read without keeping others waiting.
         let sql = sql.get(..options.max_query_length.saturating_mul(LOOKED_AT)).unwrap_or(sql);
         let mut strip = Strip::new(sql, options);
         loop {
             strip.run(buf, options.max_query_length);
             let end = strip.last_number.unwrap_or(buf.len());
-            compress(buf, end, options);
+            if strip.signs || options.no_digits {
+                compress(buf, end, options);
+            }
             // A long statement of many rows becomes short enough to go on.
             if strip.is_done() || buf.len() >= options.max_query_length {
                 break;
@@ -100,9 +104,10 @@ impl Digester {
             buf.pop();
         }
         buf.truncate(options.max_digest_length);
-        self.hash = spooky::hash64(&self.buf, 0);
-        make_utf8(&mut self.buf);
-        std::str::from_utf8(&self.buf).unwrap_or_default()
+        self.hash = spooky::hash64(buf, 0);
+        make_utf8(buf);
+        self.text = String::from_utf8(bytes).unwrap_or_default();
+        &self.text
     }
 
     /// The hash of the last digest text, over its bytes as the client sent them.
@@ -112,7 +117,7 @@ impl Digester {
 
     /// The last digest text.
     pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.buf).unwrap_or_default()
+        &self.text
     }
 }
 

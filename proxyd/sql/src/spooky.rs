@@ -13,6 +13,9 @@ pub fn hash64(message: &[u8], seed: u64) -> u64 {
 
 /// A word in little-endian order; bytes that are not there are zero.
 fn word(bytes: &[u8], index: usize) -> u64 {
+    if let Some(whole) = bytes.get(index * 8..).and_then(<[u8]>::first_chunk) {
+        return u64::from_le_bytes(*whole);
+    }
     let mut word = [0; 8];
     for (to, from) in word.iter_mut().zip(bytes.iter().skip(index * 8)) {
         *to = *from;

@@ -88,10 +88,6 @@ impl<'a> Tokenizer<'a> {
         Tokenizer { comments: true, ..Tokenizer::new(sql) }
     }
 
-    fn byte(&self, ahead: usize) -> u8 {
-        self.sql.get(self.pos + ahead).copied().unwrap_or(0)
-    }
-
     fn rest(&self) -> &'a [u8] {
         self.sql.get(self.pos..).unwrap_or_default()
     }
@@ -104,6 +100,16 @@ impl<'a> Tokenizer<'a> {
         self.qualified = self.after_name && text == b".";
         self.after_name = matches!(kind, TokenKind::Word | TokenKind::QuotedIdentifier);
         Token { kind, text, start, spaced }
+    }
+
+    /// The word that begins here.
+    fn word(&mut self, spaced: bool) -> Token<'a> {
+        let rest = self.rest();
+        let text = rest.get(..count(rest, is_word_byte)).unwrap_or_default();
+        let start = self.pos;
+        self.pos += text.len();
+        (self.after_name, self.qualified) = (true, false);
+        Token { kind: TokenKind::Word, text, start, spaced }
     }
 
     /// Length of a comment that begins here, and 0 where none does.
@@ -186,7 +192,6 @@ impl<'a> Tokenizer<'a> {
     fn classify(&self) -> (TokenKind, usize) {
         let rest = self.rest();
         match rest {
-            [first, ..] if has(*first, PLAIN_WORD) => (TokenKind::Word, count(rest, is_word_byte)),
             [b'/', b'*', b'!', ..] => (TokenKind::ExecutableOpen, 3 + version_length(rest.get(3..))),
             [b'/', b'*', b'M', b'!', ..] => (TokenKind::ExecutableOpen, 4 + version_length(rest.get(4..))),
             [b'*', b'/', ..] if self.executable => (TokenKind::ExecutableClose, 2),
@@ -212,13 +217,19 @@ impl<'a> Iterator for Tokenizer<'a> {
 
     fn next(&mut self) -> Option<Token<'a>> {
         let mut spaced = false;
-        while self.pos < self.sql.len() {
-            let comment = self.comment();
-            if is_space(self.byte(0)) {
+        while let Some(&byte) = self.sql.get(self.pos) {
+            // Most tokens are words, most of what is between them is a space.
+            if has(byte, PLAIN_WORD) {
+                return Some(self.word(spaced));
+            }
+            if is_space(byte) {
                 self.pos += 1;
                 spaced = true;
                 (self.after_name, self.qualified) = (false, false);
-            } else if comment > 0 && self.comments {
+                continue;
+            }
+            let comment = self.comment();
+            if comment > 0 && self.comments {
                 return Some(self.take(TokenKind::Comment, comment, spaced));
             } else if comment > 0 {
                 self.pos += comment;
@@ -322,27 +333,27 @@ fn line_length(rest: &[u8]) -> usize {
 
 /// Whether a quoted token has its closing quote, and nothing after it.
 pub(crate) fn is_closed(text: &[u8]) -> bool {
-    quoted_end(text) == Some(text.len())
+    text.first().and_then(|&quote| quoted_end(text, quote)) == Some(text.len())
 }
 
 /// Length of a quoted run that begins with its quote; without an end it takes everything.
 fn quoted_length(rest: &[u8]) -> usize {
-    quoted_end(rest).unwrap_or(rest.len())
+    rest.first().and_then(|&quote| quoted_end(rest, quote)).unwrap_or(rest.len())
 }
 
-/// Where a quoted run ends, if it does.
-fn quoted_end(rest: &[u8]) -> Option<usize> {
-    let quote = rest.first().copied().unwrap_or(0);
+/// Where a run ends that begins with this quote, if it does.
+pub(crate) fn quoted_end(rest: &[u8], quote: u8) -> Option<usize> {
+    let escapes = quote != b'`';
     let mut at = 1;
-    while let Some(&byte) = rest.get(at) {
-        at += match byte {
-            b'\\' if quote != b'`' => 2,
-            _ if byte == quote && rest.get(at + 1) == Some(&quote) => 2,
-            _ if byte == quote => return Some(at + 1),
-            _ => 1,
-        };
+    loop {
+        let inner = rest.get(at..)?;
+        at += inner.iter().position(|&byte| byte == quote || (escapes && byte == b'\\'))?;
+        let doubled = rest.get(at + 1) == Some(&quote);
+        if rest.get(at) == Some(&quote) && !doubled {
+            return Some(at + 1);
+        }
+        at += 2;
     }
-    None
 }
 
 /// Up to six digits: the server version of `/*!50001`.

@@ -1,11 +1,11 @@
 //! A TCP or Unix stream, plain or under TLS, and a buffered connection over it.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -146,36 +146,56 @@ impl Connection {
     }
 
     async fn read_once(&mut self, want: usize, most: usize, pool: &BufferPool) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_read_once(cx, want, most, pool)).await
+    }
+
+    /// As [`Connection::fill`]. While there is nothing to read no buffer is held, unless some bytes wait in it for more.
+    pub fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        want: usize,
+        pool: &BufferPool,
+    ) -> Poll<io::Result<usize>> {
+        let polled = self.poll_read_once(cx, want, usize::MAX, pool);
+        if polled.is_pending() {
+            self.input.release(pool);
+        }
+        polled
+    }
+
+    fn poll_read_once(
+        &mut self,
+        cx: &mut Context<'_>,
+        want: usize,
+        most: usize,
+        pool: &BufferPool,
+    ) -> Poll<io::Result<usize>> {
         let spare = self.input.spare(want, pool);
         let most = most.min(spare.len());
         let mut room = ReadBuf::new(&mut spare[..most]);
-        poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut room)).await?;
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut room))?;
         let count = room.filled().len();
         self.input.advance(count);
         self.bytes_in += count as u64;
-        Ok(count)
-    }
-
-    /// Waits until there is something to read, without holding a buffer meanwhile where the stream allows it.
-    pub async fn wait_readable(&mut self, pool: &BufferPool) -> io::Result<()> {
-        if !self.input.is_empty() {
-            return Ok(());
-        }
-        self.input.release(pool);
-        match &self.stream {
-            Stream::Tcp(s) => s.readable().await,
-            Stream::Unix(s) => s.readable().await,
-            // TLS may hold decrypted bytes of its own; only a read tells.
-            Stream::Tls(_) | Stream::Upgrading | Stream::Nowhere => Ok(()),
-        }
+        Poll::Ready(Ok(count))
     }
 
     /// Resolves when the peer has closed its sending side; stays pending while the peer only sends more.
     pub async fn peer_closed(&self) {
-        let Some(tcp) = self.stream.tcp() else { return std::future::pending().await };
-        match tcp.ready(Interest::READABLE).await {
-            Ok(ready) if !ready.is_read_closed() => std::future::pending().await,
-            _ => (),
+        poll_fn(|cx| self.poll_peer_closed(cx)).await;
+    }
+
+    /// As [`Connection::peer_closed`]. Whoever reads from the connection is not to wait for both at once.
+    pub fn poll_peer_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(tcp) = self.stream.tcp() else { return Poll::Pending };
+        if ready!(tcp.poll_read_ready(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        // It is readable: bytes or the end, which this tells at once.
+        match pin!(tcp.ready(Interest::READABLE)).poll(cx) {
+            Poll::Ready(Ok(ready)) if !ready.is_read_closed() => Poll::Pending,
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
         }
     }
 

@@ -25,13 +25,14 @@ use crate::snapshot::{HostgroupId, Member, ProxyProtocol, Reservation, Server, S
 /// A backend connection that a session holds, and why.
 #[derive(Debug)]
 pub struct Attached {
-    pub backend: Backend,
+    /// Boxed: it changes hands several times a query.
+    pub backend: Box<Backend>,
     pub pins: Pins,
     _in_use: InUse,
 }
 
 impl Attached {
-    fn new(backend: Backend) -> Attached {
+    fn new(backend: Box<Backend>) -> Attached {
         let in_use = InUse::new(backend.counters.clone());
         Attached { backend, pins: Pins::default(), _in_use: in_use }
     }
@@ -73,7 +74,7 @@ impl Session {
             };
             let tied = !held.pins.is_free();
             let may_repeat = retries > 0 && !tied && is_repeatable(job.statement);
-            self.record.deadline.set(job.timeout.map(|timeout| Instant::now() + timeout));
+            self.worker.limit(&self.record, job.timeout);
             let before = (held.backend.connection.bytes_out, held.backend.connection.bytes_in);
             if let Some(execution) = job.execution.as_deref_mut() {
                 held = match self.make_ready(execution, held).await {
@@ -228,7 +229,7 @@ impl Session {
         hostgroup: HostgroupId,
         deadline: Instant,
         avoid: &mut Vec<Arc<Server>>,
-    ) -> Result<Backend, Attach> {
+    ) -> Result<Box<Backend>, Attach> {
         let mut waited = false;
         let started = Instant::now();
         loop {
@@ -254,7 +255,7 @@ impl Session {
                 if let Room::Taken(reservation) = room {
                     let server = member.server.clone();
                     let opening = self.open(reservation, member.use_ssl, deadline);
-                    let opened = match self.unless_stopped(&server, opening).await {
+                    let opened = match Box::pin(self.unless_stopped(&server, opening)).await {
                         Ok(opened) => opened,
                         // The monitors are quicker than the time-out.
                         Err(Interrupt::BackendGone) => continue,
@@ -282,16 +283,20 @@ impl Session {
                 self.count_checkout(false, waited);
                 return Err(Attach::Refused(Refusal::no_server(&snapshot, hostgroup, started.elapsed())));
             }
-            let interrupted = tokio::select! {
-                () = self.worker.pool.changed.notified() => None,
-                () = tokio::time::sleep(LOOK_AGAIN) => None,
-                why = self.record.interrupted() => Some(why),
-                () = self.client.peer_closed() => Some(Interrupt::KillConnection),
-            };
-            match interrupted {
+            match Box::pin(self.wait_for_room()).await {
                 None | Some(Interrupt::BackendGone) => {}
                 Some(why) => return Err(stopped(why)),
             }
+        }
+    }
+
+    /// Until there may be a connection, or somebody has ended the wait for it.
+    async fn wait_for_room(&self) -> Option<Interrupt> {
+        tokio::select! {
+            () = self.worker.pool.changed.notified() => None,
+            () = tokio::time::sleep(LOOK_AGAIN) => None,
+            why = self.record.interrupted() => Some(why),
+            () = self.client.peer_closed() => Some(Interrupt::KillConnection),
         }
     }
 
@@ -336,7 +341,7 @@ impl Session {
         reservation: Reservation,
         use_ssl: bool,
         deadline: Instant,
-    ) -> Result<Backend, ConnectError> {
+    ) -> Result<Box<Backend>, ConnectError> {
         let snapshot = self.snapshot();
         let patience = snapshot.variables.connect_timeout_server;
         let limit = patience.min(deadline.saturating_duration_since(Instant::now()));
@@ -365,7 +370,7 @@ impl Session {
             if !init_connect.is_empty() {
                 backend.query(init_connect, &self.worker.buffers).await?;
             }
-            Ok(backend)
+            Ok(Box::new(backend))
         };
         tokio::time::timeout(limit, opened).await.unwrap_or(Err(ConnectError::Timeout(limit)))
     }

@@ -133,7 +133,7 @@ impl Session {
         for mut held in Vec::into_iter(left) {
             if held.pins.has_insert_id() {
                 // One that is lost has taken the id with it.
-                let _ = self.fetch_insert_id(&mut held).await;
+                let _ = Box::pin(self.fetch_insert_id(&mut held)).await;
             }
             self.leave(held);
         }
@@ -168,7 +168,7 @@ async fn reset_and_return(worker: Rc<Worker>, mut held: Attached) {
 }
 
 /// Keeps an idle connection alive, and finds out if it is not.
-pub async fn ping_idle(worker: Rc<Worker>, mut backend: Backend) {
+pub async fn ping_idle(worker: Rc<Worker>, mut backend: Box<Backend>) {
     if let Ok(Ok(())) = tokio::time::timeout(BETWEEN_SESSIONS, backend.ping(&worker.buffers)).await {
         worker.pool.give(backend, &worker.snapshot(), worker.workers, Instant::now());
     }

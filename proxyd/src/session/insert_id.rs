@@ -24,7 +24,7 @@ impl Session {
         while let Some(at) = self.attached.iter().position(|held| held.pins.insert_id_is_due()) {
             let mut held = self.attached.swap_remove(at);
             // A connection that breaks here takes the id with it, as it would have done with its session.
-            if self.fetch_insert_id(&mut held).await.is_ok() {
+            if Box::pin(self.fetch_insert_id(&mut held)).await.is_ok() {
                 self.attached.push(held);
             }
             self.let_go(Instant::now());
@@ -43,6 +43,13 @@ impl Session {
 
     /// Gives a connection what this statement may ask of the one before it, if that one ran elsewhere.
     pub(super) async fn bring_along(&self, held: &mut Attached, statement: &Statement<'_>) -> io::Result<()> {
+        match statement.flags.any(Flags::LAST_INSERT_ID.with(Flags::DIAGNOSTICS)) {
+            true => Box::pin(self.bring(held, statement)).await,
+            false => Ok(()),
+        }
+    }
+
+    async fn bring(&self, held: &mut Attached, statement: &Statement<'_>) -> io::Result<()> {
         if statement.flags.has(Flags::LAST_INSERT_ID) && self.last_insert_id != 0 {
             // An INSERT that was given its id leaves LAST_INSERT_ID() alone: 0 on a connection that had none.
             let has_own = held.pins.has_insert_id()

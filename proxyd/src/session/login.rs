@@ -90,7 +90,11 @@ impl FullAuthCache {
 }
 
 /// Logs a client in.
-pub async fn accept(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Result<Session, SessionEnd> {
+pub async fn accept(
+    stream: Stream,
+    record: Rc<Record>,
+    worker: Rc<Worker>,
+) -> Result<Box<Session>, SessionEnd> {
     let limit = worker.snapshot().variables.connect_timeout_client;
     let greeted = tokio::time::timeout(limit, greet(stream, record.clone(), worker));
     tokio::select! {
@@ -99,7 +103,7 @@ pub async fn accept(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> R
     }
 }
 
-async fn greet(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Result<Session, SessionEnd> {
+async fn greet(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Result<Box<Session>, SessionEnd> {
     let snapshot = worker.snapshot();
     let mut client = Connection::new(stream);
     client.keepalive(std::time::Duration::from_secs(120));
@@ -173,7 +177,7 @@ async fn begin(
     record: Rc<Record>,
     worker: Rc<Worker>,
     local: Option<SocketAddr>,
-) -> Result<Session, SessionEnd> {
+) -> Result<Box<Session>, SessionEnd> {
     let Proven { account, secret } = proven;
     if let Some(refusal) = not_as_required(login.user(), &account, &client) {
         return Err(turn_away(&mut client, &refusal, sequence).await);
@@ -207,7 +211,7 @@ async fn begin(
         collation,
         nonce,
     };
-    let mut session = build(client, ticket, record, worker, identity);
+    let mut session = Box::new(build(client, ticket, record, worker, identity));
     session.introduce();
     let frames = reply::ok_at(session.capabilities, session.status(), sequence);
     session.client.write_all(&frames).await.map_err(handshake)?;

@@ -25,7 +25,10 @@ mod relay;
 pub mod settings;
 mod tracked;
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use proxyd_sql::{Statement, classify};
@@ -91,7 +94,8 @@ pub struct Session {
 
 /// A session's life.
 pub async fn run(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> SessionEnd {
-    let accepted = login::accept(stream, record.clone(), worker.clone()).await;
+    // Boxed, like all that a session does not do while it rests: an idle client should be small.
+    let accepted = Box::pin(login::accept(stream, record.clone(), worker.clone())).await;
     worker.note_login(&record, accepted.as_ref().err());
     let mut session = match accepted {
         Ok(session) => session,
@@ -99,7 +103,7 @@ pub async fn run(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Sess
     };
     session.worker.audit(Event::Connected, &session.record, Some(session.client.is_tls()));
     let served = match session.account.fast_forward {
-        true => session.fast_forward().await,
+        true => Box::pin(session.fast_forward()).await,
         false => session.serve().await,
     };
     let end = match served {
@@ -119,7 +123,7 @@ impl Session {
             self.worker.counters.global.borrow_mut().questions += 1;
             self.worker.counters.global.borrow_mut().queries_frontends_bytes_recv += framed as u64;
             let sent_before = self.client.bytes_out;
-            self.obey(&mut request.buffer.filled_mut()[..framed], started).await?;
+            Box::pin(self.obey(&mut request.buffer.filled_mut()[..framed], started)).await?;
             let sent = self.client.bytes_out - sent_before;
             self.worker.counters.global.borrow_mut().queries_frontends_bytes_sent += sent;
             self.take_back(request.buffer, framed);
@@ -144,9 +148,9 @@ impl Session {
             Request::Query(_) | Request::InitDb(_) | Request::FieldList { .. } => {
                 self.statement(frames, now).await
             }
-            Request::StmtPrepare(_) => self.prepare(frames, now).await,
+            Request::StmtPrepare(_) => Box::pin(self.prepare(frames, now)).await,
             Request::StmtExecute { statement, .. } => self.execute(statement, frames, now).await,
-            Request::StmtFetch { statement, .. } => self.fetch(statement, frames).await,
+            Request::StmtFetch { statement, .. } => Box::pin(self.fetch(statement, frames)).await,
             Request::StmtReset { statement } => self.reset_statement(statement).await,
             Request::StmtSendLongData { statement, .. } => {
                 self.long_data(statement, frames);
@@ -162,7 +166,7 @@ impl Session {
                 self.start_over();
                 self.ok().await
             }
-            Request::ChangeUser => self.change_user(frames).await,
+            Request::ChangeUser => Box::pin(self.change_user(frames)).await,
             Request::SetOption(option) => self.set_option(option).await,
             Request::Debug | Request::Other(_) | Request::Unknown(_) => {
                 self.refuse(&Refusal::unsupported(command.map_or("unknown", Command::name))).await
@@ -302,24 +306,34 @@ impl Session {
 
     /// One read from the client, unless somebody ends the wait for it or a tie runs out meanwhile.
     async fn fill_or_interrupt(&mut self, want: usize) -> Result<usize, SessionEnd> {
-        let io = |error| SessionEnd::client(Phase::Command, error);
         loop {
             let tie_ends = self.attached.iter().filter_map(|held| held.pins.deadline()).min();
-            let readable = async {
-                self.client.wait_readable(&self.worker.buffers).await?;
-                // A huge packet is announced long before it arrives: memory follows what came.
-                let room = want.min(self.client.input.len() * 2 + 64 * 1024);
-                self.client.fill(room, &self.worker.buffers).await
-            };
-            tokio::select! {
-                biased;
-                filled = readable => return filled.map_err(io),
-                why = self.record.interrupted() => self.interrupted_at_rest(why).await?,
-                () = sleep_until(tie_ends), if tie_ends.is_some() => {
+            let mut timer = tie_ends.map(alarm);
+            match poll_fn(|cx| self.poll_rest(cx, want, timer.as_mut())).await {
+                Rest::Filled(filled) => {
+                    return filled.map_err(|error| SessionEnd::client(Phase::Command, error));
+                }
+                Rest::Interrupted(why) => self.interrupted_at_rest(why).await?,
+                Rest::TieEnds => {
                     self.let_go(Instant::now());
                     self.fetch_insert_ids().await;
                 }
             }
+        }
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>, want: usize, timer: Option<&mut Alarm>) -> Poll<Rest> {
+        // A huge packet is announced long before it arrives: memory follows what came.
+        let room = want.min(self.client.input.len() * 2 + 64 * 1024);
+        if let Poll::Ready(filled) = self.client.poll_fill(cx, room, &self.worker.buffers) {
+            return Poll::Ready(Rest::Filled(filled));
+        }
+        if let Poll::Ready(why) = self.record.poll_interrupted(cx) {
+            return Poll::Ready(Rest::Interrupted(why));
+        }
+        match timer.map(|timer| timer.as_mut().poll(cx)) {
+            Some(Poll::Ready(())) => Poll::Ready(Rest::TieEnds),
+            _ => Poll::Pending,
         }
     }
 
@@ -358,6 +372,13 @@ struct Ended<'a> {
     started: Instant,
 }
 
+/// What ends a session's rest.
+enum Rest {
+    Filled(std::io::Result<usize>),
+    Interrupted(Interrupt),
+    TieEnds,
+}
+
 /// A command in its buffer: the first `framed` bytes of what is filled.
 struct Received {
     buffer: Buffer,
@@ -372,9 +393,26 @@ fn text_of<'a>(request: &Request<'a>) -> &'a [u8] {
     }
 }
 
-async fn sleep_until(when: Option<Instant>) {
-    match when {
-        Some(when) => tokio::time::sleep_until(when.into()).await,
-        None => std::future::pending().await,
+/// A timer of its own: it is large, and most waits have none.
+type Alarm = Pin<Box<tokio::time::Sleep>>;
+
+fn alarm(when: Instant) -> Alarm {
+    Box::pin(tokio::time::sleep_until(when.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What an idle client takes of proxyd: these, and some 600 bytes for names, its place among the worker's sessions, and
+    /// tokio's part of a task and of a socket.
+    #[test]
+    fn an_idle_session_is_small() {
+        let sizes = [size(run), size_of::<Session>(), size_of::<Record>()];
+        assert!(sizes.iter().sum::<usize>() <= 1_500, "{sizes:?}");
     }
 }

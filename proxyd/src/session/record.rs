@@ -3,12 +3,12 @@
 //! The session writes its cells as it goes; the worker reads them when somebody asks. One thread, so no locks.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
-
-use tokio::sync::Notify;
 
 use super::gtids::LastGtids;
 use crate::pool::is_lost;
@@ -53,7 +53,8 @@ pub struct Record {
     pub gtids: RefCell<LastGtids>,
     info: RefCell<Vec<u8>>,
     interrupt: Cell<Option<Interrupt>>,
-    wake: Notify,
+    /// Who is told of it: the session's task, once it has waited.
+    waiting: RefCell<Option<Waker>>,
 }
 
 /// The backend connection that a session uses now.
@@ -80,7 +81,7 @@ impl Record {
             gtids: RefCell::default(),
             info: RefCell::default(),
             interrupt: Cell::new(None),
-            wake: Notify::new(),
+            waiting: RefCell::new(None),
         }
     }
 
@@ -124,17 +125,26 @@ impl Record {
         if self.interrupt.get() != Some(Interrupt::KillConnection) {
             self.interrupt.set(Some(why));
         }
-        self.wake.notify_one();
+        if let Some(waker) = &*self.waiting.borrow() {
+            waker.wake_by_ref();
+        }
     }
 
-    /// Resolves when somebody has interrupted this session.
+    /// Resolves when somebody has interrupted this session. One task may wait for it: the session's.
     pub async fn interrupted(&self) -> Interrupt {
-        loop {
-            if let Some(why) = self.interrupt.take() {
-                return why;
-            }
-            self.wake.notified().await;
+        poll_fn(|cx| self.poll_interrupted(cx)).await
+    }
+
+    /// As [`Record::interrupted`].
+    pub fn poll_interrupted(&self, cx: &mut Context<'_>) -> Poll<Interrupt> {
+        if let Some(why) = self.interrupt.take() {
+            return Poll::Ready(why);
         }
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waiting = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// The same for a session that uses a connection to this server: that another server is gone, one that the session had

@@ -1,7 +1,9 @@
 //! Streams one command to a backend and its response to the client. Holds one buffer, never a result set: a client
 //! that reads slowly stops the reading from the backend.
 
+use std::future::{Future, poll_fn};
 use std::io;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use proxyd_wire::ErrPacket;
@@ -17,6 +19,7 @@ use crate::worker::Worker;
 
 use super::cached::Tee;
 use super::record::{Interrupt, Record};
+use super::{Alarm, alarm};
 
 /// After `KILL QUERY` the server has this long to end the statement.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
@@ -63,7 +66,7 @@ impl Relay<'_> {
         let mut timed_out = false;
         loop {
             let client_saw_some = !tracker.is_untouched();
-            match self.wait(give_up).await {
+            match poll_fn(|cx| self.poll_wait(cx, give_up.as_mut())).await {
                 Waited::Filled(Ok(0)) => return lost(io::ErrorKind::UnexpectedEof.into(), client_saw_some),
                 Waited::Filled(Ok(_)) => {}
                 Waited::Filled(Err(error)) => return lost(error, client_saw_some),
@@ -74,7 +77,7 @@ impl Relay<'_> {
                     timed_out = why == Interrupt::QueryTimeout;
                     // The server ends the statement and says so; the connection, and a transaction, stay.
                     self.kill_query();
-                    give_up = Some(Instant::now() + KILL_PATIENCE);
+                    give_up = Some(alarm(Instant::now() + KILL_PATIENCE));
                     continue;
                 }
                 Waited::Interrupted(Interrupt::BackendGone) => {
@@ -97,10 +100,12 @@ impl Relay<'_> {
             }
             match self.pass_on(&mut tracker, timed_out).await {
                 Ok(None) => {}
-                Ok(Some(outcome)) if outcome.end == Some(End::LocalInfile) => match self.send_file().await {
-                    Ok(()) => {}
-                    Err(relayed) => return relayed,
-                },
+                Ok(Some(outcome)) if outcome.end == Some(End::LocalInfile) => {
+                    match Box::pin(self.send_file()).await {
+                        Ok(()) => {}
+                        Err(relayed) => return relayed,
+                    }
+                }
                 Ok(Some(outcome)) => return Relayed::Done(outcome),
                 Err(PassError::Client(error)) => return Relayed::ClientLost(error),
                 Err(PassError::Backend(error)) => {
@@ -110,21 +115,24 @@ impl Relay<'_> {
         }
     }
 
-    async fn wait(&mut self, give_up: Option<Instant>) -> Waited {
-        loop {
-            let waited = tokio::select! {
-                biased;
-                filled = self.backend.connection.fill(0, &self.worker.buffers) => Waited::Filled(filled),
-                why = self.record.interrupted() => Waited::Interrupted(why),
-                () = self.client.peer_closed() => Waited::ClientGone,
-                () = super::sleep_until(give_up), if give_up.is_some() => Waited::Interrupted(Interrupt::QueryTimeout),
-            };
+    fn poll_wait(&mut self, cx: &mut Context<'_>, give_up: Option<&mut Alarm>) -> Poll<Waited> {
+        if let Poll::Ready(filled) = self.backend.connection.poll_fill(cx, 0, &self.worker.buffers) {
+            return Poll::Ready(Waited::Filled(filled));
+        }
+        while let Poll::Ready(why) = self.record.poll_interrupted(cx) {
             // That another server is gone, one that the session had left by then, is no word to this statement.
-            let is_stale = matches!(waited, Waited::Interrupted(Interrupt::BackendGone))
-                && !is_lost(&self.worker.snapshot(), self.backend.server());
+            let is_stale =
+                why == Interrupt::BackendGone && !is_lost(&self.worker.snapshot(), self.backend.server());
             if !is_stale {
-                return waited;
+                return Poll::Ready(Waited::Interrupted(why));
             }
+        }
+        if self.client.poll_peer_closed(cx).is_ready() {
+            return Poll::Ready(Waited::ClientGone);
+        }
+        match give_up.map(|timer| timer.as_mut().poll(cx)) {
+            Some(Poll::Ready(())) => Poll::Ready(Waited::Interrupted(Interrupt::QueryTimeout)),
+            _ => Poll::Pending,
         }
     }
 

@@ -22,11 +22,22 @@ pub(super) struct Strip<'a> {
     backticks: bool,
     /// Where the text's last literal begins, if it is a number that ends the statement.
     pub(super) last_number: Option<usize>,
+    /// Some of what was written is a byte of which the later passes may take something out.
+    pub(super) signs: bool,
 }
 
 impl<'a> Strip<'a> {
     pub(super) fn new(sql: &'a [u8], options: &'a DigestOptions) -> Strip<'a> {
-        Strip { sql, options, at: 0, before: 0, executable: false, backticks: false, last_number: None }
+        Strip {
+            sql,
+            options,
+            at: 0,
+            before: 0,
+            executable: false,
+            backticks: false,
+            last_number: None,
+            signs: false,
+        }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -35,8 +46,41 @@ impl<'a> Strip<'a> {
 
     /// Goes on until the statement ends or `out` has `limit` bytes.
     pub(super) fn run(&mut self, out: &mut Vec<u8>, limit: usize) {
+        let as_it_is = !self.options.lowercase && !self.options.replace_null;
         while !self.is_done() && out.len() < limit {
-            self.step(out);
+            if as_it_is && !self.executable && !self.backticks {
+                self.words(out, limit);
+            }
+            if out.len() < limit {
+                self.step(out);
+            }
+        }
+    }
+
+    /// Takes over what needs no more than a look at each byte: words with single spaces between them, and signs.
+    fn words(&mut self, out: &mut Vec<u8>, limit: usize) {
+        let rest = self.sql.get(self.at..).unwrap_or_default();
+        let rest = rest.get(..limit - out.len()).unwrap_or(rest);
+        let mut before = class_of(if out.is_empty() { b' ' } else { self.before });
+        let mut signs = 0;
+        let plain = rest.iter().position(|&byte| {
+            let class = class_of(byte);
+            let stays = match class & (STOP | DIGIT | SPACE) {
+                0 => true,
+                DIGIT => before & NAME != 0,
+                SPACE => before & SPACE == 0 && byte == b' ',
+                _ => false,
+            };
+            before = if stays { class } else { before };
+            signs |= if stays { class } else { 0 };
+            !stays
+        });
+        let words = rest.get(..plain.unwrap_or(rest.len())).unwrap_or_default();
+        if let Some(&last) = words.last() {
+            out.extend_from_slice(words);
+            self.at += words.len();
+            self.before = last;
+            self.signs |= signs & SIGN != 0;
         }
     }
 
@@ -73,6 +117,7 @@ impl<'a> Strip<'a> {
 
     fn plain(&mut self, byte: u8, out: &mut Vec<u8>) {
         self.at += 1;
+        self.signs |= class_of(byte) & SIGN != 0;
         if self.executable {
             out.push(byte);
         } else if !is_space(byte) {
@@ -116,6 +161,7 @@ impl<'a> Strip<'a> {
                 // The mark of an executable comment is not kept.
                 let kept = text.iter().enumerate().filter(|&(at, &byte)| at != 2 || byte != b'!');
                 out.extend(kept.take(LONGEST_COMMENT).map(|(_, byte)| *byte));
+                self.signs = true;
             }
         }
         self.after_comment(length + 4, out);
@@ -139,21 +185,13 @@ impl<'a> Strip<'a> {
 
     /// Of a string that does not end nothing stays, nor of what would follow it.
     fn string(&mut self, rest: &[u8], quote: u8, out: &mut Vec<u8>) {
-        let mut at = 1;
-        loop {
-            match rest.get(at) {
-                None => {
-                    self.at = self.sql.len();
-                    return;
-                }
-                Some(b'\\') => at += 2,
-                Some(&byte) if byte == quote && rest.get(at + 1) == Some(&quote) => at += 2,
-                Some(&byte) if byte == quote => break,
-                Some(_) => at += 1,
+        match crate::token::quoted_end(rest, quote) {
+            Some(end) => {
+                self.literal(end, out);
+                self.before = 0;
             }
+            None => self.at = self.sql.len(),
         }
-        self.literal(at + 1, out);
-        self.before = 0;
     }
 
     fn number(&mut self, rest: &[u8], out: &mut Vec<u8>) {
@@ -206,9 +244,39 @@ fn is_null(rest: &[u8]) -> bool {
 
 /// A byte of a name.
 pub(super) fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'$' || byte == b'_'
+    class_of(byte) & NAME != 0
 }
 
 fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+    class_of(byte) & SPACE != 0
+}
+
+const NAME: u8 = 1;
+const DIGIT: u8 = 2;
+const SPACE: u8 = 4;
+/// May begin a literal, a comment or a quoted name.
+const STOP: u8 = 8;
+/// What spaces, signs and lists beside it may be left out.
+const SIGN: u8 = 16;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        classes[at] = match at as u8 {
+            b'0'..=b'9' => NAME | DIGIT,
+            b'a'..=b'z' | b'A'..=b'Z' | b'$' | b'_' => NAME,
+            b' ' | b'\t' | b'\n' | b'\r' => SPACE,
+            b'\'' | b'"' | b'#' | b'`' => STOP,
+            b'-' | b'/' => STOP | SIGN,
+            b'(' | b')' | b',' | b'+' | b'*' | b'%' => SIGN,
+            _ => 0,
+        };
+        at += 1;
+    }
+    classes
+};
+
+fn class_of(byte: u8) -> u8 {
+    CLASSES[byte as usize]
 }

@@ -58,7 +58,7 @@ impl Session {
         let described = match known.filter(|_| !self.is_peculiar()) {
             Some(known) => Some(known),
             None => {
-                self.record.deadline.set(route.timeout.map(|timeout| Instant::now() + timeout));
+                self.worker.limit(&self.record, route.timeout);
                 let told = self.ask_server(&shared, route.hostgroup, route.retries).await?;
                 if !told && cache::is_of_one_client(&statement) {
                     self.stay_with_types(route.multiplex);

@@ -42,7 +42,7 @@ impl Session {
     ) -> Result<Attached, Unready> {
         let (shared, client_id) = (execution.shared.clone(), execution.client_id);
         if held.backend.statements.find(&shared, client_id, execution.types()).is_none() {
-            held = self.teach(&shared, held).await?;
+            held = Box::pin(self.teach(&shared, held)).await?;
             // It may have been prepared under other settings than those that it is to run under.
             if let Err(error) = held.backend.fit(&self.settings, &self.worker.buffers).await {
                 return Err(self.unready(error, held).await);
