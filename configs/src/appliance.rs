@@ -57,6 +57,8 @@ pub struct Router {
     pub vips: Vec<Vip>,
     /// Whose MAC address the VIPs have.
     pub mac: MacAddress,
+    /// Its owner spreads new connections over the proxies of all hosts, by the kernel's IPVS.
+    pub balanced: bool,
     /// There while this host is MASTER.
     pub routes: Vec<Route>,
     pub rules: Vec<Rule>,

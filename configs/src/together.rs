@@ -159,6 +159,7 @@ fn same_router(first: &File, other: &File, expected: &VipEntry, vip: &VipEntry, 
     let advert = |vip: &VipEntry| format!("adverts every {} ms", vip.vrrp.advert.as_millis());
     let transport = |vip: &VipEntry| if vip.vrrp.unicast { "unicast" } else { "multicast" }.to_owned();
     let weight = |vip: &VipEntry| format!("weight {}", vip.vrrp.weight);
+    let balance = |vip: &VipEntry| if vip.vrrp.balanced { "IPVS" } else { "no balance" }.to_owned();
     let sync = |vip: &VipEntry| match &vip.vrrp.sync {
         Some(name) => format!("sync group {name}"),
         None => "no sync group".to_owned(),
@@ -168,6 +169,7 @@ fn same_router(first: &File, other: &File, expected: &VipEntry, vip: &VipEntry, 
     differs("advert_ms", vip.line, advert(vip), advert(expected));
     differs("transport", vip.line, transport(vip), transport(expected));
     differs("weight", vip.line, weight(vip), weight(expected));
+    differs("balance", vip.line, balance(vip), balance(expected));
     differs("sync", vip.line, sync(vip), sync(expected));
     if vip.vrrp.auth_pass != expected.vrrp.auth_pass {
         let text = format!("VIP {} has another password in {}", addresses(vip), first.name);

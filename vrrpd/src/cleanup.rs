@@ -20,8 +20,8 @@ use configs::Appliance;
 use vrrpd::priority::silence;
 
 use crate::cli::Arguments;
-use crate::daemon::routing;
 use crate::daemon::vips::{self, Vips};
+use crate::daemon::{balance, routing};
 use crate::log::log;
 use crate::net::Rtnl;
 use crate::record::{LastAdverts, Lock, RouterId, boot_time};
@@ -84,6 +84,7 @@ fn remove(appliance: &Appliance, cause: &str) -> io::Result<()> {
             log!("warn", "vip-removed", "router={} vip={} cause={cause}", router.name, stray.address);
             rtnl.remove(stray.index, stray.address, stray.prefix)?;
         }
+        balance::remove(&mut rtnl, router, appliance, &interfaces);
         if let Some(own) = &vips.own_mac {
             rtnl.remove_link(&own.name)?;
         }

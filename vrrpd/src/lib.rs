@@ -5,6 +5,7 @@
 pub mod arp;
 pub mod fsm;
 pub mod interval;
+pub mod ipvs;
 pub mod ndp;
 pub mod pace;
 pub mod packet;

@@ -49,8 +49,21 @@ impl Settings {
             hosts,
         };
         settings.no_vip_is_a_host(&root);
+        settings.balanced_vips_reach_the_proxy(&root);
         root.finish();
         settings
+    }
+
+    /// What IPVS passes on is for the VIP itself, on whatever host it arrives.
+    fn balanced_vips_reach_the_proxy(&self, root: &Section<'_>) {
+        let bound = self.proxy.mysql_listen.iter().find(|it| !it.ip().is_unspecified());
+        let balanced = self.vips.iter().enumerate().find(|(_, vip)| vip.vrrp.balanced);
+        if let (Some(bound), Some((index, vip))) = (bound, balanced) {
+            let text = format!(
+                "contradiction: the proxy listens on {bound}, not on every address (0.0.0.0 or [::]), so what IPVS passes on is refused"
+            );
+            root.problem(Some(vip.line), &format!("vip[{}].balance", index + 1), text);
+        }
     }
 
     /// An address owner (RFC 9568 §1.7) would keep its address while its proxy is dead.

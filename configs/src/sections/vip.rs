@@ -35,6 +35,7 @@ pub(crate) struct Vrrp {
     pub unicast: bool,
     pub interface: Option<String>,
     pub mac: MacAddress,
+    pub balanced: bool,
     pub auth_pass: Option<String>,
     pub failback: Failback,
     pub sync: Option<String>,
@@ -52,6 +53,7 @@ struct Written {
     unicast: Option<Located<bool>>,
     interface: Option<Located<String>>,
     mac: Option<Located<MacAddress>>,
+    balanced: Option<Located<bool>>,
     auth_pass: Option<Located<String>>,
     failback: Option<Located<Failback>>,
     sync: Option<Located<String>>,
@@ -123,7 +125,7 @@ fn one(
     let standing = standing::read(section, hosts);
     room_for_weight(section, &standing, vrrp.weight);
     owner_takes_it_back(section, &standing, vrrp.failback);
-    one_family(section, &addresses, hosts, vrrp.unicast);
+    one_family(section, &addresses, hosts, vrrp.unicast || vrrp.balanced);
     let router_id = Located { value: u8::try_from(router_id.value).unwrap_or(0), line: router_id.line };
     VipEntry { line, name, addresses, router_id, standing, routes, rules, vrrp }
 }
@@ -160,6 +162,8 @@ fn written(section: &Section<'_>, checks: &[Located<Check>]) -> Written {
         interface: interface(section).map(owned),
         // `mac`: "own", the interface's (default), or "virtual", 00:00:5e:00:01:ID (IPv6: 02:ID) on an interface vrrp.ID.
         mac: section.choice("mac", &[("own", MacAddress::Own), ("virtual", MacAddress::Virtual)]),
+        // `balance`: "none" (default), or "ipvs": the owner of the VIP spreads new connections over the proxies of all hosts.
+        balanced: section.choice("balance", &[("none", false), ("ipvs", true)]),
         // `auth_pass`: simple password of version 2, 1 to 8 bytes; it travels in the clear.
         auth_pass: section.text("auth_pass").map(owned),
         // `failback`: when a VIP goes back to a host that it prefers. "never" (default with one VIP),
@@ -299,6 +303,11 @@ fn settle(
         let text = "contradiction: with mac = \"virtual\" every address is on the router's own interface";
         section.problem(Some(address.line), "address", text);
     }
+    let balanced = own.balanced.or(common.balanced.clone()).filter(|it| it.value);
+    if let (Some(balanced), Some(MacAddress::Virtual)) = (&balanced, mac.as_ref().map(|it| it.value)) {
+        let text = "contradiction: IPVS leaves packets their MAC addresses; it needs mac = \"own\"";
+        section.problem(Some(balanced.line), "balance", text);
+    }
     let usual = if several { Failback::AfterHealthy(SETTLED) } else { Failback::Never };
     let weight = own.weight.or(common.weight.clone()).map_or(0, |it| it.value);
     Vrrp {
@@ -307,6 +316,7 @@ fn settle(
         unicast: own.unicast.or(common.unicast.clone()).is_none_or(|it| it.value),
         interface: own.interface.or(common.interface.clone()).map(|it| it.value),
         mac: mac.map_or(MacAddress::Own, |it| it.value),
+        balanced: balanced.is_some(),
         auth_pass: auth_pass.map(|it| it.value),
         failback: own.failback.or(common.failback.clone()).map_or(usual, |it| it.value),
         sync: own.sync.or(common.sync.clone()).map(|it| it.value),

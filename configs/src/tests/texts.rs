@@ -102,6 +102,13 @@ fn contradictions() {
         "f.toml:2: vip[1].address: contradiction: with mac = \"virtual\" every address is on the router's own interface"
     );
     assert_eq!(
+        problems(
+            "[proxy]\nmysql_listen = [\"192.0.2.1:6033\"]\n[[vip]]\naddress = \"192.0.2.9\"\nmac = \"virtual\"\nbalance = \"ipvs\""
+        ),
+        "f.toml:3: vip[1].balance: contradiction: the proxy listens on 192.0.2.1:6033, not on every address (0.0.0.0 or [::]), so what IPVS passes on is refused\n\
+         f.toml:6: vip[1].balance: contradiction: IPVS leaves packets their MAC addresses; it needs mac = \"own\""
+    );
+    assert_eq!(
         problems("[vrrp]\nweight = 200\n[[vip]]\naddress = \"192.0.2.9\""),
         "f.toml:3: vip[1].weight: priority 200 and weight 200 are more than 254 together"
     );

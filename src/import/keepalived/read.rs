@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
                     self.note(
                         Fate::Left,
                         statement,
-                        "LVS: connections are balanced by the proxy's hostgroups",
+                        "LVS: queries are balanced by the proxy's hostgroups, and connections over the proxies by `balance = \"ipvs\"`, see standfast.toml(5)",
                     );
                 }
                 keyword if keyword.starts_with("include") => {

@@ -3,9 +3,11 @@
 //! Owns every socket and the clock. Stopped by SIGTERM or SIGINT, which resigns every router first; SIGHUP and SIGUSR2 are
 //! [`renewal`]'s.
 
+pub(crate) mod balance;
 mod checks;
 mod control;
 mod counters;
+mod dial;
 mod feed;
 mod groups;
 mod history;
@@ -44,6 +46,7 @@ use crate::notify::Notify;
 use crate::realtime::Realtime;
 use crate::record::{self, LastAdverts, Lock, Record, RouterId, awake_time, boot_time};
 
+use balance::Balance;
 use checks::Checks;
 use control::{Answer, Control};
 use counters::Counters;
@@ -96,6 +99,7 @@ struct Daemon {
     appliance: Appliance,
     candidate: Candidate,
     checks: Checks,
+    balance: Balance,
     suspension: Suspension,
     /// `None` when this kernel has no packet sockets.
     claims: Option<Claims>,
@@ -138,6 +142,7 @@ impl Daemon {
             arguments,
             candidate: Candidate::default(),
             checks: Checks::default(),
+            balance: Balance::default(),
             suspension: Suspension::new(boot_time(), awake_time()),
             claims: Claims::open().ok(),
             own_macs: Vec::new(),
@@ -182,6 +187,7 @@ impl Daemon {
             if !resume {
                 station.remove_strays(&present, &mut self.kernel);
                 station.remove_routes(&mut self.kernel);
+                balance::remove_services(&station.config, &self.appliance);
             }
             station.handle(now, Event::Link(link), &mut self.kernel);
             station.handle(now, if resume { Event::Resume } else { Event::Startup }, &mut self.kernel);
@@ -202,6 +208,7 @@ impl Daemon {
         self.feed.fd().into_iter().for_each(|fd| self.poller.watch(fd));
         self.candidate.fd().into_iter().for_each(|fd| self.poller.watch(fd));
         self.checks.fds().for_each(|fd| self.poller.watch(fd));
+        self.balance.fds().for_each(|fd| self.poller.watch_output(fd));
         self.kernel.notifier.fd().into_iter().for_each(|fd| self.poller.watch(fd));
         self.poller.watch(self.monitor.fd());
         self.claims.iter().for_each(|claims| self.poller.watch(claims.fd()));
@@ -231,6 +238,7 @@ impl Daemon {
             self.apply_checks();
         }
         self.settle_groups();
+        self.balance.settle(Instant::now(), &self.appliance, &self.stations, &self.poller);
         self.kernel.notifier.poll(Instant::now());
         self.publish();
         self.pet_watchdog();
@@ -262,6 +270,7 @@ impl Daemon {
             self.checks.next_deadline(),
             self.kernel.notifier.deadline(),
             self.realtime.deadline(),
+            self.balance.next_deadline(),
         ];
         routers.chain(others.into_iter().flatten()).min().unwrap_or(self.survey_at)
     }
@@ -373,6 +382,7 @@ impl Daemon {
     fn connect(&mut self, at: usize, interfaces: &[Interface]) -> bool {
         let Some(station) = self.stations.get_mut(at) else { return false };
         station.provide_mac(interfaces, &mut self.kernel);
+        station.provide_loopback(interfaces, &mut self.kernel);
         let up = station.look_around(interfaces);
         let Some(wire) = station.wire.clone() else { return false };
         let multicast = self.stations.iter().any(Station::is_multicast);
@@ -380,14 +390,15 @@ impl Daemon {
     }
 
     fn answer(&mut self) {
-        let (stations, kernel, checks) = (&mut self.stations, &mut self.kernel, &self.checks);
+        let (stations, kernel) = (&mut self.stations, &mut self.kernel);
+        let beside = (&self.checks, &self.balance);
         let (appliance, verdict, cause) = (&self.appliance, self.verdict, self.feed.cause());
         self.control.poll(|request| match request.split_once(' ') {
             None if request == "status" => {
-                Answer::Line(status::json(appliance, stations, &kernel.counters, checks, (verdict, cause)))
+                Answer::Line(status::json(appliance, stations, &kernel.counters, beside, (verdict, cause)))
             }
             None if request == "events" => {
-                Answer::Follow(status::json(appliance, stations, &kernel.counters, checks, (verdict, cause)))
+                Answer::Follow(status::json(appliance, stations, &kernel.counters, beside, (verdict, cause)))
             }
             Some(("why", wanted)) => Answer::Line(status::why(appliance, stations, wanted)),
             Some((word @ ("failback" | "seize" | "yield"), rest)) => {
@@ -427,7 +438,10 @@ impl Daemon {
         for station in &mut self.stations {
             station.handle(now, Event::Shutdown, &mut self.kernel);
         }
-        self.stations.iter().for_each(|station| station.remove_mac(&mut self.kernel));
+        for station in &self.stations {
+            station.remove_mac(&mut self.kernel);
+            station.remove_loopback(&self.appliance, &mut self.kernel);
+        }
         let patience = Instant::now() + LAST_NEWS;
         while !self.kernel.notifier.is_idle() && Instant::now() < patience {
             self.kernel.notifier.poll(Instant::now());

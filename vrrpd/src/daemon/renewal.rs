@@ -143,6 +143,9 @@ impl Daemon {
                 }
                 changed.push(router.name.clone());
                 let mut next = Station::new(place, router, &self.appliance, now);
+                if station.config.balanced && !router.balanced {
+                    station.remove_loopback(&self.appliance, &mut self.kernel);
+                }
                 next.inherit(station, &interfaces, &mut self.kernel, now);
                 self.stations.push(next);
                 continue;
@@ -154,6 +157,7 @@ impl Daemon {
             changed.push(gone.config.name.clone());
             gone.handle(now, Event::Shutdown, &mut self.kernel);
             gone.remove_mac(&mut self.kernel);
+            gone.remove_loopback(&self.appliance, &mut self.kernel);
         }
         self.kernel.record = Record::create(&self.appliance.paths.run_dir)?;
         if was_multicast != self.stations.iter().any(Station::is_multicast) {

@@ -7,6 +7,7 @@ use configs::Appliance;
 use health::verdict::Verdict;
 use serde_json::{Value, json};
 
+use super::balance::Balance;
 use super::checks::Checks;
 use super::counters::Counters;
 use super::history::millis;
@@ -16,7 +17,7 @@ pub(crate) fn json(
     appliance: &Appliance,
     stations: &[Station],
     counters: &Counters,
-    checks: &Checks,
+    (checks, balance): (&Checks, &Balance),
     (verdict, verdict_cause): (Verdict, &str),
 ) -> String {
     let routers: Vec<Value> = stations.iter().map(|station| router(appliance, station)).collect();
@@ -26,6 +27,7 @@ pub(crate) fn json(
         "verdict": verdict.word(),
         "verdict_cause": verdict_cause,
         "checks": checks.to_json(),
+        "balance": balance.to_json(),
         "routers": routers,
         "counters": counters.to_json(),
     })

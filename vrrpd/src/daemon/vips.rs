@@ -18,6 +18,8 @@ pub(crate) struct Vips {
     list: Vec<(IpAddr, u8, Option<String>)>,
     interface: Option<String>,
     pub(crate) own_mac: Option<VirtualMac>,
+    /// The loopback has them, too, on every host.
+    balanced: bool,
     host: IpAddr,
     unicast: bool,
     /// The VIPs of all routers of this host: none of them is an address to send from.
@@ -41,6 +43,7 @@ impl Vips {
             list: list.collect(),
             interface: router.interface.clone(),
             own_mac: VirtualMac::of(router),
+            balanced: router.balanced,
             host: appliance.host.address,
             unicast: router.transport != Transport::Multicast,
             virtual_addresses: vips_of_all.map(|vip| vip.address).collect(),
@@ -94,10 +97,10 @@ impl Vips {
         self.list.iter().map(place).collect()
     }
 
-    /// Where VIPs are, on whatever interface. This host's own address is never among them, owner or not.
+    /// Where VIPs are, on whatever interface but the loopback of a balanced router. This host's own address is never among them, owner or not.
     pub(crate) fn present(&self, interfaces: &[Interface]) -> Vec<Placed> {
         let mut found = Vec::new();
-        for on in interfaces {
+        for on in interfaces.iter().filter(|it| !(self.balanced && it.name == "lo")) {
             for (address, prefix) in &on.addresses {
                 if self.contains(*address) && !self.is_own(*address) {
                     found.push(Placed { index: on.index, mac: on.mac, address: *address, prefix: *prefix });

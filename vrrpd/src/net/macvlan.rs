@@ -34,15 +34,17 @@ impl Rtnl {
         ];
         let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
         self.request(RouteNetlinkMessage::NewLink(message), flags, |_| {})?;
-        let mut base = InetDevConf::default();
-        base.arp_ignore = OWN_ADDRESSES_ONLY;
-        base.arp_announce = OWN_ADDRESSES_FIRST;
-        let mut above = base;
+        let mut above = apart();
         above.rp_filter = LOOSE;
         let no_address_of_its_own = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
         let spec = vec![settings(above), no_address_of_its_own];
         self.set(0, vec![LinkAttribute::IfName(name.to_owned()), LinkAttribute::AfSpecUnspec(spec)])?;
-        self.set(below, vec![LinkAttribute::AfSpecUnspec(vec![settings(base)])])
+        self.keep_arp_apart(below)
+    }
+
+    /// An interface has no part in the ARP of addresses that other interfaces of this host have.
+    pub(crate) fn keep_arp_apart(&mut self, index: u32) -> io::Result<()> {
+        self.set(index, vec![LinkAttribute::AfSpecUnspec(vec![settings(apart())])])
     }
 
     fn set(&mut self, index: u32, attributes: Vec<LinkAttribute>) -> io::Result<()> {
@@ -67,6 +69,12 @@ impl Rtnl {
         message.attributes.push(LinkAttribute::IfName(name.to_owned()));
         unless(self.request(RouteNetlinkMessage::DelLink(message), NLM_F_ACK, |_| {}), libc::ENODEV)
     }
+}
+
+fn apart() -> InetDevConf {
+    let mut conf = InetDevConf::default();
+    (conf.arp_ignore, conf.arp_announce) = (OWN_ADDRESSES_ONLY, OWN_ADDRESSES_FIRST);
+    conf
 }
 
 fn settings(conf: InetDevConf) -> AfSpecUnspec {
