@@ -201,6 +201,15 @@ impl Backend {
         self.reservation.server()
     }
 
+    pub fn is_mariadb(&self) -> bool {
+        self.is_mariadb
+    }
+
+    /// Whether it names the transactions that it commits.
+    pub fn names_commits(&self) -> bool {
+        self.tracking == Tracking::On
+    }
+
     pub fn user(&self) -> &str {
         &self.user
     }

@@ -7,6 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::digests::DigestRow;
 use crate::errors::{ErrorKey, ErrorStats};
+use crate::executed::News;
+use crate::runtime::Address;
 use crate::snapshot::Server;
 use crate::stats::{FreeRow, ProcessRow, StatementRow, WorkerStats};
 
@@ -42,6 +44,8 @@ pub enum WorkerCommand {
     ReleaseIdle(Arc<Server>),
     /// A new snapshot was published: close pooled connections it no longer wants.
     SnapshotChanged,
+    /// What a server has executed. At most one in a millisecond for each server.
+    Executed(Arc<(Address, News)>),
     /// `PROXYSQL FLUSH QUERY CACHE`.
     FlushQueryCache,
     /// `PROXYSQL PAUSE` (true): leave new clients in the listeners' queues until `RESUME` (false).

@@ -146,6 +146,7 @@ async fn serve(
         tokio::task::spawn_local(web::answer_questions(questions, control.admin.clone()));
     }
     tokio::task::spawn_local(admin::keep_history(control.admin.clone()));
+    tokio::task::spawn_local(monitor::listen_to_readers(control.runtime.clone()));
     tokio::task::spawn_local(keep_schedule(control.admin.jobs()));
     let monitors =
         monitor::start(control.runtime.clone(), control.admin.clone(), control.backend_tls.clone());

@@ -17,6 +17,7 @@ mod counters;
 mod digests;
 mod errors;
 mod events;
+mod executed;
 mod gate;
 mod hosts;
 mod logfile;

@@ -153,10 +153,21 @@ impl Pool {
 
     /// Picks a server by weighted chance among those that are ONLINE and have room (xorshift, one state a worker).
     pub fn choose<'s>(&self, hostgroup: &'s Hostgroup, avoid: &[Arc<Server>]) -> Option<&'s Member> {
+        self.choose_where(hostgroup, avoid, |_| true)
+    }
+
+    /// The same among those that suit.
+    pub fn choose_where<'s>(
+        &self,
+        hostgroup: &'s Hostgroup,
+        avoid: &[Arc<Server>],
+        suits: impl Fn(&Server) -> bool,
+    ) -> Option<&'s Member> {
         let eligible = |member: &&Member| {
             member.status == Status::Online
                 && member.weight > 0
                 && !avoid.iter().any(|server| Arc::ptr_eq(server, &member.server))
+                && suits(&member.server)
                 && (self.idle_count(&member.server) > 0
                     || member.server.connections() < member.max_connections)
         };

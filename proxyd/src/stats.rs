@@ -69,6 +69,10 @@ pub struct GlobalStats {
     pub max_connect_timeouts: u64,
     pub generated_error_packets: u64,
     pub backend_retries: u64,
+    /// Reads that went to a server because it has what the session has written.
+    pub gtid_consistent_queries: u64,
+    /// Commits that servers have named.
+    pub gtid_session_collected: u64,
     pub malformed_packets: u64,
     pub session_panics: u64,
     pub query_digests_evicted: u64,
@@ -97,6 +101,7 @@ pub struct ServerStats {
     pub conn_err: u64,
     pub max_conn_used: u64,
     pub queries: u64,
+    pub queries_gtid_sync: u64,
     pub bytes_sent: u64,
     pub bytes_recv: u64,
 }
@@ -240,6 +245,8 @@ add_fields!(GlobalStats {
     max_connect_timeouts,
     generated_error_packets,
     backend_retries,
+    gtid_consistent_queries,
+    gtid_session_collected,
     malformed_packets,
     session_panics,
     query_digests_evicted,
@@ -266,6 +273,7 @@ add_fields!(ServerStats {
     conn_err,
     max_conn_used,
     queries,
+    queries_gtid_sync,
     bytes_sent,
     bytes_recv,
 });

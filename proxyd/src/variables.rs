@@ -38,6 +38,9 @@ pub struct Variables {
     pub firewall_whitelist_errormsg: String,
     pub connection_max_age: Duration,
     pub ping_interval_server: Duration,
+    pub binlog_reader_connect_retry: Duration,
+    /// What servers say of a session's commits is remembered, for causal reads.
+    pub client_session_track_gtid: bool,
     pub have_ssl: bool,
     /// Versions of TLS towards clients; ours alone.
     pub tls_version: String,
@@ -127,6 +130,8 @@ impl Default for Variables {
             firewall_whitelist_errormsg: "Firewall blocked this query".into(),
             connection_max_age: Duration::ZERO,
             ping_interval_server: ms(10_000),
+            binlog_reader_connect_retry: ms(3000),
+            client_session_track_gtid: true,
             have_ssl: true,
             tls_version: "TLSv1.2,TLSv1.3".into(),
             ssl_p2s: TlsParams::default(),
@@ -218,6 +223,8 @@ impl Variables {
             firewall_whitelist_errormsg: text("firewall_whitelist_errormsg"),
             connection_max_age: ms("connection_max_age_ms"),
             ping_interval_server: ms("ping_interval_server_msec"),
+            binlog_reader_connect_retry: ms("binlog_reader_connect_retry_msec"),
+            client_session_track_gtid: flag("client_session_track_gtid"),
             have_ssl: flag("have_ssl"),
             tls_version: text("tls_version"),
             ssl_p2s: TlsParams {

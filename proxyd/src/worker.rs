@@ -23,6 +23,7 @@ use crate::audit::{self, Event};
 use crate::cache::QueryCache;
 use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
 use crate::counters::Counters;
+use crate::executed::ExecutedSets;
 use crate::gate::Gate;
 use crate::hosts::ClientHosts;
 use crate::logs::Logs;
@@ -87,6 +88,8 @@ pub struct Worker {
     pub statements: RefCell<Cache>,
     /// The rules that matched the statement that is being routed.
     pub hits: RefCell<Hits>,
+    /// What the servers have executed, for causal reads.
+    pub executed: RefCell<ExecutedSets>,
     pub shared: Arc<WorkerShared>,
     snapshot: RefCell<View>,
     sessions: RefCell<HashMap<u32, Rc<Record>>>,
@@ -121,6 +124,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         digester: RefCell::new(proxyd_sql::Digester::new(snapshot.variables.digest_options)),
         statements: RefCell::new(Cache::new(index, shared.workers)),
         hits: RefCell::default(),
+        executed: RefCell::default(),
         snapshot: RefCell::new(snapshot.into()),
         sessions: RefCell::default(),
         next_session: Cell::new(1),
@@ -342,6 +346,7 @@ impl Worker {
                 let allowed = owner.is_none_or(|owner| self.user_of(session) == Some(owner));
                 let _ = reply.send(allowed && self.kill(session, query_only));
             }
+            WorkerCommand::Executed(told) => self.executed.borrow_mut().learn(&told.0, &told.1),
             WorkerCommand::FlushQueryCache => drop(self.cache.borrow_mut().flush()),
             WorkerCommand::Pause(on) => self.pause(on),
             WorkerCommand::Stop => {

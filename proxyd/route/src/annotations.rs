@@ -18,6 +18,8 @@ pub struct Annotations {
     /// A hostgroup.
     pub mirror: Option<u32>,
     pub create_new_connection: bool,
+    /// A transaction that the server must have executed.
+    pub min_gtid: Option<Box<str>>,
 }
 
 impl Annotations {
@@ -27,9 +29,13 @@ impl Annotations {
         for entry in comment.split(|&byte| byte == b';') {
             let mut parts = entry.splitn(2, |&byte| byte == b'=');
             let (Some(name), Some(value)) = (parts.next(), parts.next()) else { continue };
-            let Some(value) = number(value.trim_ascii()) else { continue };
-            let name = name.trim_ascii();
+            let (name, text) = (name.trim_ascii(), value.trim_ascii());
             let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
+            if is("min_gtid") {
+                found.min_gtid = std::str::from_utf8(text).ok().map(Box::from);
+                continue;
+            }
+            let Some(value) = number(text) else { continue };
             let place = match () {
                 () if is("hostgroup") => &mut found.hostgroup,
                 () if is("cache_ttl") => &mut found.cache_ttl,
@@ -59,6 +65,9 @@ impl Decision<'_> {
         self.retries = said.query_retries.or(self.retries);
         self.mirror_hostgroup = said.mirror.or(self.mirror_hostgroup);
         self.new_connection |= said.create_new_connection;
+        if said.min_gtid.is_some() {
+            self.min_gtid.clone_from(&said.min_gtid);
+        }
     }
 }
 
@@ -90,6 +99,7 @@ mod tests {
                 ..none.clone()
             }
         );
+        assert_eq!(said("min_gtid = 0-1-7 ").min_gtid.as_deref(), Some("0-1-7"));
         for text in [
             "",
             ";=;",

@@ -75,6 +75,8 @@ pub struct Decision<'r> {
     pub sticky_conn: Option<bool>,
     pub multiplex: Option<Multiplex>,
     pub gtid_from_hostgroup: Option<u32>,
+    /// A comment names a transaction that the server must have executed.
+    pub min_gtid: Option<Box<str>>,
     pub log: Option<bool>,
     /// A comment asks for a connection that nobody used before.
     pub new_connection: bool,

@@ -242,6 +242,7 @@ fn outputs_add_up_and_later_ones_win() {
         sticky_conn: Some(true),
         multiplex: Some(Multiplex::IgnoreVariables),
         gtid_from_hostgroup: Some(4),
+        min_gtid: None,
         log: Some(true),
         new_connection: false,
         rewritten: None,

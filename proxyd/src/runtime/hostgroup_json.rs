@@ -13,6 +13,8 @@ pub struct HostgroupSettings {
     pub slave_lag_when_null: Option<u32>,
     /// `proxy_protocol`, 0 (off), 1 or 2. Ours; ProxySQL does not send headers.
     pub proxy_protocol: ProxyProtocol,
+    /// In milliseconds: a causal read waits so long for a server of which no binlog reader tells. Ours.
+    pub gtid_wait_ms: Option<u32>,
 }
 
 /// `servers_defaults`: what a server that was discovered gets.
@@ -41,6 +43,7 @@ impl HostgroupSettings {
                 _ => None,
             }
             .map(|version| settings.proxy_protocol = version),
+            "gtid_wait_ms" => number(value).map(|ms| settings.gtid_wait_ms = Some(ms)),
             _ => None,
         });
         (settings, idle)
@@ -81,11 +84,12 @@ mod tests {
 
     #[test]
     fn settings_are_read_and_the_others_named() {
-        let text = r#"{"single_writer": 1, "handle_warnings": 0, "monitor_slave_lag_when_null": 5, "proxy_protocol": 2}"#;
+        let text = r#"{"single_writer": 1, "handle_warnings": 0, "monitor_slave_lag_when_null": 5, "proxy_protocol": 2, "gtid_wait_ms": 20}"#;
         let settings = HostgroupSettings {
             single_writer: true,
             slave_lag_when_null: Some(5),
             proxy_protocol: ProxyProtocol::V2,
+            gtid_wait_ms: Some(20),
         };
         assert_eq!(HostgroupSettings::parse(text), (settings, vec!["handle_warnings".to_owned()]));
         assert_eq!(HostgroupSettings::parse(""), Default::default());

@@ -7,6 +7,7 @@ mod aurora;
 mod catalogue;
 mod collect;
 mod discovery;
+mod executed;
 mod hostgroup_json;
 mod lag;
 pub mod overlap;

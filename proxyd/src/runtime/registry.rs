@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 
 use super::aurora::{AuroraBook, AuroraServer};
 use super::discovery::{Discovery, Peer};
+use super::executed::ExecutedBook;
 use super::lag::{Lag, LagBook};
 use super::servers::{Address, ReadOnlyVerdicts, ReplicationHostgroup, ServerRow, ServersConfig, membership};
 use super::settings::Settings;
@@ -85,6 +86,7 @@ pub struct Runtime {
     topology: Topology,
     aurora: AuroraBook,
     discovery: Discovery,
+    pub(super) executed: ExecutedBook,
     members: Vec<MemberState>,
     generation: u64,
     slot: Arc<ArcSwap<Snapshot>>,
@@ -113,6 +115,7 @@ impl Runtime {
             topology: Topology::default(),
             aurora: AuroraBook::default(),
             discovery: Discovery::default(),
+            executed: ExecutedBook::default(),
             members: Vec::new(),
             generation: 0,
             slot,

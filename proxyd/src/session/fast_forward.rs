@@ -26,7 +26,7 @@ impl Session {
         self.first_bytes().await?;
         let deadline = Instant::now() + self.snapshot().variables.connect_timeout_server_max;
         self.new_connection = true;
-        let attached = self.attach(self.account.default_hostgroup, deadline, &[]).await;
+        let attached = self.attach(&mut self.account.default_hostgroup.into(), deadline, &[]).await;
         self.new_connection = false;
         let held = match attached {
             Ok(held) => held,

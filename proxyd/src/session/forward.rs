@@ -9,6 +9,7 @@ use proxyd_wire::Status;
 use proxyd_wire::proxy_header::{self, Ends};
 use proxyd_wire::response::{Dialect, Expect, Outcome, ResponseTracker};
 
+use super::causal::{self, Destination};
 use super::patience::{Unfit, stopped};
 use super::pins::{Pins, Reply};
 use super::prepared::{Execution, Unready, cache};
@@ -48,7 +49,7 @@ pub struct Job<'a, 'f> {
     pub frames: &'a [u8],
     pub expect: Expect,
     pub statement: &'a Statement<'a>,
-    pub hostgroup: HostgroupId,
+    pub to: Destination<'a>,
     pub retries: u32,
     pub timeout: Option<Duration>,
     /// COM_STMT_EXECUTE: its frames depend on the connection; `frames` is empty.
@@ -66,8 +67,9 @@ impl Session {
         let deadline = Instant::now() + self.snapshot().variables.connect_timeout_server_max;
         let mut retries = job.retries;
         let mut avoid = Vec::new();
+        let mut to = job.to;
         loop {
-            let mut held = match self.attach(job.hostgroup, deadline, &avoid).await {
+            let mut held = match self.attach(&mut to, deadline, &avoid).await {
                 Ok(held) => held,
                 Err(Attach::Refused(refusal)) => return self.refuse(&refusal).await.map(|()| None),
                 Err(Attach::End(end)) => return Err(end),
@@ -123,6 +125,7 @@ impl Session {
             }
             match relayed {
                 Relayed::Done(outcome) => {
+                    self.count_causal(to, &held.backend);
                     self.attached.push(held);
                     return Ok(Some(outcome));
                 }
@@ -145,6 +148,7 @@ impl Session {
                     retries -= 1;
                 }
                 Relayed::BackendLost { error, client_saw_some } => {
+                    self.note_lost_answer(job.statement, &server);
                     if client_saw_some {
                         return Err(SessionEnd::proxy(Phase::Result, Cause::Io(error)));
                     }
@@ -158,27 +162,47 @@ impl Session {
                     return Err(SessionEnd::client(Phase::Result, error));
                 }
                 Relayed::Interrupted { why, client_saw_some } => {
+                    self.note_lost_answer(job.statement, &server);
                     return self.interrupted(why, client_saw_some, &held).await.map(|()| None);
                 }
             }
         }
     }
 
-    /// The connection this session holds in the hostgroup, or one from the pool, made to fit.
+    /// The connection this session holds in the hostgroup, or one from the pool, made to fit. Where no server has what the
+    /// session has written, it leads to the fallback, and `to` says so.
     pub(super) async fn attach(
         &mut self,
-        hostgroup: HostgroupId,
+        to: &mut Destination<'_>,
         deadline: Instant,
         avoid: &[Arc<Server>],
     ) -> Result<Attached, Attach> {
-        if let Some(at) = self.attached.iter().position(|held| held.hostgroup() == hostgroup) {
+        loop {
+            match self.attach_to(*to, deadline, avoid).await? {
+                Some(held) => return Ok(held),
+                None => *to = to.fallback(),
+            }
+        }
+    }
+
+    /// A connection to just this destination; `None` if no server there will do.
+    async fn attach_to(
+        &mut self,
+        to: Destination<'_>,
+        deadline: Instant,
+        avoid: &[Arc<Server>],
+    ) -> Result<Option<Attached>, Attach> {
+        if let Some(at) = self.attached.iter().position(|held| held.hostgroup() == to.hostgroup) {
+            if !self.is_caught_up(to, &self.attached[at].backend) {
+                return Ok(None);
+            }
             let mut held = self.attached.swap_remove(at);
             if held.pins.is_free() && !held.backend.settings.can_become(&self.settings) {
                 self.leave(held);
-                return self.attach_from_pool(hostgroup, deadline, avoid).await;
+                return self.attach_from_pool(to, deadline, avoid).await;
             }
             match self.fit(&mut held.backend, deadline).await {
-                Ok(()) => return Ok(held),
+                Ok(()) => return Ok(Some(held)),
                 Err(Unfit::Refused(error)) => {
                     self.attached.push(held);
                     return Err(Attach::Refused(Refusal::from_backend(&error)));
@@ -197,21 +221,23 @@ impl Session {
                 Err(Unfit::Lost(_)) => {}
             }
         }
-        self.attach_from_pool(hostgroup, deadline, avoid).await
+        self.attach_from_pool(to, deadline, avoid).await
     }
 
     /// A connection from the pool, made to fit.
     async fn attach_from_pool(
         &mut self,
-        hostgroup: HostgroupId,
+        to: Destination<'_>,
         deadline: Instant,
         avoid: &[Arc<Server>],
-    ) -> Result<Attached, Attach> {
+    ) -> Result<Option<Attached>, Attach> {
         let mut avoid = avoid.to_vec();
         loop {
-            let mut backend = self.checkout(hostgroup, deadline, &mut avoid).await?;
+            let Some(mut backend) = self.checkout(to, deadline, &mut avoid).await? else { return Ok(None) };
             match self.fit(&mut backend, deadline).await {
-                Ok(()) => return Ok(Attached::new(backend)),
+                Ok(()) if to.causal.is_none() => return Ok(Some(Attached::new(backend))),
+                // In a box: few statements are so far, and every session would have the room.
+                Ok(()) => return Ok(Box::pin(self.once_caught_up(to, backend)).await.map(Attached::new)),
                 Err(Unfit::Stopped(stopped)) => return Err(stopped),
                 Err(Unfit::Refused(error)) => {
                     let snapshot = self.snapshot();
@@ -223,33 +249,39 @@ impl Session {
         }
     }
 
-    /// A connection from the pool, or a new one; waits for either until the deadline (error 9001 after it).
+    /// A connection from the pool, or a new one; waits for either until the deadline (error 9001 after it), but not for a
+    /// server that must have something: `None` if there is none at once.
     async fn checkout(
         &mut self,
-        hostgroup: HostgroupId,
+        to: Destination<'_>,
         deadline: Instant,
         avoid: &mut Vec<Arc<Server>>,
-    ) -> Result<Box<Backend>, Attach> {
+    ) -> Result<Option<Box<Backend>>, Attach> {
         let mut waited = false;
         let started = Instant::now();
         loop {
             let snapshot = self.snapshot();
-            let traits = self.traits_in(&snapshot, hostgroup);
+            let traits = self.traits_in(&snapshot, to.hostgroup);
             let want = Want { user: &self.user, traits, settings: &self.settings };
-            let servers = snapshot.hostgroups.get(&hostgroup);
-            // Somebody to avoid is better than nobody at all.
-            let pick = servers.and_then(|hg| {
-                self.worker
+            let servers = snapshot.hostgroups.get(&to.hostgroup);
+            let pick = servers.and_then(|hostgroup| match to.causal {
+                Some(causal) => causal::choose(&self.worker, hostgroup, avoid, causal),
+                // Somebody to avoid is better than nobody at all.
+                None => self
+                    .worker
                     .pool
-                    .choose(hg, avoid)
-                    .or_else(|| self.worker.pool.choose(hg, &[]).filter(|_| waited))
+                    .choose(hostgroup, avoid)
+                    .or_else(|| self.worker.pool.choose(hostgroup, &[]).filter(|_| waited)),
             });
+            if to.causal.is_some() && pick.is_none() {
+                return Ok(None);
+            }
             if let Some(member) = pick {
                 if !self.new_connection
                     && let Some(backend) = self.worker.pool.take(&member.server, &want)
                 {
                     self.count_checkout(true, waited);
-                    return Ok(backend);
+                    return Ok(Some(backend));
                 }
                 let room = self.make_room(member, &snapshot);
                 if let Room::Taken(reservation) = room {
@@ -264,7 +296,7 @@ impl Session {
                     match opened {
                         Ok(backend) => {
                             self.count_checkout(true, waited);
-                            return Ok(backend);
+                            return Ok(Some(backend));
                         }
                         Err(error) if error.is_the_accounts() => {
                             return Err(Attach::Refused(Refusal::connect(&error)));
@@ -275,13 +307,18 @@ impl Session {
                 } else if matches!(room, Room::Full) {
                     self.worker.ask_siblings_for_room(&member.server);
                 }
+                if to.causal.is_some() {
+                    // Nobody waits for room where somebody else may do.
+                    avoid.push(member.server.clone());
+                    continue;
+                }
             } else if let Some(full) = servers.and_then(|hg| hg.members.iter().find(|m| m.is_full())) {
                 self.worker.ask_siblings_for_room(&full.server);
             }
             waited = true;
             if Instant::now() + LOOK_AGAIN >= deadline {
                 self.count_checkout(false, waited);
-                return Err(Attach::Refused(Refusal::no_server(&snapshot, hostgroup, started.elapsed())));
+                return Err(Attach::Refused(Refusal::no_server(&snapshot, to.hostgroup, started.elapsed())));
             }
             match Box::pin(self.wait_for_room()).await {
                 None | Some(Interrupt::BackendGone) => {}

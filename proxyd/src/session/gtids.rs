@@ -9,15 +9,25 @@ const LONGEST: usize = 4096;
 /// session are kept apart.
 #[derive(Debug, Default)]
 pub struct LastGtids {
+    /// An empty text: something may have been committed, and nobody knows what.
     last: Vec<(HostgroupId, String)>,
     /// The place of the newest.
     newest: usize,
 }
 
+/// What a session has committed last in a hostgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastCommit<'a> {
+    Nothing,
+    /// Something, perhaps, that the server has not named.
+    Unnamed,
+    Named(&'a str),
+}
+
 impl LastGtids {
     /// A server of this hostgroup has committed something for this session.
     pub fn learn(&mut self, hostgroup: HostgroupId, gtid: &[u8]) {
-        let Some(gtid) = std::str::from_utf8(gtid).ok().filter(|text| text.len() <= LONGEST) else { return };
+        let gtid = std::str::from_utf8(gtid).ok().filter(|text| text.len() <= LONGEST);
         let at = self.last.iter().position(|(known, _)| *known == hostgroup).unwrap_or_else(|| {
             self.last.push((hostgroup, String::new()));
             self.last.len() - 1
@@ -25,12 +35,25 @@ impl LastGtids {
         self.newest = at;
         let text = &mut self.last[at].1;
         text.clear();
-        text.push_str(gtid);
+        text.push_str(gtid.unwrap_or_default());
+    }
+
+    /// A server of this hostgroup may have committed something, and has not said what.
+    pub fn doubt(&mut self, hostgroup: HostgroupId) {
+        self.learn(hostgroup, b"");
+    }
+
+    pub fn of(&self, hostgroup: HostgroupId) -> LastCommit<'_> {
+        match self.last.iter().find(|(known, _)| *known == hostgroup) {
+            None => LastCommit::Nothing,
+            Some((_, text)) if text.is_empty() => LastCommit::Unnamed,
+            Some((_, text)) => LastCommit::Named(text),
+        }
     }
 
     /// The last one of all hostgroups.
     pub fn newest(&self) -> Option<&str> {
-        self.last.get(self.newest).map(|(_, gtid)| &**gtid)
+        self.last.get(self.newest).map(|(_, gtid)| &**gtid).filter(|gtid| !gtid.is_empty())
     }
 }
 
@@ -44,9 +67,22 @@ mod tests {
         gtids.learn(1, b"0-1-7");
         gtids.learn(2, b"3E11FA47-71CA-11E1-9E33-C80AA9429562:23");
         gtids.learn(1, b"0-1-8");
-        gtids.learn(1, &[0xff]);
-        gtids.learn(1, &[b'1'; LONGEST + 1]);
         assert_eq!(gtids.newest(), Some("0-1-8"));
-        assert_eq!(gtids.last.len(), 2);
+        assert_eq!(gtids.of(1), LastCommit::Named("0-1-8"));
+        assert_eq!(gtids.of(2), LastCommit::Named("3E11FA47-71CA-11E1-9E33-C80AA9429562:23"));
+        assert_eq!(gtids.of(3), LastCommit::Nothing);
+    }
+
+    #[test]
+    fn what_cannot_be_a_name_is_a_doubt() {
+        let mut gtids = LastGtids::default();
+        for doubtful in [&[0xff][..], &[b'1'; LONGEST + 1]] {
+            gtids.learn(1, b"0-1-7");
+            gtids.learn(1, doubtful);
+            assert_eq!((gtids.of(1), gtids.newest()), (LastCommit::Unnamed, None));
+        }
+        gtids.learn(1, b"0-1-9");
+        gtids.doubt(1);
+        assert_eq!(gtids.of(1), LastCommit::Unnamed);
     }
 }

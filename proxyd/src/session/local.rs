@@ -7,6 +7,7 @@ use proxyd_sql::{Detail, Flags, Kind, Statement};
 use proxyd_wire::{Command, Status};
 
 use super::cached::CachePlan;
+use super::causal::{Demand, Destination};
 use super::mirror::Mirror;
 use super::{Session, SessionEnd};
 use crate::digests::Ticket;
@@ -33,10 +34,21 @@ pub struct Route {
     pub new_connection: bool,
     /// What the rules say of the events log.
     pub log: Option<bool>,
+    /// What a server must have executed before it may run it.
+    pub demand: Demand,
     /// What the query cache is to do with it.
     pub cache: Option<CachePlan>,
     /// Where the statement counts, if digests are kept.
     pub digest: Option<Ticket>,
+}
+
+impl Route {
+    pub fn destination(&self) -> Destination<'_> {
+        match &self.demand {
+            Demand::Of(causal) => Destination { hostgroup: self.hostgroup, causal: Some(causal) },
+            Demand::None | Demand::Only(_) => self.hostgroup.into(),
+        }
+    }
 }
 
 /// An answer that needs no backend.
@@ -130,8 +142,12 @@ pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> 
         mirror
     });
     let delay = Duration::from_millis(decision.delay.unwrap_or(0).into()) + variables.default_query_delay;
+    let default_hostgroup = session.account.default_hostgroup;
+    let hostgroup = decision.destination_hostgroup.unwrap_or(default_hostgroup);
+    let demand = Demand::of(&decision, hostgroup, default_hostgroup, &session.record.gtids.borrow());
     Ok(Route {
-        hostgroup: decision.destination_hostgroup.unwrap_or(session.account.default_hostgroup),
+        hostgroup,
+        demand,
         retries: decision.retries.unwrap_or(variables.query_retries_on_failure),
         timeout: decision.timeout.map(|ms| Duration::from_millis(ms.into())).or(Some(default)),
         delay: (!delay.is_zero()).then_some(delay),

@@ -207,7 +207,7 @@ async fn run_one(worker: Rc<Worker>, copy: Copy) -> Result<(), SessionEnd> {
         frames: &copy.frames,
         expect: Expect::Results,
         statement: &statement,
-        hostgroup: copy.mirror.hostgroup,
+        to: copy.mirror.hostgroup.into(),
         retries: 0,
         timeout: None,
         execution: None,

@@ -5,6 +5,7 @@
 
 mod account;
 mod cached;
+mod causal;
 pub mod charset;
 pub mod end;
 mod fast_forward;
@@ -209,7 +210,7 @@ impl Session {
             frames: rewritten.as_deref().unwrap_or(frames),
             expect,
             statement: &statement,
-            hostgroup: route.hostgroup,
+            to: route.destination(),
             retries: route.retries,
             timeout: route.timeout,
             execution: None,
@@ -255,7 +256,8 @@ impl Session {
             .iter()
             .find(|held| held.pins.is_hard())
             .or_else(|| self.attached.iter().find(|held| held.pins.wants(statement)));
-        if let Some(held) = tied.filter(|held| !self.may_leave(held)) {
+        let tied = tied.filter(|held| !self.may_leave(held));
+        if let Some(held) = tied {
             route.hostgroup = held.hostgroup();
             route.cache = None;
         } else if !self.settings.autocommit {
@@ -266,6 +268,7 @@ impl Session {
         if self.record.in_transaction.get() || !cached::may_be_cached(statement) {
             route.cache = None;
         }
+        self.heed_commits(&mut route, tied.is_some() || !self.settings.autocommit);
         route.digest = self.enter_digest(route.hostgroup);
         Ok(route)
     }

@@ -86,10 +86,10 @@ impl Session {
     /// What a statement that a backend has answered has changed of the session.
     pub(super) fn note_session_changes(&mut self, ran: Ran<'_>, outcome: &Outcome) {
         let told = Told::of(outcome);
-        let Some(held) = self.attached.last_mut() else { return };
-        if let Some(gtid) = told.gtid {
-            self.record.gtids.borrow_mut().learn(held.hostgroup(), gtid);
+        if let Some(held) = self.attached.last() {
+            self.note_commit(told.gtid, ran.statement, outcome, &held.backend);
         }
+        let Some(held) = self.attached.last_mut() else { return };
         let may_matter = ran.statement.kind == Kind::Set || !told.variables.is_empty();
         let before = may_matter.then(|| self.settings.clone());
         let kept = match outcome.is_err() {

@@ -210,6 +210,20 @@ const COUNTED: &[Counted] = &[
         &[("", |it| it.query_cache.memory)],
     ),
     (
+        "proxysql_gtid_consistent_queries_total",
+        Counter,
+        "Reads that went to a server because it had what was wanted.",
+        "",
+        &[("", |it| it.gtid_consistent_queries)],
+    ),
+    (
+        "proxysql_gtid_session_collected_total",
+        Counter,
+        "Commits that servers have named.",
+        "",
+        &[("", |it| it.gtid_session_collected)],
+    ),
+    (
         "proxysql_mirror_concurrency",
         Gauge,
         "Mirrored statements that run.",

@@ -2,13 +2,15 @@
 //!
 //! Each group builds its own lab. Only when they are asked for by name: `load`, a minute with both cores busy; `interop`, four
 //! minutes beside keepalived; `galera` and `group`, real clusters whose own timers decide how long a check waits; `ansible`,
-//! which installs half a gigabyte; `differential`, thousands of random sessions (`sessions` is a short run of it); `switches` and `deaths`, fail-overs
+//! which installs half a gigabyte; `causal-long`, a hundred thousand pairs of write and read (`causal` is a short run of it);
+//! `differential`, thousands of random sessions (`sessions` is a short run of it); `switches` and `deaths`, fail-overs
 //! under load (`switch` and `death` are short runs of them); `soak`, half an hour of everything at once.
 
 mod ansible;
 mod article;
 mod aurora;
 mod bad_input;
+mod causal;
 mod chains;
 mod clusters;
 mod connectors;
@@ -37,7 +39,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, drill, rules, aurora, mysql97, sessions, connectors, import, switch, death, ansible, differential, switches, deaths, soak, galera, group, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `differential`, `switches`, `deaths`, `soak`, `galera`, `group`, `interop` and `load`.
+    /// A group (lab, article, chains, permutations, bad-input, drill, rules, aurora, mysql97, causal, causal-long, sessions, connectors, import, switch, death, ansible, differential, switches, deaths, soak, galera, group, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `causal-long`, `differential`, `switches`, `deaths`, `soak`, `galera`, `group`, `interop` and `load`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -46,10 +48,20 @@ pub(crate) struct Options {
 type Group = fn(&mut Runner) -> Result<()>;
 
 /// Run only when they are asked for.
-const ON_REQUEST: [&str; 9] =
-    ["ansible", "deaths", "differential", "galera", "group", "interop", "load", "soak", "switches"];
+const ON_REQUEST: [&str; 10] = [
+    "ansible",
+    "causal-long",
+    "deaths",
+    "differential",
+    "galera",
+    "group",
+    "interop",
+    "load",
+    "soak",
+    "switches",
+];
 
-const GROUPS: [(&str, Group); 25] = [
+const GROUPS: [(&str, Group); 27] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
@@ -60,6 +72,8 @@ const GROUPS: [(&str, Group); 25] = [
     ("aurora", aurora::run),
     ("mysql97", mysql97::run),
     ("connectors", connectors::run),
+    ("causal", causal::short),
+    ("causal-long", causal::long),
     ("import", import::run),
     ("ansible", ansible::run),
     ("sessions", differential::short),

@@ -58,9 +58,21 @@ pub(crate) struct MySql97 {
 impl MySql97 {
     /// A new data directory below `directory` with what `init` creates (one statement a line), and a server on it.
     pub(crate) fn start(root: &SidRoot, netns: &Netns, directory: &Path, init: &str) -> Result<Self> {
+        Self::start_at(root, netns, directory, init, ADDRESS, "")
+    }
+
+    /// The same at another address, with more settings.
+    pub(crate) fn start_at(
+        root: &SidRoot,
+        netns: &Netns,
+        directory: &Path,
+        init: &str,
+        address: Ipv4Addr,
+        more: &str,
+    ) -> Result<Self> {
         fs::create_dir_all(directory)?;
         let config = directory.join("my.cnf");
-        fs::write(&config, settings(root, directory))?;
+        fs::write(&config, settings(root, directory, address) + more)?;
         fs::write(directory.join("init.sql"), init)?;
         let defaults = format!("--defaults-file={}", config.display());
         let mut initialize = root.command("usr/sbin/mysqld")?;
@@ -96,13 +108,13 @@ impl Drop for MySql97 {
     }
 }
 
-fn settings(root: &SidRoot, directory: &Path) -> String {
+fn settings(root: &SidRoot, directory: &Path, address: Ipv4Addr) -> String {
     format!(
         "[mysqld]\nuser=root\n{SMALL}\
          basedir={usr}\nlc_messages_dir={usr}/share/mysql\ncharacter_sets_dir={usr}/share/mysql/charsets\n\
          plugin_dir={usr}/lib/mysql/plugin\n\
          datadir={directory}/data\nsocket={directory}/s\npid_file={directory}/pid\nlog_error={directory}/err.log\n\
-         bind_address={ADDRESS}\nport={PORT}\n",
+         bind_address={address}\nport={PORT}\n",
         usr = root.path("usr").display(),
         directory = directory.display(),
     )

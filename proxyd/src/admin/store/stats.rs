@@ -12,7 +12,7 @@ use crate::errors::{ErrorKey, ErrorStats};
 use crate::hosts::HostRow;
 use crate::logfile::Counts;
 use crate::messages::{Place, Seen};
-use crate::runtime::{MemberState, Runtime};
+use crate::runtime::{Address, MemberState, Runtime};
 use crate::snapshot::Status;
 use crate::stats::{FreeRow, GlobalStats, ProcessRow, ServerKey, ServerStats, StatementRow, WorkerStats};
 
@@ -43,6 +43,7 @@ impl Store {
             "stats_mysql_connection_pool" | "stats_mysql_connection_pool_reset" => fill_pool,
             "stats_mysql_processlist" => fill_processlist,
             "stats_mysql_free_connections" => fill_free,
+            "stats_mysql_gtid_executed" => fill_executed,
             "stats_mysql_prepared_statements_info" => fill_statements,
             "stats_mysql_commands_counters" => fill_commands,
             "stats_mysql_global" => fill_global,
@@ -89,7 +90,7 @@ pub fn pool_cells(
             sql(now.conn_err.saturating_sub(since.conn_err)).into(),
             sql(now.max_conn_used).into(),
             sql(now.queries.saturating_sub(since.queries)).into(),
-            0.into(),
+            sql(now.queries_gtid_sync.saturating_sub(since.queries_gtid_sync)).into(),
             sql(now.bytes_sent.saturating_sub(since.bytes_sent)).into(),
             sql(now.bytes_recv.saturating_sub(since.bytes_recv)).into(),
             sql(runtime.latency_us(&member.row.address)).into(),
@@ -182,6 +183,15 @@ fn fill_free(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> 
     Ok(())
 }
 
+/// A server whose reader is not connected has NULL.
+fn fill_executed(transaction: &Transaction<'_>, table: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
+    let cells = |(address, executed, events): (&Address, Option<String>, u64)| {
+        let executed = executed.map_or(Value::Null, Value::from);
+        vec![address.hostname.to_string().into(), address.port.into(), executed, sql(events).into()]
+    };
+    insert_cells(transaction, table, input.runtime.executed().rows().map(cells))
+}
+
 fn fill_statements(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare(
         "INSERT INTO stats.stats_mysql_prepared_statements_info VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -248,7 +258,7 @@ pub fn global_rows(
 }
 
 /// The counters by the names of `stats_mysql_global`.
-fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 46] {
+fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 48] {
     [
         ("Client_Connections_created", stats.client_connections_created),
         ("Client_Connections_aborted", stats.client_connections_aborted),
@@ -270,6 +280,8 @@ fn global_counters(stats: &GlobalStats) -> [(&'static str, u64); 46] {
         ("Access_Denied_Max_Connections", stats.access_denied_max_connections),
         ("max_connect_timeouts", stats.max_connect_timeouts),
         ("generated_error_packets", stats.generated_error_packets),
+        ("GTID_consistent_queries", stats.gtid_consistent_queries),
+        ("GTID_session_collected", stats.gtid_session_collected),
         ("Backend_retries", stats.backend_retries),
         ("Malformed_packets", stats.malformed_packets),
         ("Session_panics", stats.session_panics),

@@ -16,6 +16,7 @@ use proxyd_sql::{Detail, Flags, Kind, Statement, classify};
 use proxyd_wire::response::{Expect, Outcome};
 use proxyd_wire::{Status, frame};
 
+use super::causal::Destination;
 use super::forward::{Attach, Attached, Job};
 use super::settings::Kept;
 use super::tracked::Ran;
@@ -59,7 +60,7 @@ impl Session {
             Some(known) => Some(known),
             None => {
                 self.worker.limit(&self.record, route.timeout);
-                let told = self.ask_server(&shared, route.hostgroup, route.retries).await?;
+                let told = self.ask_server(&shared, route.destination(), route.retries).await?;
                 if !told && cache::is_of_one_client(&statement) {
                     self.stay_with_types(route.multiplex);
                 }
@@ -109,13 +110,13 @@ impl Session {
     async fn ask_server(
         &mut self,
         shared: &Rc<Shared>,
-        hostgroup: u32,
+        mut to: Destination<'_>,
         retries: u32,
     ) -> Result<bool, SessionEnd> {
         let deadline = Instant::now() + self.snapshot().variables.connect_timeout_server_max;
         let (mut retries, mut avoid) = (retries, Vec::new());
         loop {
-            let mut held = match self.attach(hostgroup, deadline, &avoid).await {
+            let mut held = match self.attach(&mut to, deadline, &avoid).await {
                 Ok(held) => held,
                 Err(Attach::Refused(refusal)) => return self.refuse(&refusal).await.map(|()| true),
                 Err(Attach::End(end)) => return Err(end),
@@ -169,7 +170,7 @@ impl Session {
                 frames: &[],
                 expect: Expect::Results,
                 statement: &statement,
-                hostgroup: route.hostgroup,
+                to: route.destination(),
                 retries: route.retries,
                 timeout: route.timeout,
                 execution: Some(&mut execution),
@@ -221,7 +222,7 @@ impl Session {
                 frames,
                 expect: Expect::Fetch,
                 statement: &FETCH,
-                hostgroup,
+                to: hostgroup.into(),
                 retries: 0,
                 timeout: None,
                 execution: None,
