@@ -1,4 +1,5 @@
 mod aurora;
+mod binlog;
 mod decide;
 mod engine;
 mod galera;

@@ -13,7 +13,7 @@ use crate::mysql::client::{Account, Client};
 
 const SESSIONS: u64 = 8;
 /// Between a write and its read, in turn.
-const PAUSES_MS: [u64; 4] = [0, 1, 3, 8];
+const PAUSES_MS: [u64; 4] = [0, 1, 5, 20];
 /// Each session has a row of its own, for good.
 static NEXT_ROW: AtomicU64 = AtomicU64::new(1);
 /// All of a session's pairs.
