@@ -1,7 +1,7 @@
 //! What crosses between the control thread and the workers. Nothing here is on the way of a query.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -61,6 +61,14 @@ pub enum WorkerCommand {
 pub struct WorkerHandle {
     pub index: usize,
     pub commands: mpsc::UnboundedSender<WorkerCommand>,
+    /// For whoever asks when it has no time to answer.
+    pub last_report: Arc<Mutex<WorkerStats>>,
+}
+
+impl WorkerHandle {
+    pub fn new(index: usize, commands: mpsc::UnboundedSender<WorkerCommand>) -> WorkerHandle {
+        WorkerHandle { index, commands, last_report: Arc::default() }
+    }
 }
 
 /// Told to the control thread by a worker. The queue is bounded; a full one drops the event (another will follow).

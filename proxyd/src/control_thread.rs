@@ -25,9 +25,10 @@ use crate::hosts::ClientHosts;
 use crate::logs::Logs;
 use crate::monitor;
 use crate::net::BufferPool;
+use crate::pool::member_of;
 use crate::runtime::{Runtime, SharedRuntime};
 use crate::scheduler::keep_schedule;
-use crate::snapshot::{Credential, Server, Snapshot, Status};
+use crate::snapshot::{Credential, Reservation, Server, Snapshot, Status};
 use crate::tls::{BackendTls, ClientTls, ServerTls};
 use crate::web::{self, Web};
 
@@ -35,6 +36,8 @@ use crate::web::{self, Web};
 const TICK: Duration = Duration::from_millis(100);
 /// A `KILL` at a server must be done by then.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
+/// How often a `KILL` looks for room at a server that has all the connections that it may have.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What the control thread owns.
 pub struct Control {
@@ -265,13 +268,27 @@ async fn kill_at_server(
         preface: b"",
         tls: tls.as_ref(),
     };
-    // One more than the limit for a moment, to free what the limit counts.
+    let reservation = room_for_one(runtime, server).await;
     let mut backend =
-        Backend::open(server.reserve(u32::MAX)?, account, ServerCounters::new(server), &buffers)
-            .await
-            .ok()?;
+        Backend::open(reservation, account, ServerCounters::new(server), &buffers).await.ok()?;
     let what = if query_only { "QUERY" } else { "CONNECTION" };
     // A thread that is gone already is what was wanted.
     let _ = backend.query(&format!("KILL {what} {thread_id}"), &buffers).await;
     Some(())
+}
+
+/// The right to one connection, once there is one: `max_connections` holds for this one too.
+async fn room_for_one(runtime: &SharedRuntime, server: &Arc<Server>) -> Reservation {
+    loop {
+        let snapshot = runtime.borrow().snapshot();
+        let most = member_of(&snapshot, server).map_or(u32::MAX, |member| member.max_connections);
+        if let Some(reservation) = server.reserve(most) {
+            return reservation;
+        }
+        for worker in runtime.borrow().workers() {
+            // A worker that is gone has no idle connection either.
+            let _ = worker.commands.send(WorkerCommand::ReleaseIdle(server.clone()));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }

@@ -20,6 +20,8 @@ pub struct Counters {
     /// By the number of the [`Kind`].
     commands: RefCell<Vec<CommandStats>>,
     rule_hits: RefCell<HashMap<i64, u64>>,
+    /// How often a session was tied to a connection, by what tied it; a dozen at most.
+    pins: RefCell<Vec<(&'static str, u64)>>,
     /// By the address of the server, which the entry keeps alive.
     servers: RefCell<HashMap<*const Server, Rc<ServerCounters>>>,
     pub digests: RefCell<Digests>,
@@ -55,6 +57,7 @@ impl Counters {
             global: RefCell::default(),
             commands: RefCell::new(vec![CommandStats::default(); Kind::ALL.len()]),
             rule_hits: RefCell::default(),
+            pins: RefCell::default(),
             servers: RefCell::default(),
             digests: RefCell::new(Digests::new(workers)),
             errors: RefCell::default(),
@@ -69,6 +72,15 @@ impl Counters {
 
     pub fn rule_hit(&self, rule: i64) {
         *self.rule_hits.borrow_mut().entry(rule).or_default() += 1;
+    }
+
+    /// A session is tied to its connection from now on.
+    pub fn pinned(&self, reason: &'static str) {
+        let mut pins = self.pins.borrow_mut();
+        match pins.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => pins.push((reason, 1)),
+        }
     }
 
     /// The counters of a server; asked for once a connection.
@@ -96,6 +108,7 @@ impl Counters {
             rule_hits: self.rule_hits.borrow().clone(),
             users: HashMap::new(),
             pins: HashMap::new(),
+            pinned_so_far: self.pins.borrow().iter().copied().collect(),
             max_statement_id: 0,
         }
     }

@@ -161,11 +161,19 @@ pub struct Server {
     pub port: u16,
     /// Connections open or being opened, over all workers. Taken before a connect, so that `max_connections` holds.
     connections: AtomicU32,
+    /// The most that there ever were.
+    peak: AtomicU32,
 }
 
 impl Server {
     pub fn new(hostgroup: HostgroupId, hostname: &str, port: u16) -> Server {
-        Server { hostgroup, hostname: hostname.into(), port, connections: AtomicU32::new(0) }
+        Server {
+            hostgroup,
+            hostname: hostname.into(),
+            port,
+            connections: AtomicU32::new(0),
+            peak: AtomicU32::new(0),
+        }
     }
 
     /// Takes the right to one connection, or says no.
@@ -173,7 +181,15 @@ impl Server {
         let taken = self
             .connections
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < max).then_some(n + 1));
-        taken.ok().map(|_| Reservation(self.clone()))
+        taken.ok().map(|before| {
+            self.peak.fetch_max(before + 1, Ordering::Relaxed);
+            Reservation(self.clone())
+        })
+    }
+
+    /// The most connections that there ever were at once.
+    pub fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed).into()
     }
 
     pub fn connections(&self) -> u32 {

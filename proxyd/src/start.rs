@@ -47,7 +47,7 @@ pub fn run(appliance: &Appliance, config: &Path, host: Option<&str>) -> io::Resu
     let handles: Vec<WorkerHandle> = channels
         .iter()
         .enumerate()
-        .map(|(index, (commands, _))| WorkerHandle { index, commands: commands.clone() })
+        .map(|(index, (commands, _))| WorkerHandle::new(index, commands.clone()))
         .collect();
     let rsa = Arc::default();
     let control =

@@ -26,6 +26,8 @@ pub struct WorkerStats {
     pub users: HashMap<Box<str>, u32>,
     /// Sessions that keep their connection, by what pins them.
     pub pins: HashMap<&'static str, u64>,
+    /// How often sessions were tied to their connections, by what tied them.
+    pub pinned_so_far: HashMap<&'static str, u64>,
     /// The highest `global_stmt_id` given.
     pub max_statement_id: u64,
 }
@@ -207,6 +209,9 @@ impl WorkerStats {
         }
         for (reason, count) in &other.pins {
             *self.pins.entry(reason).or_default() += count;
+        }
+        for (reason, count) in &other.pinned_so_far {
+            *self.pinned_so_far.entry(reason).or_default() += count;
         }
     }
 }

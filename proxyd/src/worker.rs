@@ -424,27 +424,36 @@ impl Worker {
         if now < self.next_look.get() {
             return;
         }
-        let wait_timeout = self.snapshot().variables.wait_timeout;
-        // Who rests from now on has that long at least.
-        let (mut next_rest, mut next_statement) = (now + wait_timeout, None::<Instant>);
+        let snapshot = self.snapshot();
+        let variables = &snapshot.variables;
+        let shortest = variables
+            .wait_timeout
+            .min(variables.max_transaction_idle_time)
+            .min(variables.max_transaction_time);
+        // Who rests, or begins a transaction, from now on has that long at least.
+        let (mut next_rest, mut next_statement) = (now + shortest, None::<Instant>);
         for record in self.sessions.borrow().values() {
-            let ends =
-                if record.command.get() == "Sleep" { Some(record.since.get() + wait_timeout) } else { None };
-            match (ends, record.deadline.get()) {
-                (Some(ends), _) if now > ends => record.interrupt(Interrupt::IdleTimeout),
-                (Some(ends), _) => next_rest = next_rest.min(ends),
-                (None, Some(deadline)) if now >= deadline => {
+            match record.stays_until(variables) {
+                Some(ends) if now > ends => {
+                    record.interrupt(Interrupt::IdleTimeout);
+                    continue;
+                }
+                Some(ends) => next_rest = next_rest.min(ends),
+                None => {}
+            }
+            match record.deadline.get() {
+                Some(deadline) if now >= deadline => {
                     // Once is enough: it is given some time to stop.
                     record.deadline.set(None);
                     record.interrupt(Interrupt::QueryTimeout);
                 }
-                (None, Some(deadline)) => {
+                Some(deadline) => {
                     next_statement = Some(next_statement.map_or(deadline, |next| next.min(deadline)));
                 }
-                (None, None) => {}
+                None => {}
             }
         }
-        let next_rest = next_rest.max(now + (wait_timeout / 1000).clamp(SWEEP, LAZY_SWEEP));
+        let next_rest = next_rest.max(now + (shortest / 1000).clamp(SWEEP, LAZY_SWEEP));
         self.next_look.set(next_statement.map_or(next_rest, |next| next.min(next_rest)));
     }
 

@@ -1,6 +1,7 @@
 //! Asking the workers: their counters, their sessions, and to end one. A hung worker costs the asker [`PATIENCE`], no more.
 
 use std::collections::HashMap;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -13,11 +14,15 @@ use crate::stats::{FreeRow, ProcessRow, StatementRow, WorkerStats};
 
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// The sum of all workers' counters, without those of workers that do not answer.
+/// The sum of all workers' counters. One that does not answer in time counts with what it said last: a counter never falls.
 pub async fn collect_stats(workers: &[WorkerHandle]) -> WorkerStats {
     let mut sum = WorkerStats::default();
-    for stats in ask_all(workers, WorkerCommand::Stats).await {
-        sum.merge(&stats);
+    for (worker, stats) in ask_each(workers, WorkerCommand::Stats).await {
+        let mut last = worker.last_report.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stats) = stats {
+            *last = stats;
+        }
+        sum.merge(&last);
     }
     sum
 }
@@ -65,25 +70,34 @@ pub async fn kill(workers: &[WorkerHandle], session: u32, query_only: bool, owne
     replies.into_iter().any(|found| found)
 }
 
-/// Sends the question to every worker first and only then waits, so that all of them share one deadline.
+/// The answers of those that answer in time.
 async fn ask_all<T>(
     workers: &[WorkerHandle],
     question: impl Fn(oneshot::Sender<T>) -> WorkerCommand,
 ) -> Vec<T> {
+    ask_each(workers, question).await.into_iter().filter_map(|(_, answer)| answer).collect()
+}
+
+/// Sends the question to every worker first and only then waits, so that all of them share one deadline.
+async fn ask_each<T>(
+    workers: &[WorkerHandle],
+    question: impl Fn(oneshot::Sender<T>) -> WorkerCommand,
+) -> Vec<(&WorkerHandle, Option<T>)> {
     let deadline = Instant::now() + PATIENCE;
     let mut waiting = Vec::with_capacity(workers.len());
     for worker in workers {
         let (sender, receiver) = oneshot::channel();
-        if worker.commands.send(question(sender)).is_ok() {
-            waiting.push((worker.index, receiver));
-        }
+        // With a worker that is gone, so is the sender.
+        let _ = worker.commands.send(question(sender));
+        waiting.push((worker, receiver));
     }
     let mut answers = Vec::with_capacity(waiting.len());
-    for (index, receiver) in waiting {
-        match timeout_at(deadline, receiver).await {
-            Ok(Ok(answer)) => answers.push(answer),
-            _ => tracing::warn!(worker = index, "a worker did not answer the control thread in time"),
+    for (worker, receiver) in waiting {
+        let answer = timeout_at(deadline, receiver).await.ok().and_then(Result::ok);
+        if answer.is_none() {
+            tracing::warn!(worker = worker.index, "a worker did not answer the control thread in time");
         }
+        answers.push((worker, answer));
     }
     answers
 }

@@ -455,10 +455,12 @@ impl Session {
             }
         }
         let tied = self.attached.iter().max_by_key(|held| held.pins.is_hard());
-        self.record.pin_reason.set(
-            tied.map_or("", |held| if held.pins.is_free() { "multiplexing-off" } else { held.pins.reason() }),
-        );
-        self.record.in_transaction.set(self.attached.iter().any(|held| held.pins.transaction));
+        let reason =
+            tied.map_or("", |held| if held.pins.is_free() { "multiplexing-off" } else { held.pins.reason() });
+        if self.record.pin_reason.replace(reason) != reason && !reason.is_empty() {
+            self.worker.counters.pinned(reason);
+        }
+        self.record.note_transaction(self.attached.iter().any(|held| held.pins.transaction), now);
         *self.record.backend.borrow_mut() = tied.map(|held| held.backend.place.clone());
     }
 

@@ -17,6 +17,8 @@ use crate::worker::Worker;
 
 /// A backend has this long to answer a ping or a reset between two sessions.
 const BETWEEN_SESSIONS: Duration = Duration::from_secs(1);
+/// A client has this long to send the rest of a packet that nobody wants.
+const TO_FINISH_SENDING: Duration = Duration::from_secs(5);
 
 impl Session {
     pub(super) async fn ok(&mut self) -> Result<(), SessionEnd> {
@@ -39,6 +41,22 @@ impl Session {
     pub(super) async fn malformed(&mut self, error: proxyd_wire::Malformed) -> Result<(), SessionEnd> {
         self.worker.counters.global.borrow_mut().malformed_packets += 1;
         self.refuse(&Refusal::malformed(&error.to_string())).await
+    }
+
+    /// Throws away what the client still sends, until it closes: it reads an answer only after that, and a close with
+    /// unread bytes would be a reset that takes the answer with it.
+    pub(super) async fn let_finish_sending(&mut self) {
+        let sending = async {
+            loop {
+                self.client.input.consume(usize::MAX);
+                match self.client.fill(0, &self.worker.buffers).await {
+                    Ok(1..) => {}
+                    Ok(0) | Err(_) => return,
+                }
+            }
+        };
+        // One that takes longer has had its chance.
+        let _ = tokio::time::timeout(TO_FINISH_SENDING, sending).await;
     }
 
     /// Frames that do not follow each other: there is no telling where the next command begins.

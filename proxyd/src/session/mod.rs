@@ -292,6 +292,7 @@ impl Session {
                 Err(frame::FrameError::TooLarge { .. }) => {
                     let end = SessionEnd::protocol(Phase::Command, "a packet over mysql-max_allowed_packet");
                     self.refuse(&Refusal::packet_too_large()).await?;
+                    self.let_finish_sending().await;
                     return Err(end);
                 }
                 Err(error) => return Err(self.broken(&error.to_string()).await),

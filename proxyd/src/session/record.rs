@@ -14,6 +14,7 @@ use super::gtids::LastGtids;
 use crate::pool::is_lost;
 use crate::snapshot::Server;
 use crate::stats::{ProcessRow, ServerKey};
+use crate::variables::Variables;
 use crate::worker::Worker;
 
 /// A statement's text is kept up to this length for the process list; an idle session keeps none.
@@ -28,7 +29,7 @@ pub enum Interrupt {
     KillQuery,
     /// A rule's or the default query time-out.
     QueryTimeout,
-    /// `mysql-wait_timeout`.
+    /// `mysql-wait_timeout`, `mysql-max_transaction_idle_time`, `mysql-max_transaction_time`.
     IdleTimeout,
     /// A server this session holds a connection to is OFFLINE_HARD, or silent.
     BackendGone,
@@ -47,6 +48,8 @@ pub struct Record {
     /// The statement in flight must be done by then.
     pub deadline: Cell<Option<Instant>>,
     pub in_transaction: Cell<bool>,
+    /// Since when there has been one.
+    transaction_since: Cell<Instant>,
     pub pin_reason: Cell<&'static str>,
     pub backend: RefCell<Option<Rc<BackendPlace>>>,
     /// What the servers said of this session's last commits.
@@ -76,6 +79,7 @@ impl Record {
             since: Cell::new(now),
             deadline: Cell::new(None),
             in_transaction: Cell::new(false),
+            transaction_since: Cell::new(now),
             pin_reason: Cell::new(""),
             backend: RefCell::new(None),
             gtids: RefCell::default(),
@@ -92,6 +96,28 @@ impl Record {
     /// A proxy that is trusted says so.
     pub fn set_peer(&self, peer: SocketAddr) {
         self.peer.set(peer);
+    }
+
+    /// Whether there is a transaction, after a statement.
+    pub fn note_transaction(&self, is_open: bool, now: Instant) {
+        if is_open && !self.in_transaction.replace(is_open) {
+            self.transaction_since.set(now);
+        }
+        self.in_transaction.set(is_open);
+    }
+
+    /// When this session has rested, or kept a transaction open, for as long as it may.
+    pub fn stays_until(&self, variables: &Variables) -> Option<Instant> {
+        let rests = (self.command.get() == "Sleep").then(|| self.since.get());
+        let open = self.in_transaction.get();
+        [
+            rests.map(|since| since + variables.wait_timeout),
+            rests.filter(|_| open).map(|since| since + variables.max_transaction_idle_time),
+            open.then(|| self.transaction_since.get() + variables.max_transaction_time),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Ending this session now would end work.

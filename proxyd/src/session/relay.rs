@@ -62,11 +62,12 @@ impl Relay<'_> {
         if let Err(error) = self.backend.connection.write_all(request).await {
             return Relayed::BackendLost { error, client_saw_some: false };
         }
+        let mut pace = Pace::new(self.worker.snapshot().variables.throttle_max_bytes_per_second_to_client);
         let mut give_up = None;
         let mut timed_out = false;
         loop {
             let client_saw_some = !tracker.is_untouched();
-            match poll_fn(|cx| self.poll_wait(cx, give_up.as_mut())).await {
+            match poll_fn(|cx| self.poll_wait(cx, give_up.as_mut(), &mut pace)).await {
                 Waited::Filled(Ok(0)) => return lost(io::ErrorKind::UnexpectedEof.into(), client_saw_some),
                 Waited::Filled(Ok(_)) => {}
                 Waited::Filled(Err(error)) => return lost(error, client_saw_some),
@@ -98,7 +99,10 @@ impl Relay<'_> {
                     }
                 }
             }
-            match self.pass_on(&mut tracker, timed_out).await {
+            let sent_before = self.client.bytes_out;
+            let passed = self.pass_on(&mut tracker, timed_out).await;
+            pace.sent(self.client.bytes_out - sent_before);
+            match passed {
                 Ok(None) => {}
                 Ok(Some(outcome)) if outcome.end == Some(End::LocalInfile) => {
                     match Box::pin(self.send_file()).await {
@@ -115,8 +119,16 @@ impl Relay<'_> {
         }
     }
 
-    fn poll_wait(&mut self, cx: &mut Context<'_>, give_up: Option<&mut Alarm>) -> Poll<Waited> {
-        if let Poll::Ready(filled) = self.backend.connection.poll_fill(cx, 0, &self.worker.buffers) {
+    /// Waits for more of the answer, which is read at the pace that the client is to have it.
+    fn poll_wait(
+        &mut self,
+        cx: &mut Context<'_>,
+        give_up: Option<&mut Alarm>,
+        pace: &mut Pace,
+    ) -> Poll<Waited> {
+        if pace.poll(cx).is_ready()
+            && let Poll::Ready(filled) = self.backend.connection.poll_fill(cx, 0, &self.worker.buffers)
+        {
             return Poll::Ready(Waited::Filled(filled));
         }
         while let Poll::Ready(why) = self.record.poll_interrupted(cx) {
@@ -187,6 +199,29 @@ impl Relay<'_> {
             input.release(&self.worker.buffers);
         }
         Ok(done)
+    }
+}
+
+/// `mysql-throttle_max_bytes_per_second_to_client`: when more of an answer may be read.
+struct Pace {
+    per_second: u32,
+    next: Option<Alarm>,
+}
+
+impl Pace {
+    fn new(per_second: u32) -> Pace {
+        Pace { per_second, next: None }
+    }
+
+    fn sent(&mut self, bytes: u64) {
+        if self.per_second > 0 {
+            let lasts = Duration::from_secs_f64(bytes as f64 / f64::from(self.per_second));
+            self.next = Some(alarm(Instant::now() + lasts));
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.next.as_mut().map_or(Poll::Ready(()), |next| next.as_mut().poll(cx))
     }
 }
 

@@ -47,6 +47,13 @@ fn pins(out: &mut Exposition, report: &Report) {
     for (reason, count) in reasons {
         family.sample(&[("reason", reason)], count);
     }
+    let help = "How often a session was tied to its connection to a server, by what tied it.";
+    let mut family = out.family("standfast_pins_total", Counter, help);
+    let mut reasons: Vec<_> = report.stats.pinned_so_far.iter().collect();
+    reasons.sort_unstable();
+    for (reason, count) in reasons {
+        family.sample(&[("reason", reason)], count);
+    }
 }
 
 /// The buckets of `stats_mysql_commands_counters`, cumulative as Prometheus wants them.

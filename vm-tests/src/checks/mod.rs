@@ -4,7 +4,8 @@
 //! minutes beside keepalived; `galera` and `group`, real clusters whose own timers decide how long a check waits; `ansible`,
 //! which installs half a gigabyte; `causal-long`, a hundred thousand pairs of write and read (`causal` is a short run of it);
 //! `differential`, thousands of random sessions (`sessions` is a short run of it); `switches` and `deaths`, fail-overs
-//! under load (`switch` and `death` are short runs of them); `soak`, half an hour of everything at once.
+//! under load (`switch` and `death` are short runs of them); `soak`, half an hour of everything at once;
+//! `large`, the limits with two gigabytes (`limits` has less).
 
 mod ansible;
 mod article;
@@ -39,7 +40,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, drill, rules, aurora, mysql97, causal, causal-long, sessions, connectors, import, switch, death, ansible, differential, switches, deaths, soak, galera, group, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `causal-long`, `differential`, `switches`, `deaths`, `soak`, `galera`, `group`, `interop` and `load`.
+    /// A group (lab, article, chains, permutations, bad-input, drill, rules, aurora, mysql97, causal, causal-long, sessions, connectors, import, switch, death, limits, ansible, differential, switches, deaths, soak, large, galera, group, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `causal-long`, `differential`, `switches`, `deaths`, `soak`, `large`, `galera`, `group`, `interop` and `load`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -48,7 +49,7 @@ pub(crate) struct Options {
 type Group = fn(&mut Runner) -> Result<()>;
 
 /// Run only when they are asked for.
-const ON_REQUEST: [&str; 10] = [
+const ON_REQUEST: [&str; 11] = [
     "ansible",
     "causal-long",
     "deaths",
@@ -56,12 +57,13 @@ const ON_REQUEST: [&str; 10] = [
     "galera",
     "group",
     "interop",
+    "large",
     "load",
     "soak",
     "switches",
 ];
 
-const GROUPS: [(&str, Group); 27] = [
+const GROUPS: [(&str, Group); 29] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
@@ -80,6 +82,8 @@ const GROUPS: [(&str, Group); 27] = [
     ("differential", differential::run),
     ("switch", failover::switch::short),
     ("soak", failover::soak::run),
+    ("limits", failover::limits::short),
+    ("large", failover::limits::long),
     ("death", failover::death::short),
     ("deaths", failover::death::run),
     ("switches", failover::switch::long),

@@ -276,6 +276,11 @@ impl Client {
         let mut command = vec![0x03];
         command.extend_from_slice(sql.as_bytes());
         self.command(&command).await?;
+        self.rest().await
+    }
+
+    /// The rest of an answer, read and thrown away.
+    pub(crate) async fn rest(&mut self) -> Result<u64, Failure> {
         let (mut bytes, mut ends) = (0, 0);
         while ends < 2 {
             let (len, first) = self.skip().await?;

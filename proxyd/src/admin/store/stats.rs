@@ -88,7 +88,8 @@ pub fn pool_cells(
             sql(now.conn_free).into(),
             sql(now.conn_ok.saturating_sub(since.conn_ok)).into(),
             sql(now.conn_err.saturating_sub(since.conn_err)).into(),
-            sql(now.max_conn_used).into(),
+            // The workers' peaks need not have been at one time.
+            sql(now.max_conn_used.min(member.server.peak())).into(),
             sql(now.queries.saturating_sub(since.queries)).into(),
             sql(now.queries_gtid_sync.saturating_sub(since.queries_gtid_sync)).into(),
             sql(now.bytes_sent.saturating_sub(since.bytes_sent)).into(),
@@ -250,6 +251,14 @@ pub fn global_rows(
     let counted = global_counters(&workers.global);
     rows.extend(counted.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())));
     rows.push(("Stmt_Max_Stmt_id".to_owned(), workers.max_statement_id.to_string()));
+    // What ProxySQL locks to a hostgroup, this proxy ties to a connection: a SET that nobody can replay.
+    let locked = ["set", "session-state"].iter().filter_map(|reason| workers.pins.get(reason)).sum::<u64>();
+    rows.push(("Client_Connections_hostgroup_locked".to_owned(), locked.to_string()));
+    let mut pinned: Vec<_> = workers.pinned_so_far.iter().collect();
+    pinned.sort_unstable();
+    for (reason, count) in pinned {
+        rows.push((format!("Pinned_{}", reason.replace('-', "_")), count.to_string()));
+    }
     for status in [Status::Online, Status::Shunned, Status::OfflineSoft, Status::OfflineHard] {
         let count = runtime.members().iter().filter(|member: &&MemberState| member.status == status).count();
         rows.push((format!("Servers_{}", status.as_str()), count.to_string()));

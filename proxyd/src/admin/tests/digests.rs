@@ -43,7 +43,7 @@ fn worker(index: usize, micros: u64) -> WorkerHandle {
             }
         }
     });
-    WorkerHandle { index, commands }
+    WorkerHandle::new(index, commands)
 }
 
 fn free_row(index: usize) -> FreeRow {

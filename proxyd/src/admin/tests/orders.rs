@@ -25,7 +25,7 @@ fn an_end_is_told_to_the_control_thread_and_needs_an_angel_to_be_a_restart() {
 fn stop_cuts_the_sessions_and_start_takes_clients_again() {
     let dir = DataDir::new();
     let (commands, mut told) = tokio::sync::mpsc::unbounded_channel();
-    let worker = WorkerHandle { index: 0, commands };
+    let worker = WorkerHandle::new(0, commands);
     let mut console = Console::with_workers(&dir.0, small_config(), vec![worker]);
     console.ok("PROXYSQL STOP");
     assert!(console.rows("SHOW WARNINGS")[0].contains("standfast drain"));

@@ -163,6 +163,25 @@ impl Bed {
         }
     }
 
+    /// A `mysql-` variable, at once.
+    pub(crate) fn set_variable(&self, name: &str, value: u64) -> Result<()> {
+        self.admin(&format!("SET mysql-{name}={value}; LOAD MYSQL VARIABLES TO RUNTIME")).map(drop)
+    }
+
+    pub(crate) fn until_no_client(&self) -> Result<Duration> {
+        wait::until("no client connected", Duration::from_secs(20), || {
+            self.global("Client_Connections_connected").is_ok_and(|count| count == 0)
+        })
+    }
+
+    /// The proxy's resident memory, in bytes.
+    pub(crate) fn resident(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.proxy_pid()))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        let kilobytes: u64 = resident.split_whitespace().next().context("VmRSS")?.parse()?;
+        Ok(kilobytes * 1024)
+    }
+
     /// The proxy's process.
     pub(crate) fn proxy_pid(&self) -> u32 {
         self.proxy.id()

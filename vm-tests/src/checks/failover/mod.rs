@@ -2,6 +2,7 @@
 
 mod bed;
 pub(super) mod death;
+pub(super) mod limits;
 mod server;
 pub(super) mod soak;
 pub(super) mod switch;

@@ -86,9 +86,7 @@ fn soak(mut bed: Bed, span: Duration) -> Result<()> {
     let at_work = look(&bed)?;
     let cut = wanderers.stop()?;
     let report = tellers.stop()?;
-    wait::until("no client connected", Duration::from_secs(20), || {
-        bed.global("Client_Connections_connected").is_ok_and(|count| count == 0)
-    })?;
+    bed.until_no_client()?;
     // The open question of each connection that was cut may have been read, or not.
     let last = look(&bed)?;
     let (dialled, sent) = (client::counts().0 - dialled, client::counts().1 - sent);
@@ -142,16 +140,13 @@ fn soak(mut bed: Bed, span: Duration) -> Result<()> {
 }
 
 fn look(bed: &Bed) -> Result<Look> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", bed.proxy_pid()))?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-    let kilobytes: u64 = resident.split_whitespace().next().context("VmRSS")?.parse()?;
     let is_socket = |entry: &std::fs::DirEntry| {
         std::fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
     };
     let sockets =
         std::fs::read_dir(format!("/proc/{}/fd", bed.proxy_pid()))?.flatten().filter(is_socket).count();
     Ok(Look {
-        resident: kilobytes * 1024,
+        resident: bed.resident()?,
         sockets: sockets as u64,
         at_backends: bed.global("Server_Connections_connected")?,
         questions: bed.global("Questions")?,
