@@ -8,6 +8,7 @@ mod drills;
 mod hand;
 mod idle;
 mod image;
+mod kernel;
 mod machine;
 mod newcomer;
 mod product;
@@ -46,6 +47,8 @@ enum What {
     Short,
     /// Walk docs/install.md in three fresh machines, and say how long each step took
     Newcomer,
+    /// vrrpd's tests of interfaces on Debian's kernel, which has what this machine's may lack: IPVS, VLANs, bonds
+    Kernel(kernel::Options),
     /// A hundred thousand clients that only stay: more than a process of this machine may hold
     Idle(idle::Options),
     /// All drills, with a report page
@@ -63,6 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     match &options.what {
         What::Image => Ok(true),
         What::Short => short::run(&image, &options.packages()?),
+        What::Kernel(options) => kernel::run(&image, options),
         What::Newcomer => newcomer::run(&image, &options.packages()?),
         What::Idle(idle) => idle::run(&image, &options.packages()?, idle),
         What::Drills(suite) => suite::run(&image, &options.packages()?, suite),

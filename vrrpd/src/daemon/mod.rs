@@ -76,8 +76,9 @@ pub(crate) fn run(appliance: Appliance, arguments: Arguments) -> io::Result<()> 
     fs::create_dir_all(&appliance.paths.run_dir)?;
     let _lock = take_lock(&appliance)?;
     let mut daemon = Daemon::new(appliance, arguments)?;
-    daemon.realtime.request();
     daemon.start();
+    // Locking memory takes its time, and whoever turned into this process is waited for; its scheduling class has stayed.
+    daemon.realtime.request();
     while !daemon.round()? {}
     daemon.stop();
     Ok(())

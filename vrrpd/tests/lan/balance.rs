@@ -2,14 +2,17 @@
 //! has not, the owner says so and serves alone.
 
 use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::bed::{Lan, VIP, Wire, ip};
+use super::bed::{Lan, VIP, Wire, inside, ip};
 
 fn wait_until(what: &str, lan: &Lan, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(10);
@@ -17,6 +20,65 @@ fn wait_until(what: &str, lan: &Lan, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "{what}: {} {}", lan.ask(1, "status"), lan.ask(2, "status"));
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// A proxy that counts the connections of the hub, which come by the VIP; the others' looks come by its own address.
+struct Proxy {
+    count: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Proxy {
+    fn new(namespace: &str) -> Proxy {
+        let (count, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (counted, stopped) = (Arc::clone(&count), Arc::clone(&stop));
+        let listener = inside(namespace, || TcpListener::bind("0.0.0.0:6033").unwrap());
+        listener.set_nonblocking(true).unwrap();
+        let thread = thread::spawn(move || {
+            let mut kept = Vec::new();
+            while !stopped.load(Ordering::Relaxed) {
+                match listener.accept() {
+                    Ok((stream, peer)) if peer.ip().to_string() == "10.77.0.99" => {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                        kept.push(stream);
+                    }
+                    Ok(_) => {}
+                    Err(_) => thread::sleep(Duration::from_millis(2)),
+                }
+            }
+        });
+        Proxy { count, stop, thread: Some(thread) }
+    }
+
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Twenty connections are half the one's and half the other's; of a proxy that is gone no more are asked.
+fn connections_are_spread(lan: &Lan, answers: impl Fn() -> Value) {
+    let hub = format!("{}-hub", lan.name);
+    let vip: SocketAddr = format!("{VIP}:6033").parse().unwrap();
+    let connect = || inside(&hub, move || TcpStream::connect_timeout(&vip, Duration::from_secs(5)));
+    let (first, second) = (Proxy::new(&lan.namespace(1)), Proxy::new(&lan.namespace(2)));
+    wait_until("the other answers", lan, || answers() == true);
+    let kept: Vec<TcpStream> = (0..20).map(|_| connect().unwrap()).collect();
+    wait_until("twenty", lan, || first.count() + second.count() == 20);
+    assert!(first.count() >= 8 && second.count() >= 8, "{} and {}", first.count(), second.count());
+    let before = first.count();
+    drop(second);
+    wait_until("the other is out", lan, || answers() == false);
+    let more: Vec<TcpStream> = (0..5).map(|_| connect().unwrap()).collect();
+    wait_until("all to the owner", lan, || first.count() == before + 5);
+    drop((kept, more));
 }
 
 #[test]
@@ -62,6 +124,7 @@ fn a_balanced_vip_is_on_every_loopback_and_one_link() {
     };
     if Path::new("/proc/net/ip_vs").exists() {
         wait_until("a service", &lan, || balance(1)["services"] == 1);
+        connections_are_spread(&lan, || balance(1)["others"][0]["answers"].clone());
     } else {
         wait_until("a reason", &lan, || balance(1)["error"].to_string().contains("has no IPVS"));
     }
