@@ -208,15 +208,17 @@ impl Session {
         outcome: &Outcome,
         backend: &Backend,
     ) {
-        if !self.snapshot().variables.client_session_track_gtid {
+        let told = gtid.is_some() || may_have_committed(statement, outcome, backend.names_commits());
+        if !told || !self.snapshot().variables.client_session_track_gtid {
             return;
         }
         let hostgroup = backend.server().hostgroup;
-        if let Some(gtid) = gtid {
-            self.worker.counters.global.borrow_mut().gtid_session_collected += 1;
-            self.record.gtids.borrow_mut().learn(hostgroup, gtid);
-        } else if may_have_committed(statement, outcome, backend.names_commits()) {
-            self.record.gtids.borrow_mut().doubt(hostgroup);
+        match gtid {
+            Some(gtid) => {
+                self.worker.counters.global.borrow_mut().gtid_session_collected += 1;
+                self.record.gtids.borrow_mut().learn(hostgroup, gtid);
+            }
+            None => self.record.gtids.borrow_mut().doubt(hostgroup),
         }
     }
 

@@ -33,7 +33,7 @@ impl Scene {
         let reader = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (commands, told) = mpsc::unbounded_channel();
         let slot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
-        let runtime = Runtime::new(slot, vec![WorkerHandle { index: 0, commands }]);
+        let runtime = Runtime::new(slot, vec![WorkerHandle::new(0, commands)]);
         let runtime = Rc::new(RefCell::new(runtime));
         let scene = Scene { runtime, reader, told };
         scene.load(scene.reader.local_addr().unwrap().port());
