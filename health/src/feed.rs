@@ -7,6 +7,7 @@
 //! standfast-health 1 verdict=serving cause=ready since_ms=1234 restarts=0 sessions=12 backends=3/3
 //! ```
 //!
+//! `warm=no` is added while the proxy serves and has not yet seen its backends: such a host takes no VIP back from another.
 //! The number is the version of the format. Within a version keys may be added; a reader skips those it does not know.
 
 use std::fmt;
@@ -42,14 +43,21 @@ pub struct Report {
     pub restarts: u32,
     pub sessions: u32,
     pub backends: Backends,
+    /// The proxy knows its backends.
+    pub warm: bool,
 }
 
 impl fmt::Display for Report {
     /// The line without its newline.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { verdict, cause, since, restarts, sessions, backends } = self;
+        let Report { verdict, cause, since, restarts, sessions, backends, warm } = self;
         write!(f, "{PREFIX}verdict={verdict} cause={cause} since_ms={}", since.as_millis())?;
-        write!(f, " restarts={restarts} sessions={sessions} backends={}/{}", backends.online, backends.known)
+        write!(
+            f,
+            " restarts={restarts} sessions={sessions} backends={}/{}",
+            backends.online, backends.known
+        )?;
+        f.write_str(if *warm { "" } else { " warm=no" })
     }
 }
 
@@ -96,6 +104,7 @@ struct Parts {
     restarts: Option<u32>,
     sessions: Option<u32>,
     backends: Option<Backends>,
+    warm: Option<bool>,
 }
 
 impl Parts {
@@ -107,6 +116,7 @@ impl Parts {
             "restarts" => set(&mut self.restarts, "restarts", number(value)),
             "sessions" => set(&mut self.sessions, "sessions", number(value)),
             "backends" => set(&mut self.backends, "backends", backends(value)),
+            "warm" => set(&mut self.warm, "warm", yes(value)),
             _ => Ok(()),
         }
     }
@@ -119,6 +129,7 @@ impl Parts {
             restarts: self.restarts.ok_or(FeedError::Missing("restarts"))?,
             sessions: self.sessions.ok_or(FeedError::Missing("sessions"))?,
             backends: self.backends.ok_or(FeedError::Missing("backends"))?,
+            warm: self.warm.unwrap_or(true),
         })
     }
 }
@@ -139,6 +150,10 @@ fn is_cause(text: &str) -> bool {
 /// Digits only: `parse` alone would take a sign.
 fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+fn yes(text: &str) -> Option<bool> {
+    [("yes", true), ("no", false)].into_iter().find(|(word, _)| *word == text).map(|(_, value)| value)
 }
 
 fn backends(text: &str) -> Option<Backends> {
@@ -258,6 +273,11 @@ impl FeedWatch {
             (Some(report), None) => &report.cause,
             _ => "feed-lost",
         }
+    }
+
+    /// Whether the proxy knows its backends, as far as it was told; an angel that does not tell has one that does.
+    pub fn is_warm(&self) -> bool {
+        self.last.as_ref().is_none_or(|report| report.warm)
     }
 
     /// The last report, also when the feed was lost since.

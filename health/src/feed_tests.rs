@@ -12,6 +12,7 @@ fn report(verdict: Verdict) -> Report {
         restarts: 0,
         sessions: 12,
         backends: Backends { online: 3, known: 3 },
+        warm: true,
     }
 }
 
@@ -19,6 +20,19 @@ fn report(verdict: Verdict) -> Report {
 fn the_line_both_ways() {
     assert_eq!(encode(&report(Verdict::Serving)), format!("{LINE}\n"));
     assert_eq!(decode(LINE.as_bytes()), Ok(report(Verdict::Serving)));
+}
+
+#[test]
+fn a_cold_proxy_says_so_and_one_that_says_nothing_is_warm() {
+    let cold = Report { warm: false, ..report(Verdict::Serving) };
+    assert_eq!(encode(&cold), format!("{LINE} warm=no\n"));
+    assert_eq!(decode(format!("{LINE} warm=no").as_bytes()), Ok(cold.clone()));
+    assert_eq!(decode(format!("{LINE} warm=maybe").as_bytes()), Err(FeedError::Value("warm")));
+    let now = Instant::now();
+    let mut watch = FeedWatch::new(GRACE, now);
+    assert!(watch.is_warm());
+    watch.on(FeedEvent::Report(cold), now);
+    assert!(!watch.is_warm());
 }
 
 #[test]

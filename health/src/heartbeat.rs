@@ -109,6 +109,8 @@ struct Header {
     workers: AtomicU32,
     /// `online << 32 | known`, in one word so that a reader never sees half of a change.
     backends: AtomicU64,
+    /// 1 from a start until proxyd knows its backends; a proxyd that does not know the word never changes it.
+    cold: AtomicU32,
 }
 
 impl Header {
@@ -263,6 +265,15 @@ impl Segment {
         Backends { online: (both >> 32) as u32, known: both as u32 }
     }
 
+    /// The monitors have seen every backend once: routing stands on what is, not on what was configured.
+    pub fn set_warm(&self) {
+        self.map.header().cold.store(0, Ordering::Relaxed);
+    }
+
+    pub fn is_warm(&self) -> bool {
+        self.map.header().cold.load(Ordering::Relaxed) == 0
+    }
+
     /// Every worker is ready to serve.
     pub fn all_ready(&self) -> bool {
         self.slots().iter().all(|slot| slot.state() == State::Ready)
@@ -280,6 +291,7 @@ impl Segment {
             slot.set_sessions(0);
         }
         self.set_backends(0, 0);
+        self.map.header().cold.store(1, Ordering::Relaxed);
     }
 
     fn size(workers: usize) -> usize {

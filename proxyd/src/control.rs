@@ -76,8 +76,9 @@ impl WorkerHandle {
 pub enum WorkerEvent {
     /// A connect or login failed with a code that counts for `mysql-shun_on_failures`.
     ConnectFailed { server: Arc<Server>, code: u16, text: String },
-    /// A backend answered 1290 or 1836 to a write: check its `read_only` at once.
-    ReadOnlyAnswer { server: Arc<Server> },
+    /// A backend answered that it may not do what was asked (1290, 1836), is not ready (1047) or is shutting down (1053): check its
+    /// role at once.
+    ServesNot { server: Arc<Server> },
     /// A client of this user asked `KILL [QUERY|CONNECTION] id` of a session this worker does not have.
     Kill { session: u32, query_only: bool, user: Box<str> },
     /// End this statement at the server: `KILL QUERY thread_id` on a connection of its own.

@@ -34,6 +34,8 @@ use crate::web::{self, Web};
 
 /// How often shuns are looked over and the angel is told of the backends.
 const TICK: Duration = Duration::from_millis(100);
+/// After so long the proxy counts as warm, whomever its monitors could not ask yet.
+const LONGEST_COLD: Duration = Duration::from_secs(15);
 /// A `KILL` at a server must be done by then.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a `KILL` looks for room at a server that has all the connections that it may have.
@@ -160,7 +162,7 @@ async fn serve(
     loop {
         tokio::select! {
             Some(event) = events.recv() => control.on_event(event, &monitors),
-            _ = tick.tick() => control.tick(),
+            _ = tick.tick() => control.tick(&monitors),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             how = control.admin.ended() => match how {
@@ -183,7 +185,7 @@ impl Control {
                 self.runtime.borrow_mut().connect_failed(&server, code, &text, Instant::now());
                 monitors.check_role_now(&server);
             }
-            WorkerEvent::ReadOnlyAnswer { server } => monitors.check_role_now(&server),
+            WorkerEvent::ServesNot { server } => monitors.check_role_now(&server),
             WorkerEvent::Kill { session, query_only, user } => {
                 let workers = self.workers.clone();
                 tokio::task::spawn_local(async move {
@@ -203,7 +205,10 @@ impl Control {
         }
     }
 
-    fn tick(&self) {
+    fn tick(&self, monitors: &monitor::Handle) {
+        if monitors.has_seen_all() || self.runtime.borrow().started().elapsed() > LONGEST_COLD {
+            self.heartbeat.set_warm();
+        }
         let mut runtime = self.runtime.borrow_mut();
         runtime.tick(Instant::now());
         self.admin.web.follow(&runtime, &self.web.wanted);

@@ -396,6 +396,7 @@ impl Supervisor {
             restarts: self.restarts,
             sessions: self.heartbeat.sessions(),
             backends: self.heartbeat.backends(),
+            warm: self.heartbeat.is_warm(),
         })
     }
 

@@ -5,7 +5,7 @@
 //! aborting, which is safe anywhere: a task holds nothing but its own connection, and its last word on the server is
 //! taken back.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
@@ -15,22 +15,20 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
-use super::decide::{Fault, Finding, Judge, Limits, read_only_query};
+use super::decide::{Fault, Finding, Judge};
 use super::galera::GaleraStatus;
-use super::lag::heartbeat_query;
-use super::probe::{Credentials, Prober};
-use super::schedule::{Intervals, Kind, Schedule};
+use super::plan::Plan;
+use super::probe::Prober;
+use super::schedule::{Kind, Schedule};
 use crate::admin::{Admin, AuroraSeen, Check, CheckLog};
-use crate::runtime::{
-    Address, AuroraServer, ClusterKind, Lag, NodeReport, Runtime, ServerChange, SharedRuntime, Sight,
-};
+use crate::runtime::{Address, AuroraServer, Lag, NodeReport, ServerChange, SharedRuntime, Sight};
 use crate::snapshot::{HostgroupId, Server};
 use crate::tls::BackendTls;
 
 /// How soon a changed configuration is noticed.
 const RECONCILE: Duration = Duration::from_millis(250);
-/// A server that is shunned is pinged at least this often: recovery waits for nobody's traffic.
-const SHUNNED_PING: Duration = Duration::from_secs(1);
+/// The longest sleep of a task that is told of changes.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Starts the monitors on the current `LocalSet`; they end with the handle.
 pub fn start(runtime: SharedRuntime, admin: Rc<Admin>, tls: BackendTls) -> Handle {
@@ -49,6 +47,8 @@ pub(super) fn start_with(
         record: Box::new(record),
         watches: RefCell::default(),
         random: RandomState::new(),
+        changed: Notify::new(),
+        reconciled: Cell::new(false),
     });
     let task = tokio::task::spawn_local(monitors.clone().run());
     Handle { monitors, task }
@@ -70,6 +70,14 @@ impl Handle {
     }
 }
 
+impl Handle {
+    /// Every server that is to be monitored has been checked once, whatever came of it.
+    pub fn has_seen_all(&self) -> bool {
+        self.monitors.reconciled.get()
+            && self.monitors.watches.borrow().values().all(|watch| watch.seen.get())
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
         self.task.abort();
@@ -85,6 +93,10 @@ struct Monitors {
     record: Box<dyn Fn(&CheckLog)>,
     watches: RefCell<HashMap<Address, Watch>>,
     random: RandomState,
+    /// There is another snapshot: whoever sleeps until a check is due may have something else to do.
+    changed: Notify,
+    /// Every server of the configuration has its task.
+    reconciled: Cell<bool>,
 }
 
 /// The task of one address.
@@ -93,6 +105,8 @@ struct Watch {
     nudge: Rc<Notify>,
     use_ssl: bool,
     judge: Rc<RefCell<Judge>>,
+    /// All its checks were made once.
+    seen: Rc<Cell<bool>>,
 }
 
 impl Drop for Watch {
@@ -101,36 +115,26 @@ impl Drop for Watch {
     }
 }
 
-/// What a task has to know now; asked anew before each check, as all of it may change.
-struct Plan {
-    intervals: Intervals,
-    pairs: Vec<(HostgroupId, &'static str)>,
-    /// The writer hostgroups of the Galera clusters that it is a node of.
-    galera: Vec<HostgroupId>,
-    /// Those of the replication groups that it is a member of.
-    groups: Vec<HostgroupId>,
-    /// The writer hostgroups of its Aurora clusters, and how long one may take to answer.
-    aurora: Vec<(HostgroupId, Duration)>,
-    limits: Limits,
-    credentials: Credentials,
-    connect_timeout: Duration,
-    ping_timeout: Duration,
-    read_only_timeout: Duration,
-    galera_timeout: Duration,
-    group_timeout: Duration,
-    group_behind_rule: u32,
-    lag_timeout: Duration,
-    lag_when_null: u32,
-    /// The statement that reads a heartbeat table, if one is named; an error when its name is none.
-    heartbeat: Result<Option<String>, String>,
-}
-
 impl Monitors {
     async fn run(self: Rc<Self>) {
         let mut tick = tokio::time::interval(RECONCILE);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut known = None;
         loop {
             tick.tick().await;
+            let generation = Some(self.runtime.borrow().generation());
+            if generation != known {
+                known = generation;
+                self.reconcile();
+                self.changed.notify_waiters();
+            }
+            self.revive();
+        }
+    }
+
+    /// A task that has ended by itself is started again.
+    fn revive(self: &Rc<Self>) {
+        if self.watches.borrow().values().any(|watch| watch.task.is_finished()) {
             self.reconcile();
         }
     }
@@ -156,14 +160,16 @@ impl Monitors {
         for (address, use_ssl) in wanted {
             watches.entry(address.clone()).or_insert_with(|| self.watch(address, use_ssl));
         }
+        self.reconciled.set(true);
     }
 
     fn watch(self: &Rc<Self>, address: Address, use_ssl: bool) -> Watch {
         let nudge = Rc::new(Notify::new());
         let judge = Rc::new(RefCell::new(Judge::new(address.clone())));
         let prober = Prober::new(&address, self.tls.clone().filter(|_| use_ssl));
-        let life = self.clone().attend(address, prober, judge.clone(), nudge.clone());
-        Watch { task: tokio::task::spawn_local(life), nudge, use_ssl, judge }
+        let seen = Rc::new(Cell::new(false));
+        let life = self.clone().attend(address, prober, judge.clone(), nudge.clone(), seen.clone());
+        Watch { task: tokio::task::spawn_local(life), nudge, use_ssl, judge, seen }
     }
 
     /// The life of one address's task.
@@ -173,11 +179,12 @@ impl Monitors {
         mut prober: Prober,
         judge: Rc<RefCell<Judge>>,
         nudge: Rc<Notify>,
+        seen: Rc<Cell<bool>>,
     ) {
         let mut schedule = Schedule::default();
         let mut turn = 0u64;
         loop {
-            let plan = self.plan(&address, judge.borrow().is_shunned());
+            let plan = Plan::new(&self.runtime.borrow(), &address, judge.borrow().is_shunned());
             let now = Instant::now();
             match schedule.next(now, plan.intervals) {
                 Some((kind, due)) if due <= now => {
@@ -186,9 +193,12 @@ impl Monitors {
                     self.check(kind, &address, &plan, &mut prober, &judge).await;
                 }
                 next => {
-                    let until = next.map_or(now + RECONCILE, |(_, due)| due.min(now + RECONCILE));
+                    seen.set(true);
+                    let longest = if plan.may_hasten() { RECONCILE } else { LONGEST };
+                    let until = next.map_or(now + longest, |(_, due)| due.min(now + longest));
                     tokio::select! {
                         () = sleep_until(until.into()) => {}
+                        () = self.changed.notified() => {}
                         () = nudge.notified() => {
                             schedule.hurry(Kind::ReadOnly);
                             schedule.hurry(Kind::Galera);
@@ -377,86 +387,6 @@ impl Monitors {
             tracing::debug!(server = %address, ?check, error, "check failed");
         }
         (self.record)(&CheckLog { address: address.clone(), check, started_us: begin.wall_us, took, error });
-    }
-
-    fn plan(&self, address: &Address, shunned: bool) -> Plan {
-        let runtime = self.runtime.borrow();
-        let pairs: Vec<_> = runtime
-            .replication_hostgroups()
-            .iter()
-            .filter(|pair| {
-                let is_member = |hostgroup| hostgroup == pair.writer || hostgroup == pair.reader;
-                let members = runtime.members().iter().filter(|member| !member.removed);
-                members
-                    .into_iter()
-                    .any(|member| member.row.address == *address && is_member(member.row.hostgroup_id))
-            })
-            .filter_map(|pair| Some((pair.writer, read_only_query(&pair.check_type)?)))
-            .collect();
-        Plan::new(&runtime, address, pairs, shunned)
-    }
-}
-
-impl Plan {
-    fn new(
-        runtime: &Runtime,
-        address: &Address,
-        pairs: Vec<(HostgroupId, &'static str)>,
-        shunned: bool,
-    ) -> Plan {
-        let variables = runtime.variables();
-        let ping = match shunned {
-            true => variables.monitor_ping_interval.min(SHUNNED_PING),
-            false => variables.monitor_ping_interval,
-        };
-        let clusters = runtime.clusters_of(address);
-        let aurora = runtime.aurora_of(address);
-        let writers = |kind| -> Vec<HostgroupId> {
-            clusters
-                .iter()
-                .filter(|(cluster, _)| cluster.kind == kind)
-                .map(|(cluster, _)| cluster.writer)
-                .collect()
-        };
-        let interval = |kind, usual: Duration| {
-            let own = clusters.iter().filter(|(cluster, _)| cluster.kind == kind);
-            own.map(|(_, haste)| haste.map_or(usual, |haste| haste.min(usual))).min()
-        };
-        Plan {
-            intervals: Intervals {
-                read_only: (!pairs.is_empty()).then_some(variables.monitor_read_only_interval),
-                galera: interval(ClusterKind::Galera, variables.monitor_galera_healthcheck_interval),
-                group_replication: interval(
-                    ClusterKind::GroupReplication,
-                    variables.monitor_groupreplication_healthcheck_interval,
-                ),
-                aurora: aurora.iter().map(|(_, interval)| *interval).min(),
-                lag: runtime.limits_lag(address).then_some(variables.monitor_replication_lag_interval),
-                ping: Some(ping),
-                connect: Some(variables.monitor_connect_interval),
-            },
-            pairs,
-            galera: writers(ClusterKind::Galera),
-            groups: writers(ClusterKind::GroupReplication),
-            aurora: aurora.iter().map(|(cluster, _)| (cluster.writer, cluster.check_timeout)).collect(),
-            limits: Limits {
-                ping_max_failures: variables.monitor_ping_max_failures,
-                read_only_max_timeout_count: variables.monitor_read_only_max_timeout_count,
-            },
-            credentials: Credentials {
-                user: variables.monitor_username.clone(),
-                password: variables.monitor_password.clone(),
-            },
-            connect_timeout: variables.monitor_connect_timeout,
-            ping_timeout: variables.monitor_ping_timeout,
-            read_only_timeout: variables.monitor_read_only_timeout,
-            galera_timeout: variables.monitor_galera_healthcheck_timeout,
-            group_timeout: variables.monitor_groupreplication_healthcheck_timeout,
-            group_behind_rule: variables.monitor_groupreplication_max_transactions_behind_for_read_only,
-            lag_timeout: variables.monitor_replication_lag_timeout,
-            lag_when_null: variables.monitor_slave_lag_when_null,
-            heartbeat: heartbeat_query(&variables.monitor_replication_lag_use_percona_heartbeat),
-        }
     }
 }
 

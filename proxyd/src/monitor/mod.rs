@@ -12,6 +12,7 @@ mod engine;
 mod galera;
 mod group_replication;
 mod lag;
+mod plan;
 mod probe;
 mod schedule;
 

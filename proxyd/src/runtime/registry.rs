@@ -1,10 +1,11 @@
 //! [`Runtime`]: takes configuration and observations, works out every server's status, publishes snapshots. What concerns clusters is
-//! in [`follow`].
+//! in [`follow`], what concerns pairs of hostgroups in [`pairs`].
 
 mod follow;
+mod pairs;
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use super::aurora::{AuroraBook, AuroraServer};
 use super::discovery::{Discovery, Peer};
 use super::executed::ExecutedBook;
 use super::lag::{Lag, LagBook};
-use super::servers::{Address, ReadOnlyVerdicts, ReplicationHostgroup, ServerRow, ServersConfig, membership};
+use super::servers::{Address, ReadOnlyVerdicts, ReplicationHostgroup, ServerRow, ServersConfig};
 use super::settings::Settings;
 use super::shun::ShunBook;
 use super::single_writer::Incumbents;
@@ -88,6 +89,10 @@ pub struct Runtime {
     discovery: Discovery,
     pub(super) executed: ExecutedBook,
     members: Vec<MemberState>,
+    /// Where in `members` the places of each server are, without those that it has left.
+    places: HashMap<Address, Vec<usize>>,
+    /// Hostgroups with a server that is ONLINE.
+    writing: HashSet<HostgroupId>,
     generation: u64,
     slot: Arc<ArcSwap<Snapshot>>,
     workers: Vec<WorkerHandle>,
@@ -117,6 +122,8 @@ impl Runtime {
             discovery: Discovery::default(),
             executed: ExecutedBook::default(),
             members: Vec::new(),
+            places: HashMap::new(),
+            writing: HashSet::new(),
             generation: 0,
             slot,
             workers,
@@ -216,7 +223,14 @@ impl Runtime {
             }
             ServerChange::ReadOnly { writer_hostgroup, address, read_only } => {
                 let back = self.incumbents.heard(writer_hostgroup, &address);
-                self.read_only.insert((writer_hostgroup, address), read_only) != Some(read_only) || back
+                let is_placed = self.is_placed(writer_hostgroup, &address, read_only);
+                let answered = self.read_only.insert((writer_hostgroup, address.clone()), read_only);
+                let is_news = answered != Some(read_only);
+                if is_news && answered.is_some() {
+                    // It serves in another part: errors of the part before say nothing.
+                    self.shuns.forget(&address);
+                }
+                back || is_news && !is_placed
             }
             ServerChange::Unheard { writer_hostgroup, address } => {
                 self.incumbents.unheard(writer_hostgroup, address)
@@ -255,9 +269,15 @@ impl Runtime {
 
     /// Whether a limit of replication lag holds for any of this server's places.
     pub fn limits_lag(&self, address: &Address) -> bool {
-        self.members.iter().filter(|member| !member.removed && member.row.address == *address).any(|member| {
+        self.places_of(address).any(|member| {
             member.row.max_replication_lag > 0 && !self.config.is_writer_hostgroup(member.row.hostgroup_id)
         })
+    }
+
+    /// The places that a server has now.
+    pub fn places_of(&self, address: &Address) -> impl Iterator<Item = &MemberState> {
+        let places = self.places.get(address).map_or(&[][..], Vec::as_slice);
+        places.iter().filter_map(|index| self.members.get(*index))
     }
 
     /// A worker could not connect or log in; enough of these inside a second shun the server.
@@ -280,6 +300,10 @@ impl Runtime {
 
     pub fn started(&self) -> Instant {
         self.started
+    }
+    /// Counts up with every snapshot.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
     pub fn members(&self) -> &[MemberState] {
         &self.members
@@ -309,14 +333,11 @@ impl Runtime {
 
     /// What the monitors are to check: every configured address that is not OFFLINE_HARD, and whether it wants TLS.
     pub fn monitored(&self) -> Vec<(Address, bool)> {
-        let mut wanted: Vec<(Address, bool)> = Vec::new();
+        let mut wanted: HashMap<&Address, bool> = HashMap::new();
         for row in self.config.servers.iter().filter(|row| row.status != Status::OfflineHard) {
-            match wanted.iter_mut().find(|(address, _)| *address == row.address) {
-                Some((_, use_ssl)) => *use_ssl |= row.use_ssl,
-                None => wanted.push((row.address.clone(), row.use_ssl)),
-            }
+            *wanted.entry(&row.address).or_default() |= row.use_ssl;
         }
-        wanted
+        wanted.into_iter().map(|(address, use_ssl)| (address.clone(), use_ssl)).collect()
     }
 
     /// Works the members out anew: configured rows where `read_only` puts them, then removed ones that still drain.
@@ -343,35 +364,23 @@ impl Runtime {
             members.push(MemberState { row, server, status, reason, removed: false });
         }
         for mut old in before.into_values().filter(|old| old.server.connections() > 0) {
-            (old.status, old.reason) = if self.topology.leaves_softly(&self.config.clusters, &old.row) {
-                (Status::OfflineSoft, "it has another place in its cluster".into())
+            let softly = self.topology.leaves_softly(&self.config.clusters, &old.row)
+                || self.leaves_pair_softly(&old.row);
+            (old.status, old.reason) = if softly {
+                (Status::OfflineSoft, "it has another place now".into())
             } else {
                 (Status::OfflineHard, "it has no place here any more".into())
             };
             old.removed = true;
             members.push(old);
         }
+        self.places.clear();
+        for (index, member) in members.iter().enumerate().filter(|(_, member)| !member.removed) {
+            self.places.entry(member.row.address.clone()).or_default().push(index);
+        }
+        let online = members.iter().filter(|member| !member.removed && member.status == Status::Online);
+        self.writing = online.map(|member| member.row.hostgroup_id).collect();
         self.members = members;
-    }
-
-    /// The configured rows where `read_only` puts them, and where there is to be a single writer.
-    fn pair_members(&mut self) -> Vec<ServerRow> {
-        let Runtime { config, attributes, incumbents, read_only, monitor_status, .. } = self;
-        let wants_one = |pair: &&ReplicationHostgroup| {
-            attributes.get(&pair.writer).is_some_and(|attributes| attributes.settings.single_writer)
-        };
-        let is_shunned = |address: &Address| monitor_status.contains_key(address);
-        incumbents.settle(
-            config.replication.iter().filter(wants_one),
-            &config.servers,
-            read_only,
-            is_shunned,
-        );
-        let verdict = |writer, address: &Address| match incumbents.is_quarantined(writer, address) {
-            true => Some(true),
-            false => read_only.get(&(writer, address.clone())).copied(),
-        };
-        membership(config, verdict, self.variables.monitor_writer_is_also_reader)
     }
 
     /// The configured status if it is not ONLINE, else the monitors' word, else a shun by lag, else one by connect errors.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use super::servers::Address;
 use crate::stats::ServerKey;
 use crate::variables::Variables;
 
@@ -56,6 +57,11 @@ impl ShunBook {
     /// Why the server is shunned, if it is.
     pub fn reason(&self, key: &ServerKey) -> Option<&str> {
         self.entries.get(key)?.shunned.as_ref().map(|shun| shun.reason.as_str())
+    }
+
+    /// Forgets the errors of a server, in all its hostgroups.
+    pub fn forget(&mut self, address: &Address) {
+        self.entries.retain(|key, _| key.hostname != address.hostname || key.port != address.port);
     }
 
     /// Ends the shuns whose time has come; true when there were any.

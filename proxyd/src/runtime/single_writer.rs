@@ -40,6 +40,10 @@ impl Incumbents {
         self.unheard.insert((writer, address))
     }
 
+    pub fn is_unheard(&self, writer: HostgroupId, address: &Address) -> bool {
+        self.unheard.contains(&(writer, address.clone()))
+    }
+
     /// Keeps what is known of the servers that are still configured.
     pub fn retain(&mut self, is_known: impl Fn(HostgroupId, &Address) -> bool) {
         self.writers.retain(|writer, address| is_known(*writer, address));

@@ -213,3 +213,53 @@ fn settings_refuse_unknown_names_and_bad_values() {
         "a deleted row"
     );
 }
+
+#[test]
+fn a_server_that_answers_leaves_its_place_softly_and_one_that_does_not_leaves_it_hard() {
+    let mut runtime = runtime();
+    runtime.load_servers(ServersConfig {
+        servers: vec![row(10, "a"), row(20, "b")],
+        replication: vec![pair(10, 20)],
+        ..ServersConfig::default()
+    });
+    let says = |runtime: &mut Runtime, host: &str, read_only| {
+        let change = ServerChange::ReadOnly { writer_hostgroup: 10, address: address(host), read_only };
+        runtime.apply(change)
+    };
+    let generation = runtime.generation();
+    assert!(!says(&mut runtime, "a", false) && !says(&mut runtime, "b", true), "they are where they belong");
+    assert_eq!(runtime.generation(), generation);
+    let server = runtime.members()[0].server.clone();
+    let connection = server.reserve(10).unwrap();
+    assert!(says(&mut runtime, "a", true));
+    let old = |runtime: &Runtime| {
+        let member = runtime.members().iter().find(|member| member.removed).unwrap();
+        (member.status, member.row.hostgroup_id)
+    };
+    assert_eq!(old(&runtime), (Status::OfflineSoft, 10));
+    runtime.apply(ServerChange::Unheard { writer_hostgroup: 10, address: address("a") });
+    assert_eq!(old(&runtime), (Status::OfflineHard, 10));
+    drop(connection);
+}
+
+#[test]
+fn a_new_role_forgets_connect_errors() {
+    let mut runtime = runtime();
+    runtime.load_servers(ServersConfig {
+        servers: vec![row(10, "a"), row(20, "a")],
+        replication: vec![pair(10, 20)],
+        ..ServersConfig::default()
+    });
+    let says = |runtime: &mut Runtime, read_only| {
+        let change = ServerChange::ReadOnly { writer_hostgroup: 10, address: address("a"), read_only };
+        runtime.apply(change);
+    };
+    says(&mut runtime, false);
+    let server = runtime.members()[0].server.clone();
+    let now = Instant::now();
+    (0..5).for_each(|_| runtime.connect_failed(&server, 2003, "refused", now));
+    assert_eq!(runtime.members()[0].status, Status::Shunned);
+    says(&mut runtime, true);
+    says(&mut runtime, false);
+    assert_eq!(runtime.members()[0].status, Status::Online);
+}

@@ -56,6 +56,9 @@ pub struct Job<'a, 'f> {
     pub execution: Option<&'a mut Execution<'f>>,
 }
 
+/// Before a server that says that it does not serve gets the statement once more for want of another: the monitors will have
+/// looked at it by then.
+const ROLES: Duration = Duration::from_millis(500);
 /// How often, and how long, somebody who waits for a connection looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -138,6 +141,7 @@ impl Session {
                 }
                 Relayed::Refused { code, message } => {
                     self.note_refusal(&server, code, &message);
+                    self.wait_for_roles(job.to.hostgroup, &server).await;
                     avoid.push(server);
                     retries -= 1;
                 }
@@ -500,11 +504,24 @@ impl Session {
         *self.record.backend.borrow_mut() = Some(backend.place.clone());
     }
 
+    /// Waits while this server is the only one of the hostgroup, for [`ROLES`] at most.
+    async fn wait_for_roles(&self, hostgroup: HostgroupId, server: &Arc<Server>) {
+        let until = Instant::now() + ROLES;
+        let avoid = std::slice::from_ref(server);
+        let is_alone = || {
+            let snapshot = self.snapshot();
+            let servers = snapshot.hostgroups.get(&hostgroup);
+            let pool = &self.worker.pool;
+            servers.is_some_and(|hg| pool.choose(hg, avoid).is_none() && pool.choose(hg, &[]).is_some())
+        };
+        while Instant::now() < until && is_alone() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     fn note_refusal(&self, server: &Arc<Server>, code: u16, message: &str) {
         tracing::warn!(server = %server.hostname, port = server.port, code, message, "trying another server");
-        if matches!(code, 1290 | 1836) {
-            self.worker.tell(WorkerEvent::ReadOnlyAnswer { server: server.clone() });
-        }
+        self.worker.tell(WorkerEvent::ServesNot { server: server.clone() });
     }
 
     fn note_connect_failure(&self, server: &Arc<Server>, error: &ConnectError) {

@@ -145,6 +145,16 @@ impl MariaDb {
         self.wait_until_synced(index)
     }
 
+    /// The same, without its place in the cluster's history: another server must give it everything.
+    pub(crate) fn restart_empty(&mut self, index: usize) -> Result<()> {
+        self.children.get_mut(index).context("no such server")?.wait()?;
+        let node = &self.nodes[index];
+        fs::remove_file(node.directory.join("data/grastate.dat")).context("forget the cluster")?;
+        let child = node.spawn(&[])?;
+        self.children[index] = child;
+        self.wait_until_synced(index)
+    }
+
     /// Runs SQL as root on one server, by its socket.
     pub(crate) fn query(&self, index: usize, sql: &str) -> Result<String> {
         self.nodes.get(index).context("no such server")?.query(sql)

@@ -14,6 +14,7 @@ pub(crate) mod instructions;
 mod large;
 mod markdown;
 mod measure;
+mod monitors;
 mod plot;
 mod proxy;
 mod router;
@@ -64,6 +65,9 @@ pub(crate) struct Options {
     /// Rewrite the tables between the markers of this file, and the plots beside it
     #[arg(long, value_name = "BENCHMARKS.md")]
     write: Option<PathBuf>,
+    /// Measure the monitors of so many servers instead, with nobody connected
+    #[arg(long, value_name = "SERVERS", num_args = 0..=1, default_missing_value = "2000")]
+    monitors: Option<u16>,
     /// Count system calls of one query through proxyd with strace, instead of measuring time
     #[arg(long)]
     strace: bool,
@@ -76,6 +80,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     raise_descriptor_limit()?;
     target::require()?;
     let _guard = teardown::Guard::new(options.places.keep)?;
+    if let Some(count) = options.monitors {
+        return monitors::run(&options.places.binaries()?, count, options.seconds, options.write.as_deref());
+    }
     let wanted: Vec<Case> = cases::all(options.quick)
         .into_iter()
         .filter(|case| options.cases.is_empty() || options.cases.iter().any(|word| case.name.contains(word)))

@@ -1,7 +1,7 @@
 //! `standfast-lab test`: what must hold on real kernels with real servers and real clients.
 //!
 //! Each group builds its own lab. Only when they are asked for by name: `load`, a minute with both cores busy; `interop`, four
-//! minutes beside keepalived; `galera` and `group`, real clusters whose own timers decide how long a check waits; `ansible`,
+//! minutes beside keepalived; `galera`, `group` and `replication`, real clusters whose own timers decide how long a check waits; `ansible`,
 //! which installs half a gigabyte; `causal-long`, a hundred thousand pairs of write and read (`causal` is a short run of it);
 //! `differential`, thousands of random sessions (`sessions` is a short run of it); `switches` and `deaths`, fail-overs
 //! under load (`switch` and `death` are short runs of them); `soak`, half an hour of everything at once;
@@ -40,7 +40,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, drill, rules, aurora, mysql97, causal, causal-long, sessions, connectors, import, switch, death, limits, ansible, differential, switches, deaths, soak, large, galera, group, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `causal-long`, `differential`, `switches`, `deaths`, `soak`, `large`, `galera`, `group`, `interop` and `load`.
+    /// A group (lab, article, chains, permutations, bad-input, drill, rules, aurora, mysql97, causal, causal-long, sessions, connectors, import, switch, death, limits, ansible, differential, switches, deaths, soak, large, galera, group, replication, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `causal-long`, `differential`, `switches`, `deaths`, `soak`, `large`, `galera`, `group`, `interop`, `load` and `replication`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -49,7 +49,7 @@ pub(crate) struct Options {
 type Group = fn(&mut Runner) -> Result<()>;
 
 /// Run only when they are asked for.
-const ON_REQUEST: [&str; 11] = [
+const ON_REQUEST: [&str; 12] = [
     "ansible",
     "causal-long",
     "deaths",
@@ -59,11 +59,12 @@ const ON_REQUEST: [&str; 11] = [
     "interop",
     "large",
     "load",
+    "replication",
     "soak",
     "switches",
 ];
 
-const GROUPS: [(&str, Group); 29] = [
+const GROUPS: [(&str, Group); 30] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
@@ -88,6 +89,7 @@ const GROUPS: [(&str, Group); 29] = [
     ("deaths", failover::death::run),
     ("switches", failover::switch::long),
     ("galera", clusters::galera::run),
+    ("replication", clusters::replication::run),
     ("group", clusters::group::run),
     ("instructions", instructions::run),
     ("interop", interop::run),

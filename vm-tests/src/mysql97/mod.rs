@@ -4,6 +4,8 @@
 
 pub(crate) mod connectors;
 pub(crate) mod group;
+mod node;
+pub(crate) mod replicas;
 pub(crate) mod root;
 pub(crate) mod server;
 

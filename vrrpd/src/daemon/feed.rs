@@ -72,6 +72,11 @@ impl Feed {
         Ok(stream)
     }
 
+    /// Whether the proxy knows its backends.
+    pub(crate) fn is_warm(&self) -> bool {
+        self.watch.is_warm()
+    }
+
     pub(crate) fn cause(&self) -> &str {
         self.watch.cause()
     }

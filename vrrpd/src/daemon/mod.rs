@@ -110,6 +110,8 @@ struct Daemon {
     monitor: Monitor,
     feed: Feed,
     verdict: Verdict,
+    /// The proxy knows its backends.
+    warm: bool,
     control: Control,
     signals: SignalFd,
     notify: Notify,
@@ -160,6 +162,7 @@ impl Daemon {
             monitor: Monitor::open()?,
             feed: Feed::new(appliance.paths.angel_socket(), appliance.angel.grace, now),
             verdict: Verdict::Restarting,
+            warm: true,
             control: Control::new(listener),
             signals: SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
             watchdog_at: notify.watchdog.map(|_| now),
@@ -279,6 +282,12 @@ impl Daemon {
     fn hear_feed(&mut self) {
         let now = Instant::now();
         let verdict = self.feed.poll(now);
+        if self.warm != self.feed.is_warm() {
+            self.warm = self.feed.is_warm();
+            for station in &mut self.stations {
+                station.handle(now, Event::Warm(self.warm), &mut self.kernel);
+            }
+        }
         if verdict == self.verdict {
             return;
         }

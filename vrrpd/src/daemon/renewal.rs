@@ -183,7 +183,7 @@ impl Daemon {
             return;
         }
         let link = self.connect(at, &interfaces);
-        let verdict = self.verdict;
+        let (verdict, warm) = (self.verdict, self.warm);
         let Some(station) = self.stations.get_mut(at) else { return };
         let resume = link && station.inherits;
         if !resume {
@@ -192,6 +192,7 @@ impl Daemon {
             station.remove_routes(&mut self.kernel);
         }
         station.handle(now, Event::Link(link), &mut self.kernel);
+        station.handle(now, Event::Warm(warm), &mut self.kernel);
         station.handle(now, Event::Verdict(verdict), &mut self.kernel);
         station.handle(now, if resume { Event::Resume } else { Event::Startup }, &mut self.kernel);
     }

@@ -128,6 +128,8 @@ pub enum Event {
     Advert(Heard),
     /// The proxy of this host, as the liveness feed has it. Before the first one it counts as `Restarting`.
     Verdict(Verdict),
+    /// Whether that proxy knows its backends: one that does not takes nothing back. Before the first one it does.
+    Warm(bool),
     /// Whether the interface can carry adverts and has this host's address.
     Link(bool),
     /// What the operator's own checks say: whether this host may serve, and what they add to its priority.
@@ -166,6 +168,7 @@ pub struct Router {
     checks_weight: i16,
     partners_sound: bool,
     verdict: Verdict,
+    warm: bool,
     /// Since when the verdict has been `Restarting`.
     restarting_since: Option<Instant>,
     /// Why the state is what it is.
@@ -190,6 +193,7 @@ impl Router {
             checks_weight: 0,
             partners_sound: true,
             verdict: Verdict::Restarting,
+            warm: true,
             restarting_since: Some(now),
             cause: Cause::Startup,
             seizing_until: None,
@@ -203,7 +207,9 @@ impl Router {
         let slept = if let Event::Suspended(time) = event { time } else { Duration::ZERO };
         self.guard_against_oversleeping(now, slept, &mut out);
         match event {
-            Event::Startup | Event::Resume | Event::Verdict(_) => self.learn(now, event, &mut out),
+            Event::Startup | Event::Resume | Event::Verdict(_) | Event::Warm(_) => {
+                self.learn(now, event, &mut out)
+            }
             Event::Link(_) | Event::Checks { .. } | Event::Partners(_) => self.learn(now, event, &mut out),
             Event::Together => self.join_others(now, &mut out),
             Event::LetGo => self.follow_others(now, &mut out),
@@ -271,7 +277,7 @@ impl Router {
             (State::Backup(mut backup), Rfc::Advert(heard))
                 if heard.priority >= own || !self.preempts(now, &backup) =>
             {
-                backup.heard_master(now, &heard, &self.setup, own, self.competes(now));
+                backup.heard_master(now, &heard, &self.setup, own, self.competes(now) && self.warm);
                 self.state = State::Backup(backup);
             }
             (State::Backup(mut backup), Rfc::Advert(heard)) => {
@@ -324,6 +330,7 @@ impl Router {
                     if restarting { Some(self.restarting_since.unwrap_or(now)) } else { None };
                 self.verdict = verdict;
             }
+            Event::Warm(warm) => self.warm = warm,
             Event::Link(up) => self.link = up,
             Event::Checks { good, weight } => (self.checks_good, self.checks_weight) = (good, weight),
             Event::Partners(sound) => self.partners_sound = sound,
@@ -377,7 +384,7 @@ impl Router {
 
     fn preempts(&self, now: Instant, backup: &Backup) -> bool {
         match self.setup.failback {
-            Failback::AtOnce => true,
+            Failback::AtOnce => self.warm || backup.takeover,
             Failback::AfterHealthy(pause) => {
                 backup.takeover || backup.lower_since.is_some_and(|since| now >= since + pause)
             }

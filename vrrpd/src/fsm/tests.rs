@@ -235,6 +235,27 @@ fn failback_after_a_healthy_time() {
 }
 
 #[test]
+fn a_cold_proxy_takes_nothing_back_and_takes_over_all_the_same() {
+    let (mut router, start) = backup(setup());
+    on(&mut router, start, Event::Warm(false));
+    on(&mut router, start + ms(100), heard(100, 13));
+    assert_eq!(down_at(&router), start + ms(100) + DOWN + SLOT, "no preemption");
+    on(&mut router, start + ms(150), Event::Warm(true));
+    on(&mut router, start + ms(200), heard(100, 13));
+    assert_eq!(down_at(&router), start + ms(100) + DOWN + SLOT, "preempts");
+    let (mut router, start) = backup(Setup { failback: Failback::AfterHealthy(ms(200)), ..setup() });
+    on(&mut router, start, Event::Warm(false));
+    for step in 1..=5 {
+        on(&mut router, start + ms(100 * step), heard(100, 13));
+    }
+    assert_eq!(down_at(&router), start + ms(500) + DOWN + SLOT, "time while cold is no health");
+    let (mut router, start) = backup(setup());
+    on(&mut router, start, Event::Warm(false));
+    let due = down_at(&router);
+    assert!(on(&mut router, due, Event::Deadline).contains(&Action::InstallVips), "there is no master");
+}
+
+#[test]
 fn active_shutdown_lets_go_in_order() {
     let (mut router, now) = active(setup());
     assert_eq!(on(&mut router, now, Event::Startup), []);

@@ -126,6 +126,9 @@ impl Router {
                 let left = ms(backup.down_at.saturating_duration_since(now));
                 format!("this host takes it back in {left}: its priority is higher")
             }
+            Failback::AtOnce | Failback::AfterHealthy(_) if !self.warm => {
+                "this host takes it back once its proxy has seen its backends".to_owned()
+            }
             Failback::AfterHealthy(pause) => {
                 let healthy =
                     backup.lower_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));

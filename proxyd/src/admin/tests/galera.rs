@@ -37,6 +37,33 @@ fn the_example_runs_as_printed() {
         console.rows(places),
         ["2,172.16.1.112,ONLINE", "4,172.16.1.113,ONLINE", "3,172.16.1.114,ONLINE"]
     );
+    assert_eq!(
+        console
+            .rows("select hostgroup_id, hostname, port, status, weight, max_connections from mysql_servers;"),
+        [
+            "2,172.16.1.112,3306,ONLINE,100,1000",
+            "2,172.16.1.113,3306,ONLINE,10,1000",
+            "3,172.16.1.114,3306,ONLINE,100,1000"
+        ]
+    );
+    assert_eq!(
+        console.rows(
+            "select hostgroup, srv_host, status, ConnUsed, MaxConnUsed, Queries from stats.stats_mysql_connection_pool \
+             order by srv_host;"
+        ),
+        ["2,172.16.1.112,ONLINE,0,0,0", "4,172.16.1.113,ONLINE,0,0,0", "3,172.16.1.114,ONLINE,0,0,0"]
+    );
+    let mut variables =
+        console.rows("select * from global_variables where variable_name like '%monitor_galera%';");
+    variables.sort();
+    assert_eq!(
+        variables,
+        [
+            "mysql-monitor_galera_healthcheck_interval,5000",
+            "mysql-monitor_galera_healthcheck_max_timeout_count,3",
+            "mysql-monitor_galera_healthcheck_timeout,800"
+        ]
+    );
     console.refused("INSERT INTO mysql_galera_hostgroups VALUES (5, 5, 6, 7, 1, 1, 0, 0, NULL)");
     console.refused("INSERT INTO mysql_galera_hostgroups VALUES (5, 6, 7, 8, 1, 1, 3, 0, NULL)");
 }

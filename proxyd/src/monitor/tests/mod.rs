@@ -5,4 +5,5 @@ mod engine;
 mod galera;
 mod group_replication;
 mod lag;
+mod replay;
 mod schedule;

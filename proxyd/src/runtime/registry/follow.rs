@@ -11,7 +11,7 @@ use super::{MemberState, Runtime, cluster_limits};
 use crate::snapshot::{HostgroupId, Status};
 
 /// Between two checks of a cluster's node, at most: while no node writes, and while one does not answer.
-const WITHOUT_WRITER: Duration = Duration::from_millis(250);
+pub(super) const WITHOUT_WRITER: Duration = Duration::from_millis(250);
 const UNSETTLED: Duration = Duration::from_millis(500);
 /// What a server gets that was discovered, unless `servers_defaults` says otherwise.
 const MAX_CONNECTIONS: u32 = 1000;
@@ -148,7 +148,7 @@ impl Runtime {
     /// soonest while nobody writes.
     pub fn clusters_of(&self, address: &Address) -> Vec<(&ClusterHostgroups, Option<Duration>)> {
         let is_node = |cluster: &&ClusterHostgroups| {
-            self.config.servers.iter().any(|row| row.address == *address && cluster.has(row.hostgroup_id))
+            self.places_of(address).any(|member| cluster.has(member.row.hostgroup_id))
         };
         self.config.clusters.iter().filter(is_node).map(|cluster| (cluster, self.haste(cluster))).collect()
     }
@@ -156,9 +156,8 @@ impl Runtime {
     /// The Aurora clusters that this server is one of, and how often to ask it: any one can speak for all, so between them
     /// they are asked once an interval, and each of them while one does not answer.
     pub fn aurora_of(&self, address: &Address) -> Vec<(&AuroraHostgroups, Duration)> {
-        let own = |row: &&ServerRow| row.address == *address;
         let is_node =
-            |cluster: &&AuroraHostgroups| self.config.servers.iter().filter(own).any(|row| cluster.has(row));
+            |cluster: &&AuroraHostgroups| self.places_of(address).any(|member| cluster.has(&member.row));
         let pace = |cluster: &AuroraHostgroups| {
             let nodes = addresses(&self.config.servers, |row| cluster.has(row)).len();
             let turns = if self.aurora.is_unsettled(cluster.writer) { 1 } else { nodes };
@@ -180,8 +179,7 @@ impl Runtime {
 
     /// The nodes of the clusters, and the servers of the pairs, that this server belongs to.
     pub fn nodes_beside(&self, address: &Address) -> BTreeSet<Address> {
-        let own = self.members.iter().filter(|member| member.row.address == *address);
-        let own: Vec<HostgroupId> = own.map(|member| member.row.hostgroup_id).collect();
+        let own: Vec<HostgroupId> = self.places_of(address).map(|member| member.row.hostgroup_id).collect();
         let pairs = self.config.replication.iter().map(|pair| vec![pair.writer, pair.reader]);
         let clusters = self.config.clusters.iter().map(|cluster| cluster.in_order().to_vec());
         let aurora = self.config.aurora.iter().map(|cluster| vec![cluster.writer, cluster.reader]);

@@ -1,17 +1,19 @@
-//! The test bench: the database hosts with their cluster, one proxy host, clients on a machine of their own.
+//! The test bench: the database hosts with their cluster, the appliance's three hosts with their VIP, clients on a machine of their own.
 
-use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
 use super::load::Load;
+use crate::checks::runner::Runner;
 use crate::checks::shell;
+use crate::lab::host::{Binaries, Host};
+use crate::lab::layout::{Layout, Numbers, Template};
 use crate::lab::net::{self, Machine, Network};
 use crate::lab::netns::Netns;
 use crate::lab::{teardown, wait};
@@ -23,19 +25,22 @@ pub(crate) trait Cluster: std::fmt::Debug {
     /// Starts one that was killed; returns when it is a member again.
     fn restart(&mut self, index: usize) -> Result<()>;
 
+    /// The same, with all data to come from another server, where that is a thing.
+    fn restart_empty(&mut self, index: usize) -> Result<()> {
+        self.restart(index)
+    }
+
     /// SQL as root on one server.
     fn query(&self, index: usize, sql: &str) -> Result<String>;
 }
 
-const PROXY: &str = "proxy1";
 const DIRECTORY: &str = "cluster";
-const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 11);
 
-/// Network, cluster, proxy, load. Everything in it dies with it.
+/// Network, cluster, proxies, load. Everything in it dies with it.
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub load: Load,
-    proxy: Child,
+    hosts: Vec<Host>,
     pub cluster: Box<dyn Cluster>,
     pub network: Network,
     client: Netns,
@@ -43,33 +48,39 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn start(
-        binaries: &Path,
-        table: &str,
+        runner: &Runner,
+        rows: &str,
         start_cluster: impl FnOnce(&Network, &Path) -> Result<Box<dyn Cluster>>,
+        prepare: impl FnOnce(&dyn Cluster) -> Result<()>,
     ) -> Result<Self> {
         shell::require("mariadb", "mariadb-client")?;
         teardown::clear()?;
-        let machines: Vec<_> = net::database_hosts()
-            .into_iter()
-            .chain([Machine { name: PROXY.into(), address: ADDRESS }])
-            .collect();
+        let machines: Vec<_> = net::database_hosts().into_iter().chain(net::proxy_hosts()).collect();
         let network = Network::build(&machines)?;
         let directory = teardown::directory().join(DIRECTORY);
         fs::create_dir_all(&directory)?;
         let cluster = start_cluster(&network, &directory.join("db"))?;
+        prepare(cluster.as_ref())?;
         cluster.query(
             0,
             "CREATE TABLE test.written (id BIGINT PRIMARY KEY, at DATETIME(6)); \
              CREATE TABLE test.seed (id INT PRIMARY KEY); INSERT INTO test.seed VALUES (1), (2), (3)",
         )?;
-        let proxy = start_proxy(binaries, &network.namespace(PROXY)?, &directory.join("proxy"), table)?;
+        let (binaries, template) = (Binaries::find(&runner.binaries)?, template(&runner.configs, rows)?);
+        let mut hosts = Vec::new();
+        for machine in net::proxy_hosts() {
+            let (name, address) = (machine.name.as_str(), machine.address);
+            let mut host = Host::new(name, address, &network, &binaries, &directory, &template)?;
+            host.start()?;
+            hosts.push(host);
+        }
+        hosts.iter().try_for_each(Host::ready)?;
         let client = network.namespace(net::CLIENT)?;
-        let load = Load::start(&client, SocketAddr::from((ADDRESS, 6033)));
-        let bench = Self { load, proxy, cluster, network, client };
-        wait::until("the proxy's admin interface", Duration::from_secs(10), || {
+        let load = Load::start(&client, SocketAddr::from((net::vips()[0], 6033)));
+        let bench = Self { load, hosts, cluster, network, client };
+        wait::until("the VIP, and the proxy's admin interface behind it", Duration::from_secs(20), || {
             bench.admin("SELECT 1").is_ok()
-        })
-        .with_context(|| fs::read_to_string(directory.join("proxy/log")).unwrap_or_default())?;
+        })?;
         Ok(bench)
     }
 
@@ -93,9 +104,21 @@ impl Bench {
         .with_context(|| format!("they are {:?}", self.places()))
     }
 
-    fn admin(&self, sql: &str) -> Result<String> {
+    /// A program that everybody may run; gives its path.
+    pub(crate) fn program(&self, name: &str, text: &str) -> Result<String> {
+        let path = teardown::directory().join(DIRECTORY).join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        path.into_os_string().into_string().ok().context("a path that is no UTF-8")
+    }
+
+    /// Asks the proxy that has the VIP.
+    pub(crate) fn admin(&self, sql: &str) -> Result<String> {
         let directory = teardown::directory().join(DIRECTORY).join("admin");
-        let script = format!("mariadb --no-defaults -h {ADDRESS} -P 6032 -uadmin -padmin -N -e \"{sql}\"");
+        let script = format!(
+            "mariadb --no-defaults -h {vip} -P 6032 -uadmin -padmin -N -e \"{sql}\"",
+            vip = net::vips()[0]
+        );
         let output = shell::bash(&self.client, &directory, &script, Duration::from_secs(5))?;
         ensure!(output.success, "{}", output.stderr.trim());
         Ok(output.stdout)
@@ -104,52 +127,48 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        // Nothing of it is needed any more; one that is dead already is what is wanted.
-        let _ = self.proxy.kill();
-        let _ = self.proxy.wait();
+        for host in &mut self.hosts {
+            if let Err(error) = host.power_off() {
+                eprintln!("{error:#}");
+            }
+        }
     }
 }
 
-fn start_proxy(binaries: &Path, netns: &Netns, directory: &Path, table: &str) -> Result<Child> {
-    let program = binaries.join("standfast-proxyd");
-    ensure!(program.exists(), "{} is not built: cargo build --release", program.display());
-    for name in ["run", "data"] {
-        fs::create_dir_all(directory.join(name))?;
-    }
-    fs::set_permissions(directory.join("data"), fs::Permissions::from_mode(0o700))?;
-    let config = directory.join("standfast.toml");
-    fs::write(&config, configuration(directory, table))?;
-    let log = File::create(directory.join("log"))?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("exec-unit").arg(netns.path()).arg("--").arg(program).arg("--config").arg(config);
-    command.args(["--host", PROXY]).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    command.spawn().context("start the proxy")
-}
-
-/// The first database host is the preferred writer; backup writers read. `table` names the kind of cluster.
-fn configuration(directory: &Path, table: &str) -> String {
-    let servers: String = net::database_hosts()
-        .iter()
-        .zip([100, 10, 1])
-        .map(|(machine, weight)| {
-            format!(
-                "[[mysql_servers]]\nhostgroup_id = 2\nhostname = \"{}\"\nport = 3306\nweight = {weight}\n",
-                machine.address
-            )
-        })
-        .collect();
-    let directory = directory.display();
-    format!(
-        "[[hosts]]\nname = \"{PROXY}\"\naddress = \"{ADDRESS}\"\n\
-         [proxy]\nmysql_listen = [\"{ADDRESS}:6033\"]\nadmin_listen = [\"{ADDRESS}:6032\"]\n\
-         [paths]\nrun_dir = \"{directory}/run\"\ndata_dir = \"{directory}/data\"\n\
-         [admin_variables]\nadmin_credentials = \"admin:admin\"\n\
+/// The shipped layout with one VIP, with these servers and hostgroups instead of the article's, and a load's account.
+fn template(configs: &Path, own: &str) -> Result<Template> {
+    let common = format!(
+        "[admin_variables]\nadmin_credentials = \"admin:admin\"\n\
          [mysql_variables]\nmonitor_galera_healthcheck_interval = 1000\n\
          monitor_groupreplication_healthcheck_interval = 1000\n\
-         {servers}\
-         [[{table}]]\nwriter_hostgroup = 2\nbackup_writer_hostgroup = 4\nreader_hostgroup = 3\n\
-         offline_hostgroup = 1\nmax_writers = 1\nwriter_is_also_reader = 2\nmax_transactions_behind = 100\n\
+         {own}\
          [[mysql_users]]\nusername = \"load_RW\"\npassword = \"test\"\ndefault_hostgroup = 2\ndefault_schema = \"test\"\n\
          [[mysql_query_rules]]\nrule_id = 1\nactive = 1\nmatch_digest = \"^SELECT\"\ndestination_hostgroup = 3\napply = 1\n"
+    );
+    let common: toml::Table = common.parse().context("the bench's own configuration")?;
+    let shipped = Template::new(Layout::SingleVip, Numbers::Standfast, configs);
+    let template = common.into_iter().fold(shipped, |template, (key, value)| template.with(&key, value));
+    Ok(template.with("proxy.admin_listen", vec!["0.0.0.0:6032"]))
+}
+
+/// The rows of a cluster whose nodes are all configured as writers: the first database host is the preferred one, backup
+/// writers read. `table` names the kind of cluster.
+pub(crate) fn cluster_rows(table: &str) -> String {
+    format!(
+        "{}[[{table}]]\nwriter_hostgroup = 2\nbackup_writer_hostgroup = 4\nreader_hostgroup = 3\n\
+         offline_hostgroup = 1\nmax_writers = 1\nwriter_is_also_reader = 2\nmax_transactions_behind = 100\n",
+        server_rows([2, 2, 2])
     )
+}
+
+/// A row of `mysql_servers` for each database host.
+pub(crate) fn server_rows(hostgroups: [u8; 3]) -> String {
+    let hosts = net::database_hosts();
+    let row = |((machine, weight), hostgroup): ((&Machine, i32), u8)| {
+        format!(
+            "[[mysql_servers]]\nhostgroup_id = {hostgroup}\nhostname = \"{}\"\nport = 3306\nweight = {weight}\n",
+            machine.address
+        )
+    };
+    hosts.iter().zip([100, 10, 1]).zip(hostgroups).map(row).collect()
 }

@@ -1,0 +1,190 @@
+//! What the monitors of many servers cost: processor time and memory of one proxyd, at default intervals.
+//!
+//! The servers are one [`Fake`] on many addresses of the loopback network, in pairs of hostgroups of four: one says that it may
+//! write, three say that they may not.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::cpu::{self, Foreign};
+use super::target::{own_address, owned};
+use crate::fake::{Answer, Fake};
+use crate::lab::{teardown, wait};
+
+const BEGIN: &str = "<!-- monitors: begin -->";
+const END: &str = "<!-- monitors: end -->";
+const PORT: u16 = 33_060;
+/// More of a core than this by others, and the figures are nobody's.
+const QUIET: f64 = 0.1;
+
+/// Prints the table, and writes it into its place in the file if there is one. True if nothing disturbed it.
+pub(crate) fn run(binaries: &Path, count: u16, seconds: Option<f64>, file: Option<&Path>) -> Result<bool> {
+    let slice = Duration::from_secs_f64(seconds.unwrap_or(120.0));
+    let asked = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&asked);
+    let script = move |address: SocketAddr, sql: &str| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let is_writer = address.port() == PORT && writes(address);
+        match sql.contains("read_only") {
+            true => Answer::Rows(vec!["read_only"], vec![vec![Some(u8::from(!is_writer).to_string())]]),
+            false => Answer::Done,
+        }
+    };
+    let addresses: Vec<SocketAddr> = (0..count).map(address).collect();
+    let _fake = Fake::start(None, &addresses, Arc::new(script))?;
+    let mut table = String::from(
+        "| servers | monitors | CPU, % of a core | memory, MB | checks a second |\n|---:|---|---:|---:|---:|\n",
+    );
+    let mut sound = true;
+    for (servers, monitored) in [(0, false), (count, false), (count, true)] {
+        let measured = measure(binaries, servers, monitored, slice, &asked)?;
+        sound &= measured.foreign < QUIET;
+        table += &format!(
+            "| {servers} | {} | {:.2} | {:.1} | {:.0} |{}\n",
+            if monitored { "on" } else { "off" },
+            measured.cpu * 100.0,
+            measured.bytes as f64 / 1e6,
+            measured.checks,
+            if measured.foreign < QUIET { "" } else { " disturbed: do not quote" },
+        );
+    }
+    println!("\n{table}");
+    if let Some(path) = file {
+        ensure!(sound, "{} is not rewritten: some figures were disturbed", path.display());
+        let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        fs::write(path, replaced(&text, &table)?)?;
+    }
+    Ok(sound)
+}
+
+struct Measured {
+    cpu: f64,
+    bytes: u64,
+    checks: f64,
+    foreign: f64,
+}
+
+fn measure(
+    binaries: &Path,
+    servers: u16,
+    monitored: bool,
+    slice: Duration,
+    asked: &AtomicU64,
+) -> Result<Measured> {
+    let directory = teardown::directory().join(format!("monitors-{servers}-{monitored}"));
+    let mut proxy = start(binaries, &directory, servers, monitored)?;
+    let outcome = (|| {
+        let pid = i32::try_from(proxy.id())?;
+        if monitored {
+            wait::until("writers where they say", Duration::from_secs(60), || {
+                admin("SELECT COUNT(*) FROM runtime_mysql_servers WHERE hostgroup_id % 2 = 0")
+                    .is_ok_and(|seen| seen == (servers / 4).to_string())
+            })?;
+        }
+        std::thread::sleep(slice.min(Duration::from_secs(10)));
+        let (start, used, before) = (Instant::now(), cpu::of_tree(pid)?, asked.load(Ordering::Relaxed));
+        let foreign = Foreign::begin(&[pid])?;
+        std::thread::sleep(slice);
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(Measured {
+            cpu: (cpu::of_tree(pid)? - used).as_secs_f64() / seconds,
+            bytes: cpu::private_bytes(pid)?,
+            checks: (asked.load(Ordering::Relaxed) - before) as f64 / seconds,
+            foreign: foreign.share(&[pid])?,
+        })
+    })();
+    proxy.kill()?;
+    proxy.wait()?;
+    outcome
+}
+
+/// Of each four servers the first.
+fn writes(address: SocketAddr) -> bool {
+    matches!(address, SocketAddr::V4(v4) if v4.ip().octets()[3] % 4 == 0)
+}
+
+fn address(index: u16) -> SocketAddr {
+    let [high, low] = index.to_be_bytes();
+    (Ipv4Addr::new(127, 101, high, low), PORT).into()
+}
+
+fn start(binaries: &Path, directory: &Path, servers: u16, monitored: bool) -> Result<Child> {
+    for name in ["run", "data"] {
+        fs::create_dir_all(directory.join(name))?;
+    }
+    fs::set_permissions(directory.join("data"), fs::Permissions::from_mode(0o700))?;
+    let (config, own, path) = (directory.join("standfast.toml"), own_address(9), directory.display());
+    let mut text = format!(
+        "[[hosts]]\nname = \"bench\"\naddress = \"127.0.0.1\"\n\
+         [proxy]\nmysql_listen = [\"{own}:6033\"]\nadmin_listen = [\"{own}:6032\"]\n\
+         [paths]\nrun_dir = \"{path}/run\"\ndata_dir = \"{path}/data\"\n\
+         [admin_variables]\nadmin_credentials = \"admin:admin\"\n\
+         [mysql_variables]\nmonitor_enabled = {monitored}\n"
+    );
+    for index in 0..servers {
+        // Each begins as a reader, so that the writers are found by their word.
+        text += &format!(
+            "[[mysql_servers]]\nhostgroup_id = {}\nhostname = \"{}\"\nport = {PORT}\n",
+            index / 4 * 2 + 11,
+            address(index).ip(),
+        );
+    }
+    for pair in 0..servers.div_ceil(4) {
+        text += &format!(
+            "[[mysql_replication_hostgroups]]\nwriter_hostgroup = {}\nreader_hostgroup = {}\n",
+            pair * 2 + 10,
+            pair * 2 + 11,
+        );
+    }
+    fs::write(&config, text)?;
+    let child = owned(binaries.join("standfast-proxyd"), directory, "proxyd")?
+        .arg("--config")
+        .arg(&config)
+        .args(["--host", "bench"])
+        .spawn()
+        .context("start proxyd")?;
+    wait::until("proxyd's admin interface", Duration::from_secs(60), || admin("SELECT 1").is_ok())
+        .with_context(|| fs::read_to_string(directory.join("proxyd.log")).unwrap_or_default())?;
+    Ok(child)
+}
+
+fn admin(sql: &str) -> Result<String> {
+    let output = Command::new("mariadb")
+        .args(["--no-defaults", "-uadmin", "-padmin", "-N", "-P6032", "-h"])
+        .arg(own_address(9).to_string())
+        .args(["-e", sql])
+        .output()
+        .context("mariadb is missing: apt-get install -y --no-install-recommends mariadb-client")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The file with a new table between its markers.
+fn replaced(file: &str, table: &str) -> Result<String> {
+    let (before, rest) = file.split_once(BEGIN).with_context(|| format!("no line {BEGIN}"))?;
+    let (_, after) = rest.split_once(END).with_context(|| format!("no line {END}"))?;
+    Ok(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fourth_server_writes_and_only_the_place_of_the_table_changes() {
+        let writers = (0..2000).filter(|index| writes(address(*index))).count();
+        assert_eq!(writers, 500);
+        let file = format!("a\n{BEGIN}\nold\n{END}\nb\n");
+        let new = replaced(&file, "| t |\n").expect("markers");
+        assert_eq!(new, format!("a\n{BEGIN}\n\n| t |\n\n{END}\nb\n"));
+        assert!(replaced("a", "").is_err());
+    }
+}
