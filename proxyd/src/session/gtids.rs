@@ -6,9 +6,12 @@ use crate::snapshot::HostgroupId;
 const LONGEST: usize = 4096;
 
 /// GTIDs as text (`uuid:number` or `uuid:tag:number` of MySQL, `domain-server-number` of MariaDB), by hostgroup: several clusters in one
-/// session are kept apart.
+/// session are kept apart. In a box: most sessions have none, and every session has the room.
 #[derive(Debug, Default)]
-pub struct LastGtids {
+pub struct LastGtids(Option<Box<Commits>>);
+
+#[derive(Debug, Default)]
+struct Commits {
     /// An empty text: something may have been committed, and nobody knows what.
     last: Vec<(HostgroupId, String)>,
     /// The place of the newest.
@@ -28,12 +31,13 @@ impl LastGtids {
     /// A server of this hostgroup has committed something for this session.
     pub fn learn(&mut self, hostgroup: HostgroupId, gtid: &[u8]) {
         let gtid = std::str::from_utf8(gtid).ok().filter(|text| text.len() <= LONGEST);
-        let at = self.last.iter().position(|(known, _)| *known == hostgroup).unwrap_or_else(|| {
-            self.last.push((hostgroup, String::new()));
-            self.last.len() - 1
+        let commits = self.0.get_or_insert_default();
+        let at = commits.last.iter().position(|(known, _)| *known == hostgroup).unwrap_or_else(|| {
+            commits.last.push((hostgroup, String::new()));
+            commits.last.len() - 1
         });
-        self.newest = at;
-        let text = &mut self.last[at].1;
+        commits.newest = at;
+        let text = &mut commits.last[at].1;
         text.clear();
         text.push_str(gtid.unwrap_or_default());
     }
@@ -44,7 +48,8 @@ impl LastGtids {
     }
 
     pub fn of(&self, hostgroup: HostgroupId) -> LastCommit<'_> {
-        match self.last.iter().find(|(known, _)| *known == hostgroup) {
+        let mut last = self.0.iter().flat_map(|commits| &commits.last);
+        match last.find(|(known, _)| *known == hostgroup) {
             None => LastCommit::Nothing,
             Some((_, text)) if text.is_empty() => LastCommit::Unnamed,
             Some((_, text)) => LastCommit::Named(text),
@@ -53,7 +58,8 @@ impl LastGtids {
 
     /// The last one of all hostgroups.
     pub fn newest(&self) -> Option<&str> {
-        self.last.get(self.newest).map(|(_, gtid)| &**gtid).filter(|gtid| !gtid.is_empty())
+        let commits = self.0.as_ref()?;
+        commits.last.get(commits.newest).map(|(_, gtid)| &**gtid).filter(|gtid| !gtid.is_empty())
     }
 }
 
