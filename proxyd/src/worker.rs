@@ -82,6 +82,7 @@ pub struct Worker {
     /// Room for the texts of statements in flight, for the process list; as many as ever were in flight at once.
     pub texts: RefCell<Vec<Vec<u8>>>,
     pub digester: RefCell<proxyd_sql::Digester>,
+    pub known_shapes: RefCell<proxyd_sql::KnownShapes>,
     pub cache: RefCell<QueryCache>,
     pub mirrors: Mirrors,
     /// What its clients have prepared.
@@ -122,6 +123,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         mirrors: Mirrors::default(),
         cache: RefCell::new(QueryCache::new(snapshot.variables.query_cache_size / shared.workers.max(1))),
         digester: RefCell::new(proxyd_sql::Digester::new(snapshot.variables.digest_options)),
+        known_shapes: RefCell::default(),
         statements: RefCell::new(Cache::new(index, shared.workers)),
         hits: RefCell::default(),
         executed: RefCell::default(),

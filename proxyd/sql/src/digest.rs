@@ -69,11 +69,20 @@ pub struct Digester {
     options: DigestOptions,
     text: String,
     hash: u64,
+    plain: bool,
+}
+
+/// A digest that somebody keeps.
+#[derive(Debug, Default)]
+pub struct Digest {
+    pub hash: u64,
+    pub text: Box<str>,
+    options: DigestOptions,
 }
 
 impl Digester {
     pub fn new(options: DigestOptions) -> Digester {
-        Digester { options, text: String::new(), hash: 0 }
+        Digester { options, text: String::new(), hash: 0, plain: false }
     }
 
     pub fn options(&self) -> &DigestOptions {
@@ -87,12 +96,12 @@ impl Digester {
         bytes.clear();
         let buf = &mut bytes;
         // What is read of a statement is bounded by what a worker can read without keeping others waiting.
-        let sql = sql.get(..options.max_query_length.saturating_mul(LOOKED_AT)).unwrap_or(sql);
-        let mut strip = Strip::new(sql, options);
+        let read = sql.get(..options.max_query_length.saturating_mul(LOOKED_AT)).unwrap_or(sql);
+        let mut strip = Strip::new(read, options);
         loop {
             strip.run(buf, options.max_query_length);
             let end = strip.last_number.unwrap_or(buf.len());
-            if strip.signs || options.no_digits {
+            if strip.has_signs() || options.no_digits {
                 compress(buf, end, options);
             }
             // A long statement of many rows becomes short enough to go on.
@@ -103,6 +112,8 @@ impl Digester {
         while buf.len() > 1 && matches!(buf.last(), Some(b' ' | b';')) {
             buf.pop();
         }
+        let whole = read.len() == sql.len() && strip.is_done() && buf.len() <= options.max_digest_length;
+        self.plain = whole && strip.is_plain() && !options.no_digits;
         buf.truncate(options.max_digest_length);
         self.hash = spooky::hash64(buf, 0);
         make_utf8(buf);
@@ -113,6 +124,28 @@ impl Digester {
     /// The hash of the last digest text, over its bytes as the client sent them.
     pub fn hash(&self) -> u64 {
         self.hash
+    }
+
+    /// Whether the last statement and another one of the same digest text, plain as well, differ in literals and white space
+    /// at most: no comment, no user variable, nothing cut off.
+    pub fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// The last digest, to be kept.
+    pub fn last(&self) -> Digest {
+        Digest { hash: self.hash, text: self.text.as_str().into(), options: self.options }
+    }
+
+    /// Takes a kept digest for the last one. False if it was made under other options.
+    pub fn put_back(&mut self, digest: &Digest) -> bool {
+        let fits = digest.options == self.options;
+        if fits {
+            self.text.clear();
+            self.text.push_str(&digest.text);
+            (self.hash, self.plain) = (digest.hash, false);
+        }
+        fits
     }
 
     /// The last digest text.

@@ -14,13 +14,15 @@ mod comment;
 pub mod digest;
 pub mod fuzz;
 mod kind;
+mod known;
 pub mod set;
 pub mod spooky;
 pub mod token;
 
 pub use class::{Detail, Flags, Statement, classify};
 pub use comment::first_comment;
-pub use digest::{DigestOptions, Digester, digest, digest_text};
+pub use digest::{Digest, DigestOptions, Digester, digest, digest_text};
 pub use kind::Kind;
+pub use known::KnownShapes;
 pub use set::{Assignment, Scope, Target, Unparsed, Value, ValueKind, parse_set};
 pub use token::{Token, TokenKind, Tokenizer};

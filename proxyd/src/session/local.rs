@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proxyd_sql::token::{Token, TokenKind, Tokenizer, unquote};
-use proxyd_sql::{Detail, Flags, Kind, Statement};
+use proxyd_sql::{Detail, Flags, Kind, Statement, classify};
 use proxyd_wire::{Command, Status};
 
 use super::cached::CachePlan;
@@ -91,17 +91,29 @@ pub fn answer(session: &Session, text: &[u8], statement: &Statement<'_>) -> Opti
     }
 }
 
-/// What the rules say about a statement; `Err` is what they answer themselves.
+/// Whether anybody asks for digests.
+pub fn wants_digest(snapshot: &Snapshot) -> bool {
+    let variables = &snapshot.variables;
+    variables.query_digests || variables.firewall_whitelist_enabled || snapshot.rules.needs_digest()
+}
+
+/// Reads a statement: what it is and, in the worker's digester, its digest, if anybody asks for one.
+pub fn read<'a>(session: &Session, text: &'a [u8]) -> Statement<'a> {
+    if !wants_digest(&session.snapshot()) {
+        return classify(text);
+    }
+    let mut digester = session.worker.digester.borrow_mut();
+    digester.digest(text);
+    session.worker.known_shapes.borrow_mut().class(text, &digester)
+}
+
+/// What the rules say about a statement, whose digest is in the worker's digester; `Err` is what they answer themselves.
 pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> {
     let snapshot = session.snapshot();
     let variables = &snapshot.variables;
-    let mut digester = session.worker.digester.borrow_mut();
-    let wanted =
-        variables.query_digests || variables.firewall_whitelist_enabled || snapshot.rules.needs_digest();
-    let digest = wanted.then(|| {
-        digester.digest(text);
-        DigestFacts { text: digester.text(), hash: digester.hash() }
-    });
+    let digester = session.worker.digester.borrow();
+    let digest =
+        wants_digest(&snapshot).then(|| DigestFacts { text: digester.text(), hash: digester.hash() });
     let facts = QueryFacts {
         username: &session.user,
         schemaname: &session.settings.schema,
@@ -245,6 +257,10 @@ fn words(text: &[u8]) -> impl Iterator<Item = Token<'_>> {
 }
 
 fn is_connection_id(text: &[u8]) -> bool {
+    // Most statements need not be cut into tokens to see that they are not.
+    if !text.contains(&b'(') {
+        return false;
+    }
     let mut tokens = words(text).map(|token| token.text);
     let expected: [&[u8]; 4] = [b"select", b"connection_id", b"(", b")"];
     expected.iter().all(|want| tokens.next().is_some_and(|word| word.eq_ignore_ascii_case(want)))

@@ -32,7 +32,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use proxyd_sql::{Statement, classify};
+use proxyd_sql::Statement;
 use proxyd_wire::auth::Secret;
 use proxyd_wire::handshake::NONCE;
 use proxyd_wire::response::{Expect, Outcome};
@@ -183,7 +183,7 @@ impl Session {
             Ok(Request::FieldList { .. }) => (&b"SHOW COLUMNS"[..], Expect::FieldList),
             _ => (&b"USE"[..], Expect::Simple),
         };
-        let statement = classify(text);
+        let statement = local::read(self, text);
         if let Some(answer) = local::answer(self, text, &statement) {
             return self.answer_locally(answer).await;
         }
@@ -248,7 +248,8 @@ impl Session {
         self.count_statement(statement.kind, route.digest, outcome, started);
     }
 
-    /// Where a statement goes: to the connection it is tied to, else where the rules send it.
+    /// Where a statement that has been read ([`local::read`]) goes: to the connection it is tied to, else where the rules
+    /// send it.
     fn route(&mut self, text: &[u8], statement: &Statement<'_>) -> Result<local::Route, local::Answer> {
         let mut route = local::apply_rules(self, text)?;
         let tied = self

@@ -22,8 +22,8 @@ pub(super) struct Strip<'a> {
     backticks: bool,
     /// Where the text's last literal begins, if it is a number that ends the statement.
     pub(super) last_number: Option<usize>,
-    /// Some of what was written is a byte of which the later passes may take something out.
-    pub(super) signs: bool,
+    /// The classes of all bytes that were written, and [`ODD`] for what was not.
+    seen: u8,
 }
 
 impl<'a> Strip<'a> {
@@ -36,8 +36,18 @@ impl<'a> Strip<'a> {
             executable: false,
             backticks: false,
             last_number: None,
-            signs: false,
+            seen: 0,
         }
+    }
+
+    /// Whether later passes may take something out of what was written.
+    pub(super) fn has_signs(&self) -> bool {
+        self.seen & SIGN != 0
+    }
+
+    /// Whether nothing was left out but literals and white space, and the rest is ASCII without variables, `;` and backslashes.
+    pub(super) fn is_plain(&self) -> bool {
+        self.seen & ODD == 0
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -62,7 +72,7 @@ impl<'a> Strip<'a> {
         let rest = self.sql.get(self.at..).unwrap_or_default();
         let rest = rest.get(..limit - out.len()).unwrap_or(rest);
         let mut before = class_of(if out.is_empty() { b' ' } else { self.before });
-        let mut signs = 0;
+        let mut seen = 0;
         let plain = rest.iter().position(|&byte| {
             let class = class_of(byte);
             let stays = match class & (STOP | DIGIT | SPACE) {
@@ -72,7 +82,7 @@ impl<'a> Strip<'a> {
                 _ => false,
             };
             before = if stays { class } else { before };
-            signs |= if stays { class } else { 0 };
+            seen |= if stays { class } else { 0 };
             !stays
         });
         let words = rest.get(..plain.unwrap_or(rest.len())).unwrap_or_default();
@@ -80,7 +90,7 @@ impl<'a> Strip<'a> {
             out.extend_from_slice(words);
             self.at += words.len();
             self.before = last;
-            self.signs |= signs & SIGN != 0;
+            self.seen |= seen;
         }
     }
 
@@ -117,7 +127,10 @@ impl<'a> Strip<'a> {
 
     fn plain(&mut self, byte: u8, out: &mut Vec<u8>) {
         self.at += 1;
-        self.signs |= class_of(byte) & SIGN != 0;
+        self.seen |= class_of(byte);
+        if byte == b'-' && self.before == b'-' {
+            self.seen |= ODD;
+        }
         if self.executable {
             out.push(byte);
         } else if !is_space(byte) {
@@ -144,11 +157,13 @@ impl<'a> Strip<'a> {
             mark = mark.min(end);
         }
         self.executable = true;
+        self.seen |= ODD;
         self.at += 3 + mark;
         self.before = b' ';
     }
 
     fn comment(&mut self, rest: &[u8], out: &mut Vec<u8>) {
+        self.seen |= ODD;
         let inner = rest.get(2..).unwrap_or_default();
         let Some(length) = inner.windows(2).position(|pair| pair == b"*/") else {
             self.at = self.sql.len();
@@ -161,7 +176,7 @@ impl<'a> Strip<'a> {
                 // The mark of an executable comment is not kept.
                 let kept = text.iter().enumerate().filter(|&(at, &byte)| at != 2 || byte != b'!');
                 out.extend(kept.take(LONGEST_COMMENT).map(|(_, byte)| *byte));
-                self.signs = true;
+                self.seen |= SIGN;
             }
         }
         self.after_comment(length + 4, out);
@@ -176,6 +191,7 @@ impl<'a> Strip<'a> {
     }
 
     fn line_comment(&mut self, rest: &[u8], mark: usize) {
+        self.seen |= ODD;
         let inner = rest.get(mark..).unwrap_or_default();
         let line =
             inner.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(inner.len(), |at| at + 1);
@@ -190,7 +206,10 @@ impl<'a> Strip<'a> {
                 self.literal(end, out);
                 self.before = 0;
             }
-            None => self.at = self.sql.len(),
+            None => {
+                self.seen |= ODD;
+                self.at = self.sql.len();
+            }
         }
     }
 
@@ -258,6 +277,8 @@ const SPACE: u8 = 4;
 const STOP: u8 = 8;
 /// What spaces, signs and lists beside it may be left out.
 const SIGN: u8 = 16;
+/// What statements of one digest text may differ in, beside literals.
+const ODD: u8 = 32;
 
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
@@ -270,6 +291,7 @@ const CLASSES: [u8; 256] = {
             b'\'' | b'"' | b'#' | b'`' => STOP,
             b'-' | b'/' => STOP | SIGN,
             b'(' | b')' | b',' | b'+' | b'*' | b'%' => SIGN,
+            0..=0x1f | b'\\' | b'@' | b';' | 0x7f.. => ODD,
             _ => 0,
         };
         at += 1;

@@ -11,7 +11,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use proxyd_sql::{Detail, Flags, Kind, Statement};
+use proxyd_sql::{Detail, Digest, Flags, Kind, Statement};
 use proxyd_wire::response::Description;
 
 use crate::session::settings::Settings;
@@ -33,7 +33,7 @@ pub struct Shared {
     pub environment: Settings,
     /// As the servers get it: after a rule's `replace_pattern`.
     pub text: Box<[u8]>,
-    pub digest: u64,
+    pub digest: Digest,
     pub class: Statement<'static>,
     described: RefCell<Option<Described>>,
     clients: Cell<u32>,
@@ -63,7 +63,7 @@ impl Shared {
 
     fn size(&self) -> usize {
         let described = self.described.borrow().as_ref().map_or(0, |it| it.description.size());
-        size_of::<Shared>() + self.text.len() + described
+        size_of::<Shared>() + self.text.len() + self.digest.text.len() + described
     }
 
     fn row(&self) -> StatementRow {
@@ -72,7 +72,7 @@ impl Shared {
             id: self.id,
             schema: self.environment.schema.to_string(),
             user: self.user.to_string(),
-            digest: self.digest,
+            digest: self.digest.hash,
             clients: self.clients.get(),
             servers: self.servers.get(),
             columns: description.as_ref().map_or(0, |it| it.columns),
@@ -176,7 +176,7 @@ impl Cache {
         key: Key<'_>,
         class: &Statement<'_>,
         limit: usize,
-        digest: impl FnOnce() -> u64,
+        digest: impl FnOnce() -> Digest,
     ) -> Rc<Shared> {
         let hash = self.hash(&key);
         let place = self.by_hash.get(&hash).filter(|_| !is_of_one_client(class));
@@ -336,7 +336,9 @@ mod tests {
     fn make(cache: &mut Cache, text: &str, schema: &str, limit: usize) -> Rc<Shared> {
         let environment = Settings::new(schema, Charset::Id(45));
         let key = Key { user: "app", environment: &environment, text: text.as_bytes() };
-        cache.find_or_make(key, &classify(text.as_bytes()), limit, || 7)
+        let mut digest = Digest::default();
+        digest.hash = 7;
+        cache.find_or_make(key, &classify(text.as_bytes()), limit, || digest)
     }
 
     fn description() -> Description {

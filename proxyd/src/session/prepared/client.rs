@@ -233,6 +233,7 @@ mod tests {
     use super::*;
     use crate::session::prepared::cache::{Cache, Key};
     use crate::session::settings::{Charset, Settings};
+    use proxyd_sql::Digest;
     use proxyd_wire::response::Description;
     use std::time::Instant;
 
@@ -241,7 +242,7 @@ mod tests {
         let (mut cache, environment) = (Cache::new(0, 1), Settings::new("a", Charset::Id(45)));
         let text = b"DO ?";
         let key = Key { user: "app", environment: &environment, text };
-        let shared = cache.find_or_make(key, &proxyd_sql::classify(text), 100, || 0);
+        let shared = cache.find_or_make(key, &proxyd_sql::classify(text), 100, Digest::default);
         let answer = [
             &[12, 0, 0, 1, 0, 5, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0][..],
             &[1, 0, 0, 2, 3],

@@ -206,7 +206,7 @@ mod tests {
         std::array::from_fn(|n| {
             let text = format!("SELECT {n}");
             let key = Key { user: "app", environment: &environment, text: text.as_bytes() };
-            cache.find_or_make(key, &proxyd_sql::classify(text.as_bytes()), 100, || 0)
+            cache.find_or_make(key, &proxyd_sql::classify(text.as_bytes()), 100, proxyd_sql::Digest::default)
         })
     }
 

@@ -20,7 +20,7 @@ use super::causal::Destination;
 use super::forward::{Attach, Attached, Job};
 use super::settings::Kept;
 use super::tracked::Ran;
-use super::{Ended, Session, SessionEnd};
+use super::{Ended, Session, SessionEnd, local};
 use crate::reply::Refusal;
 use crate::route::Multiplex;
 use crate::worker::Worker;
@@ -40,7 +40,7 @@ impl Session {
         self.worker.counters.global.borrow_mut().com_frontend_stmt_prepare += 1;
         let payload = frame::payload(frames);
         let text = &payload[1..];
-        let statement = classify(text);
+        let statement = local::read(self, text);
         if statement.kind == Kind::Kill {
             // Its id would be taken for one of the server's.
             return self.refuse(&Refusal::not_preparable()).await;
@@ -86,7 +86,7 @@ impl Session {
         let digest = || {
             let mut digester = self.worker.digester.borrow_mut();
             digester.digest(text);
-            digester.hash()
+            digester.last()
         };
         self.worker.statements.borrow_mut().find_or_make(key, &classify(text), limit, digest)
     }
@@ -157,6 +157,12 @@ impl Session {
         let original = self.statements.get(id).and_then(client::ClientStatement::original);
         let text = original.as_deref().unwrap_or(&shared.text);
         let statement = shared.class;
+        if local::wants_digest(&self.snapshot()) {
+            let mut digester = self.worker.digester.borrow_mut();
+            if original.is_some() || !digester.put_back(&shared.digest) {
+                digester.digest(text);
+            }
+        }
         let route = match self.route(text, &statement) {
             Ok(route) => route,
             Err(answer) => return self.answer_locally(answer).await,
