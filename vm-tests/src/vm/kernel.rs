@@ -14,6 +14,8 @@ use super::machine::{Identity, Machine};
 use crate::lab::net::Network;
 use crate::lab::teardown;
 
+/// Milliseconds between adverts: several hosts share one emulated processor.
+const SLOWLY: u32 = 1000;
 /// An emulated machine beside other work needs minutes for what takes seconds.
 const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -42,7 +44,7 @@ pub(super) fn run(image: &Image, options: &Options) -> Result<bool> {
     guest.wait_until_up()?;
     let script = format!(
         "mkdir -p {} && mv /root/vrrpd {} && chmod +x {} /root/lan && modprobe -a ip_vs ip_vs_wlc && \
-         (/root/lan --nocapture --test-threads=1 {} 2>&1; echo \"status $?\")",
+         (VRRPD_ADVERT_MS={SLOWLY} /root/lan --nocapture --test-threads=1 {} 2>&1; echo \"status $?\")",
         directory.display(),
         vrrpd.display(),
         vrrpd.display(),

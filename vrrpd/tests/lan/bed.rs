@@ -198,7 +198,9 @@ fn config(run_dir: &Path, wire: Wire, hosts: usize) -> String {
         text += &format!("[[hosts]]\nname = \"test{host}\"\naddress = \"{net}{host}\"\n\n");
     }
     let prefer: Vec<String> = (1..=hosts).map(|host| format!("\"test{host}\"")).collect();
-    text += "[vrrp]\nversion = 3\nadvert_ms = 200\nfailback = \"never\"\n";
+    // A machine that is slow has them further apart.
+    let advert = std::env::var("VRRPD_ADVERT_MS").unwrap_or_else(|_| "200".into());
+    text += &format!("[vrrp]\nversion = 3\nadvert_ms = {advert}\nfailback = \"never\"\n");
     let transport = if wire == Wire::V6Multicast { "multicast" } else { "unicast" };
     text += &format!("transport = \"{transport}\"\n\n");
     let vips = match wire {
