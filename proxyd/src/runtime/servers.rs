@@ -3,7 +3,7 @@
 //! Because membership is computed anew from the configuration each time, a fail-over leaves no residue: when the old
 //! writer is back as writer, every hostgroup is as configured.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::aurora::AuroraHostgroups;
 use super::topology::ClusterHostgroups;
@@ -95,45 +95,55 @@ pub fn membership(
     verdict: impl Fn(HostgroupId, &Address) -> Option<bool>,
     writer_is_also_reader: bool,
 ) -> Vec<ServerRow> {
-    let mut rows = config.servers.clone();
+    let mut groups = Groups::default();
+    for row in &config.servers {
+        groups.entry(row.hostgroup_id).or_default().push(row.clone());
+    }
     for pair in &config.replication {
-        for address in addresses_in(&rows, pair) {
+        for address in addresses_in(&groups, pair) {
             match verdict(pair.writer, &address) {
                 None => {}
                 Some(false) => {
-                    ensure_in(&mut rows, pair.writer, pair.reader, &address);
+                    ensure_in(&mut groups, pair.writer, pair.reader, &address);
                     if !writer_is_also_reader {
-                        remove_from(&mut rows, pair.reader, &address);
+                        remove_from(&mut groups, pair.reader, &address);
                     }
                 }
                 Some(true) => {
-                    ensure_in(&mut rows, pair.reader, pair.writer, &address);
-                    remove_from(&mut rows, pair.writer, &address);
+                    ensure_in(&mut groups, pair.reader, pair.writer, &address);
+                    remove_from(&mut groups, pair.writer, &address);
                 }
             }
         }
     }
+    let mut rows: Vec<ServerRow> = groups.into_values().flatten().collect();
     rows.sort_by(|a, b| (a.hostgroup_id, &a.address).cmp(&(b.hostgroup_id, &b.address)));
     rows
 }
 
-fn addresses_in(rows: &[ServerRow], pair: &ReplicationHostgroup) -> BTreeSet<Address> {
-    let in_pair = |row: &&ServerRow| row.hostgroup_id == pair.writer || row.hostgroup_id == pair.reader;
-    rows.iter().filter(in_pair).map(|row| row.address.clone()).collect()
+/// The rows of each hostgroup: with a thousand pairs, each looks at its own only.
+type Groups = BTreeMap<HostgroupId, Vec<ServerRow>>;
+
+fn addresses_in(groups: &Groups, pair: &ReplicationHostgroup) -> BTreeSet<Address> {
+    let rows =
+        [pair.writer, pair.reader].into_iter().filter_map(|hostgroup| groups.get(&hostgroup)).flatten();
+    rows.map(|row| row.address.clone()).collect()
 }
 
 /// Puts a copy of the server's row of the other hostgroup into `wanted`, unless it is there already.
-fn ensure_in(rows: &mut Vec<ServerRow>, wanted: HostgroupId, other: HostgroupId, address: &Address) {
-    let find = |hostgroup| rows.iter().find(|row| row.hostgroup_id == hostgroup && row.address == *address);
+fn ensure_in(groups: &mut Groups, wanted: HostgroupId, other: HostgroupId, address: &Address) {
+    let find = |hostgroup| groups.get(&hostgroup)?.iter().find(|row| row.address == *address);
     if find(wanted).is_some() {
         return;
     }
     if let Some(mut copy) = find(other).cloned() {
         copy.hostgroup_id = wanted;
-        rows.push(copy);
+        groups.entry(wanted).or_default().push(copy);
     }
 }
 
-fn remove_from(rows: &mut Vec<ServerRow>, hostgroup: HostgroupId, address: &Address) {
-    rows.retain(|row| row.hostgroup_id != hostgroup || row.address != *address);
+fn remove_from(groups: &mut Groups, hostgroup: HostgroupId, address: &Address) {
+    if let Some(rows) = groups.get_mut(&hostgroup) {
+        rows.retain(|row| row.address != *address);
+    }
 }
