@@ -46,7 +46,7 @@ impl Lan {
         let name = format!("vrrpd{}{label}", std::process::id());
         let dir = std::env::temp_dir().join(&name);
         ip(&format!("netns add {name}-hub"));
-        ip(&format!("-n {name}-hub link add br0 type bridge"));
+        ip(&format!("-n {name}-hub link add br0 type bridge forward_delay 0"));
         ip(&format!("-n {name}-hub link set br0 up"));
         let mut lan = Lan { wire, name, dir, verdicts: Vec::new(), daemons: Vec::new() };
         (1..=hosts).for_each(|host| lan.add_host(host, hosts));

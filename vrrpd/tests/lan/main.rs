@@ -285,7 +285,7 @@ fn a_bridge_a_vlan_and_a_bond() {
         return;
     }
     let kinds = [
-        ("bridge", "type bridge"),
+        ("bridge", "type bridge forward_delay 0"),
         ("vlan", "link eth0 type vlan id 7"),
         ("bond", "type bond mode active-backup"),
     ];
