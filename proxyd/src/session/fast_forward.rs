@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use proxyd_wire::Capabilities;
 
-use super::forward::{Attach, Attached};
+use super::checkout::Attach;
+use super::forward::Attached;
 use super::record::Interrupt;
 use super::{Cause, Phase, Session, SessionEnd};
 

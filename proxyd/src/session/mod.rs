@@ -1,12 +1,13 @@
 //! One client connection, from accept to end. The steps stand in the order they happen; each has its own file.
 //!
-//! accept → [`login`] → read one command → classify → route (rules, ties) → [`forward`] (borrow a backend, make it fit,
+//! accept → [`login`] → read one command → classify → route (rules, ties) → [`forward`] (borrow a backend that fits: [`checkout`],
 //! [`relay`]) → settle: give the backend back, or keep it while something ties the session to it ([`pins`]).
 
 mod account;
 mod cached;
 mod causal;
 pub mod charset;
+mod checkout;
 pub mod end;
 mod fast_forward;
 pub mod forward;

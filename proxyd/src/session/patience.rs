@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::forward::Attach;
+use super::checkout::Attach;
 use super::record::Interrupt;
 use super::{Cause, Phase, Session, SessionEnd};
 use crate::backend::{Backend, FitError};

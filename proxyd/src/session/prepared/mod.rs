@@ -17,7 +17,8 @@ use proxyd_wire::response::{Expect, Outcome};
 use proxyd_wire::{Status, frame};
 
 use super::causal::Destination;
-use super::forward::{Attach, Attached, Job};
+use super::checkout::Attach;
+use super::forward::{Attached, Job};
 use super::settings::Kept;
 use super::tracked::Ran;
 use super::{Ended, Session, SessionEnd, local};

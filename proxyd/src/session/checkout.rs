@@ -1,0 +1,307 @@
+//! How a session comes by a connection: the one that it holds, one from the pool, or a new one; it waits for either, as long as
+//! it may.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proxyd_wire::proxy_header::{self, Ends};
+
+use super::causal::{self, Destination};
+use super::forward::Attached;
+use super::patience::{Unfit, stopped};
+use super::record::Interrupt;
+use super::{Session, SessionEnd};
+use crate::backend::{Backend, ConnectError, Traits};
+use crate::control::WorkerEvent;
+use crate::pool::Want;
+use crate::reply::Refusal;
+use crate::snapshot::{HostgroupId, Member, ProxyProtocol, Reservation, Server, Snapshot};
+
+/// How often, and how long, somebody who waits for a connection looks again.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+impl Session {
+    /// The connection this session holds in the hostgroup, or one from the pool, made to fit. Where no server has what the
+    /// session has written, it leads to the fallback, and `to` says so.
+    pub(super) async fn attach(
+        &mut self,
+        to: &mut Destination<'_>,
+        deadline: Instant,
+        avoid: &[Arc<Server>],
+    ) -> Result<Attached, Attach> {
+        loop {
+            match self.attach_to(*to, deadline, avoid).await? {
+                Some(held) => return Ok(held),
+                None => *to = to.fallback(),
+            }
+        }
+    }
+
+    /// A connection to just this destination; `None` if no server there will do.
+    async fn attach_to(
+        &mut self,
+        to: Destination<'_>,
+        deadline: Instant,
+        avoid: &[Arc<Server>],
+    ) -> Result<Option<Attached>, Attach> {
+        if let Some(at) = self.attached.iter().position(|held| held.hostgroup() == to.hostgroup) {
+            if !self.is_caught_up(to, &self.attached[at].backend) {
+                return Ok(None);
+            }
+            let mut held = self.attached.swap_remove(at);
+            if held.pins.is_free() && !held.backend.settings.can_become(&self.settings) {
+                self.leave(held);
+                return self.attach_from_pool(to, deadline, avoid).await;
+            }
+            match self.fit(&mut held.backend, deadline).await {
+                Ok(()) => return Ok(Some(held)),
+                Err(Unfit::Refused(error)) => {
+                    self.attached.push(held);
+                    return Err(Attach::Refused(Refusal::from_backend(&error)));
+                }
+                Err(Unfit::Stopped(Attach::Refused(_))) if !held.pins.is_free() => {
+                    // Whoever it was stopped for, what is tied to the connection is gone with it.
+                    let (server, pins) = (held.backend.server(), &held.pins);
+                    return Err(Attach::Refused(Refusal::lost(server, "interrupted", pins.transaction)));
+                }
+                Err(Unfit::Stopped(stopped)) => return Err(stopped),
+                Err(Unfit::Lost(error)) if !held.pins.is_free() => {
+                    let cause = error.to_string();
+                    let refusal = Refusal::lost(held.backend.server(), &cause, held.pins.transaction);
+                    return Err(Attach::Refused(refusal));
+                }
+                Err(Unfit::Lost(_)) => {}
+            }
+        }
+        self.attach_from_pool(to, deadline, avoid).await
+    }
+
+    /// A connection from the pool, made to fit.
+    async fn attach_from_pool(
+        &mut self,
+        to: Destination<'_>,
+        deadline: Instant,
+        avoid: &[Arc<Server>],
+    ) -> Result<Option<Attached>, Attach> {
+        let mut avoid = avoid.to_vec();
+        loop {
+            let Some(mut backend) = self.checkout(to, deadline, &mut avoid).await? else { return Ok(None) };
+            match self.fit(&mut backend, deadline).await {
+                Ok(()) if to.causal.is_none() => return Ok(Some(Attached::new(backend))),
+                // In a box: few statements are so far, and every session would have the room.
+                Ok(()) => return Ok(Box::pin(self.once_caught_up(to, backend)).await.map(Attached::new)),
+                Err(Unfit::Stopped(stopped)) => return Err(stopped),
+                Err(Unfit::Refused(error)) => {
+                    let snapshot = self.snapshot();
+                    self.worker.pool.give(backend, &snapshot, self.worker.workers, Instant::now());
+                    return Err(Attach::Refused(Refusal::from_backend(&error)));
+                }
+                Err(Unfit::Lost(_)) => {}
+            }
+        }
+    }
+
+    /// A connection from the pool, or a new one; waits for either until the deadline (error 9001 after it), but not for a
+    /// server that must have something: `None` if there is none at once.
+    async fn checkout(
+        &mut self,
+        to: Destination<'_>,
+        deadline: Instant,
+        avoid: &mut Vec<Arc<Server>>,
+    ) -> Result<Option<Box<Backend>>, Attach> {
+        let mut waited = false;
+        let started = Instant::now();
+        loop {
+            let snapshot = self.snapshot();
+            let traits = self.traits_in(&snapshot, to.hostgroup);
+            let want = Want { user: &self.user, traits, settings: &self.settings };
+            let servers = snapshot.hostgroups.get(&to.hostgroup);
+            let pick = servers.and_then(|hostgroup| match to.causal {
+                Some(causal) => causal::choose(&self.worker, hostgroup, avoid, causal),
+                // Somebody to avoid is better than nobody at all.
+                None => self
+                    .worker
+                    .pool
+                    .choose(hostgroup, avoid)
+                    .or_else(|| self.worker.pool.choose(hostgroup, &[]).filter(|_| waited)),
+            });
+            if to.causal.is_some() && pick.is_none() {
+                return Ok(None);
+            }
+            if let Some(member) = pick {
+                if !self.new_connection
+                    && let Some(backend) = self.worker.pool.take(&member.server, &want)
+                {
+                    self.count_checkout(true, waited);
+                    return Ok(Some(backend));
+                }
+                let room = self.make_room(member, &snapshot);
+                if let Room::Taken(reservation) = room {
+                    let server = member.server.clone();
+                    let opening = self.open(reservation, member.use_ssl, deadline);
+                    let opened = match Box::pin(self.unless_stopped(&server, opening)).await {
+                        Ok(opened) => opened,
+                        // The monitors are quicker than the time-out.
+                        Err(Interrupt::BackendGone) => continue,
+                        Err(why) => return Err(stopped(why)),
+                    };
+                    match opened {
+                        Ok(backend) => {
+                            self.count_checkout(true, waited);
+                            return Ok(Some(backend));
+                        }
+                        Err(error) if error.is_the_accounts() => {
+                            return Err(Attach::Refused(Refusal::connect(&error)));
+                        }
+                        Err(error) => self.note_connect_failure(&server, &error),
+                    }
+                    avoid.push(server);
+                } else if matches!(room, Room::Full) {
+                    self.worker.ask_siblings_for_room(&member.server);
+                }
+                if to.causal.is_some() {
+                    // Nobody waits for room where somebody else may do.
+                    avoid.push(member.server.clone());
+                    continue;
+                }
+            } else if let Some(full) = servers.and_then(|hg| hg.members.iter().find(|m| m.is_full())) {
+                self.worker.ask_siblings_for_room(&full.server);
+            }
+            waited = true;
+            if Instant::now() + LOOK_AGAIN >= deadline {
+                self.count_checkout(false, waited);
+                return Err(Attach::Refused(Refusal::no_server(&snapshot, to.hostgroup, started.elapsed())));
+            }
+            match Box::pin(self.wait_for_room()).await {
+                None | Some(Interrupt::BackendGone) => {}
+                Some(why) => return Err(stopped(why)),
+            }
+        }
+    }
+
+    /// Until there may be a connection, or somebody has ended the wait for it.
+    async fn wait_for_room(&self) -> Option<Interrupt> {
+        tokio::select! {
+            () = self.worker.pool.changed.notified() => None,
+            () = tokio::time::sleep(LOOK_AGAIN) => None,
+            why = self.record.interrupted() => Some(why),
+            () = self.client.peer_closed() => Some(Interrupt::KillConnection),
+        }
+    }
+
+    /// The right to one more connection to this server, if it and the hostgroup's limits have it.
+    fn make_room(&self, member: &Member, snapshot: &Snapshot) -> Room {
+        let reservation = member.server.reserve(member.max_connections).or_else(|| {
+            // The idle connections that are in the way belong to other users.
+            self.worker.pool.close_one(&member.server);
+            member.server.reserve(member.max_connections)
+        });
+        let Some(reservation) = reservation else { return Room::Full };
+        let hostgroup = member.server.hostgroup;
+        let own =
+            snapshot.hostgroups.get(&hostgroup).and_then(|its| its.attributes.throttle_connections_per_sec);
+        let per_second = own.unwrap_or(snapshot.variables.throttle_connections_per_sec_to_hostgroup);
+        let share = per_second.div_ceil(u32::try_from(self.worker.workers).unwrap_or(1).max(1));
+        match self.worker.pool.may_open(hostgroup, share, Instant::now()) {
+            true => Room::Taken(reservation),
+            false => Room::Throttled,
+        }
+    }
+
+    /// What a connection in this hostgroup must be like: where servers are told who the client is, for that client only.
+    fn traits_in(&self, snapshot: &Snapshot, hostgroup: HostgroupId) -> Traits {
+        let told = proxy_protocol(snapshot, hostgroup) != ProxyProtocol::Off;
+        Traits { origin: told.then(|| self.record.peer().ip()), ..self.traits }
+    }
+
+    /// The PROXY header for a new connection in this hostgroup, if its servers are sent one.
+    fn preface(&self, snapshot: &Snapshot, hostgroup: HostgroupId) -> Vec<u8> {
+        let destination = self.proxy_address.parse().ok().map(|ip| SocketAddr::new(ip, self.proxy_port));
+        let ends = destination.map(|destination| Ends { source: self.record.peer(), destination });
+        match proxy_protocol(snapshot, hostgroup) {
+            ProxyProtocol::Off => Vec::new(),
+            ProxyProtocol::V1 => proxy_header::v1(ends),
+            ProxyProtocol::V2 => proxy_header::v2(ends),
+        }
+    }
+
+    async fn open(
+        &self,
+        reservation: Reservation,
+        use_ssl: bool,
+        deadline: Instant,
+    ) -> Result<Box<Backend>, ConnectError> {
+        let snapshot = self.snapshot();
+        let patience = snapshot.variables.connect_timeout_server;
+        let limit = patience.min(deadline.saturating_duration_since(Instant::now()));
+        let Server { hostname, port, .. } = &**reservation.server();
+        let hostgroup = reservation.server().hostgroup;
+        let traits = self.traits_in(&snapshot, hostgroup);
+        let preface = self.preface(&snapshot, hostgroup);
+        let tls = &self.worker.shared.backend_tls;
+        let connector = use_ssl.then(|| tls.connector(hostname, *port, &self.user)).transpose();
+        let connector = connector.map_err(ConnectError::Tls)?;
+        let account = crate::backend::Account {
+            user: &self.user,
+            secret: &self.secret,
+            traits,
+            preface: &preface,
+            collation: self.collation,
+            tls: connector.as_ref(),
+            exactly: self.account.fast_forward.then_some(self.capabilities),
+        };
+        let counters = self.worker.counters.server(reservation.server());
+        let attributes = snapshot.hostgroups.get(&hostgroup).map(|hostgroup| &hostgroup.attributes);
+        let init_connect = attributes.and_then(|its| its.init_connect.as_deref());
+        let init_connect = init_connect.unwrap_or(&snapshot.variables.init_connect);
+        let opened = async {
+            let mut backend = Backend::open(reservation, account, counters, &self.worker.buffers).await?;
+            if !init_connect.is_empty() {
+                backend.query(init_connect, &self.worker.buffers).await?;
+            }
+            Ok(Box::new(backend))
+        };
+        tokio::time::timeout(limit, opened).await.unwrap_or(Err(ConnectError::Timeout(limit)))
+    }
+
+    fn note_connect_failure(&self, server: &Arc<Server>, error: &ConnectError) {
+        self.worker.counters.server(server).stats.borrow_mut().conn_err += 1;
+        self.worker.counters.global.borrow_mut().server_connections_aborted += 1;
+        self.count_server_error(server, error.code(), &error.to_string());
+        tracing::warn!(server = %server.hostname, port = server.port, %error, "cannot connect");
+        self.worker.tell(WorkerEvent::ConnectFailed {
+            server: server.clone(),
+            code: error.code(),
+            text: error.to_string(),
+        });
+    }
+
+    fn count_checkout(&self, got: bool, waited: bool) {
+        let mut global = self.worker.counters.global.borrow_mut();
+        global.connpool_get_conn_success += u64::from(got);
+        global.connpool_get_conn_immediate += u64::from(got && !waited);
+        global.connpool_get_conn_failure += u64::from(!got);
+        global.max_connect_timeouts += u64::from(!got);
+    }
+}
+
+/// Whether there is a place for one more connection.
+enum Room {
+    Taken(Reservation),
+    /// The hostgroup has had its connections of this second.
+    Throttled,
+    Full,
+}
+
+fn proxy_protocol(snapshot: &Snapshot, hostgroup: HostgroupId) -> ProxyProtocol {
+    let found = snapshot.hostgroups.get(&hostgroup);
+    found.map_or(ProxyProtocol::Off, |found| found.attributes.settings.proxy_protocol)
+}
+
+/// Why no connection was had.
+pub(super) enum Attach {
+    /// The client is to be told.
+    Refused(Refusal),
+    End(SessionEnd),
+}
