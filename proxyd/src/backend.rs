@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use proxyd_wire::auth::Secret;
 use proxyd_wire::client::{Config, Login, LoginError, Step, Tls};
+use proxyd_wire::compression::Algorithm;
 use proxyd_wire::frame::{self, Located};
 use proxyd_wire::response::tracker::{Expect, ResponseTracker};
 use proxyd_wire::response::{Answer, AnswerCollector, Outcome};
@@ -15,7 +16,7 @@ use proxyd_wire::{Capabilities, Command, ErrPacket};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::counters::ServerCounters;
-use crate::net::{BufferPool, Connection, Packets, Stream};
+use crate::net::{BufferPool, Connection, Packets, Role, Stream};
 use crate::reply::{frames_of, query_frames};
 use crate::session::prepared::Handles;
 use crate::session::record::BackendPlace;
@@ -52,6 +53,8 @@ pub struct Account<'a> {
     pub collation: u16,
     /// Nothing will be translated: these capabilities, as far as the server has them, and no other.
     pub exactly: Option<Capabilities>,
+    /// The compressed protocol, where the server has it.
+    pub compress: bool,
     /// What goes before everything else: a PROXY header, or nothing.
     pub preface: &'a [u8],
     /// Set for `use_ssl=1`.
@@ -174,6 +177,9 @@ impl Backend {
             connection.write_all(account.preface).await?;
         }
         let connected = log_in(&mut connection, &account, reservation.server(), buffers).await?;
+        if let Some(algorithm) = Algorithm::agreed(connected.capabilities, None) {
+            connection.compress(algorithm, Role::Client);
+        }
         let local = connection.local_addr();
         counters.stats.borrow_mut().conn_ok += 1;
         counters.open.set(counters.open.get() + 1);
@@ -479,6 +485,8 @@ async fn log_in(
         capabilities,
         max_packet: 0x4000_0000,
         attributes: vec![("program_name".to_owned(), "standfast".to_owned())],
+        // What passes untouched passes without commands to tell apart.
+        compress: account.compress && account.exactly.is_none(),
     });
     let mut packets = Packets::new(connection, buffers, LOGIN_PACKET);
     let first = packets.receive().await?;

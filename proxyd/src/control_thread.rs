@@ -270,6 +270,7 @@ async fn kill_at_server(
         traits: Traits::default(),
         collation: 45,
         exactly: None,
+        compress: false,
         preface: b"",
         tls: tls.as_ref(),
     };

@@ -256,6 +256,7 @@ mod tests {
             weight,
             max_connections: 10,
             use_ssl: false,
+            compression: false,
             is_silent: false,
             reason: "".into(),
         }

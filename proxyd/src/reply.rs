@@ -241,6 +241,7 @@ mod tests {
             weight: 1,
             max_connections: 10,
             use_ssl: false,
+            compression: false,
             is_silent: false,
             reason: reason.into(),
         };

@@ -113,6 +113,7 @@ pub struct Member {
     pub weight: u32,
     pub max_connections: u32,
     pub use_ssl: bool,
+    pub compression: bool,
     /// It answers no pings: nothing is to be expected on its open connections either.
     pub is_silent: bool,
     /// Why the status is not ONLINE, for error 9001 and logs; empty otherwise.

@@ -46,6 +46,7 @@ pub struct Variables {
     /// What servers say of a session's commits is remembered, for causal reads.
     pub client_session_track_gtid: bool,
     pub have_ssl: bool,
+    pub have_compress: bool,
     /// Versions of TLS towards clients; ours alone.
     pub tls_version: String,
     /// `ssl_p2s_ca`, `ssl_p2s_cert`, `ssl_p2s_key` and so on.
@@ -140,6 +141,7 @@ impl Default for Variables {
             binlog_reader_connect_retry: ms(3000),
             client_session_track_gtid: true,
             have_ssl: true,
+            have_compress: true,
             tls_version: "TLSv1.2,TLSv1.3".into(),
             ssl_p2s: TlsParams::default(),
             ssl_p2s_verify_identity: true,
@@ -236,6 +238,7 @@ impl Variables {
             binlog_reader_connect_retry: ms("binlog_reader_connect_retry_msec"),
             client_session_track_gtid: flag("client_session_track_gtid"),
             have_ssl: flag("have_ssl"),
+            have_compress: flag("have_compress"),
             tls_version: text("tls_version"),
             ssl_p2s: TlsParams {
                 ca: text("ssl_p2s_ca"),

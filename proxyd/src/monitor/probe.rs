@@ -228,6 +228,7 @@ impl Prober {
             traits: Traits::default(),
             collation: COLLATION,
             exactly: None,
+            compress: false,
             preface: b"",
             tls: connector.as_ref(),
         };

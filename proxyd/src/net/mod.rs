@@ -1,9 +1,11 @@
 //! Byte streams and the buffers they fill. Knows frames only by their four-byte header; no MySQL beyond that.
 
 mod buffer;
+mod compressed;
 mod packets;
 mod stream;
 
 pub use buffer::{Buffer, BufferPool};
+pub use compressed::Role;
 pub use packets::Packets;
 pub use stream::{Connection, Stream};

@@ -8,11 +8,13 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use proxyd_wire::compression::Algorithm;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
+use super::compressed::{Compressed, Role};
 use super::{Buffer, BufferPool};
 
 /// Every kind of byte stream that a client or a backend may have. TLS is boxed: most connections are plain, and an
@@ -22,6 +24,8 @@ pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// Any of the above, under the compressed protocol.
+    Compressed(Box<Compressed>),
     /// Says nothing and takes everything: the client of a mirrored statement.
     Nowhere,
     /// The state between a plain stream and the same one under TLS; never seen outside an upgrade.
@@ -33,7 +37,17 @@ impl Stream {
         match self {
             Stream::Tcp(tcp) => Some(tcp),
             Stream::Tls(tls) => Some(tls.get_ref().0),
+            Stream::Compressed(compressed) => compressed.stream().tcp(),
             Stream::Unix(_) | Stream::Upgrading | Stream::Nowhere => None,
+        }
+    }
+
+    /// Under TLS, compressed or not.
+    fn tls(&self) -> Option<&TlsStream<TcpStream>> {
+        match self {
+            Stream::Tls(tls) => Some(tls),
+            Stream::Compressed(compressed) => compressed.stream().tls(),
+            _ => None,
         }
     }
 
@@ -48,6 +62,7 @@ impl AsyncRead for Stream {
             Stream::Tcp(s) => Pin::new(s).poll_read(cx, buf),
             Stream::Unix(s) => Pin::new(s).poll_read(cx, buf),
             Stream::Tls(s) => Pin::new(s).poll_read(cx, buf),
+            Stream::Compressed(s) => Pin::new(s).poll_read(cx, buf),
             Stream::Nowhere => Poll::Pending,
             Stream::Upgrading => Poll::Ready(Err(Stream::not_plain())),
         }
@@ -60,6 +75,7 @@ impl AsyncWrite for Stream {
             Stream::Tcp(s) => Pin::new(s).poll_write(cx, buf),
             Stream::Unix(s) => Pin::new(s).poll_write(cx, buf),
             Stream::Tls(s) => Pin::new(s).poll_write(cx, buf),
+            Stream::Compressed(s) => Pin::new(s).poll_write(cx, buf),
             Stream::Nowhere => Poll::Ready(Ok(buf.len())),
             Stream::Upgrading => Poll::Ready(Err(Stream::not_plain())),
         }
@@ -70,6 +86,7 @@ impl AsyncWrite for Stream {
             Stream::Tcp(s) => Pin::new(s).poll_flush(cx),
             Stream::Unix(s) => Pin::new(s).poll_flush(cx),
             Stream::Tls(s) => Pin::new(s).poll_flush(cx),
+            Stream::Compressed(s) => Pin::new(s).poll_flush(cx),
             Stream::Upgrading | Stream::Nowhere => Poll::Ready(Ok(())),
         }
     }
@@ -79,6 +96,7 @@ impl AsyncWrite for Stream {
             Stream::Tcp(s) => Pin::new(s).poll_shutdown(cx),
             Stream::Unix(s) => Pin::new(s).poll_shutdown(cx),
             Stream::Tls(s) => Pin::new(s).poll_shutdown(cx),
+            Stream::Compressed(s) => Pin::new(s).poll_shutdown(cx),
             Stream::Upgrading | Stream::Nowhere => Poll::Ready(Ok(())),
         }
     }
@@ -119,15 +137,12 @@ impl Connection {
     }
 
     pub fn is_tls(&self) -> bool {
-        matches!(self.stream, Stream::Tls(_))
+        self.stream.tls().is_some()
     }
 
     /// What the other side has shown of itself under TLS.
     pub fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
-        match &self.stream {
-            Stream::Tls(tls) => tls.get_ref().1.peer_certificates()?.first(),
-            _ => None,
-        }
+        self.stream.tls()?.get_ref().1.peer_certificates()?.first()
     }
 
     pub fn local_addr(&self) -> Option<SocketAddr> {
@@ -201,6 +216,9 @@ impl Connection {
 
     /// True when an idle stream has neither bytes nor an end waiting: nothing a peer at rest would have sent.
     pub fn is_quiet(&self) -> bool {
+        if matches!(&self.stream, Stream::Compressed(compressed) if !compressed.is_empty()) {
+            return false;
+        }
         let Some(tcp) = self.stream.tcp() else { return true };
         let mut byte = [std::mem::MaybeUninit::uninit()];
         match socket2::SockRef::from(tcp).peek(&mut byte) {
@@ -212,14 +230,45 @@ impl Connection {
     /// As [`Connection::is_quiet`], from what the reactor has reported: no system call, but what came since this thread last
     /// asked for events is not seen.
     pub fn is_reported_quiet(&self) -> bool {
+        if matches!(self.stream, Stream::Compressed(_)) {
+            return self.is_quiet();
+        }
         let Some(tcp) = self.stream.tcp() else { return true };
         tcp.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await?;
+        match &mut self.stream {
+            Stream::Tls(tls) => {
+                tls.write_all(bytes).await?;
+                tls.flush().await?;
+            }
+            Stream::Compressed(compressed) => compressed.send(bytes).await?,
+            plain => plain.write_all(bytes).await?,
+        }
         self.bytes_out += bytes.len() as u64;
-        if self.is_tls() { self.stream.flush().await } else { Ok(()) }
+        Ok(())
+    }
+
+    /// As [`Connection::write_all`], for what goes on with an exchange instead of beginning one.
+    pub async fn write_more(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Stream::Compressed(compressed) = &mut self.stream else { return self.write_all(bytes).await };
+        compressed.send_more(bytes).await?;
+        self.bytes_out += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// What the peer sends goes on with an exchange instead of beginning one; or that is over.
+    pub fn follow(&mut self, on: bool) {
+        if let Stream::Compressed(compressed) = &mut self.stream {
+            compressed.follow(on);
+        }
+    }
+
+    /// From here on everything goes in compressed blocks.
+    pub fn compress(&mut self, algorithm: Algorithm, role: Role) {
+        let stream = std::mem::replace(&mut self.stream, Stream::Upgrading);
+        self.stream = Stream::Compressed(Box::new(Compressed::new(stream, algorithm, role)));
     }
 
     /// Passes bytes both ways, first those that were read already, until both sides have ended.

@@ -422,6 +422,7 @@ impl Runtime {
                 weight: state.row.effective_weight(),
                 max_connections: state.row.max_connections,
                 use_ssl: state.row.use_ssl,
+                compression: state.row.compression,
                 is_silent: self.monitor_status.contains_key(&state.row.address),
                 reason: state.reason.as_str().into(),
             });

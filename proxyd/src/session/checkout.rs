@@ -139,7 +139,7 @@ impl Session {
                 let room = self.make_room(member, &snapshot);
                 if let Room::Taken(reservation) = room {
                     let server = member.server.clone();
-                    let opening = self.open(reservation, member.use_ssl, deadline);
+                    let opening = self.open(reservation, member, deadline);
                     let opened = match Box::pin(self.unless_stopped(&server, opening)).await {
                         Ok(opened) => opened,
                         // The monitors are quicker than the time-out.
@@ -229,7 +229,7 @@ impl Session {
     async fn open(
         &self,
         reservation: Reservation,
-        use_ssl: bool,
+        options: &Member,
         deadline: Instant,
     ) -> Result<Box<Backend>, ConnectError> {
         let snapshot = self.snapshot();
@@ -240,12 +240,13 @@ impl Session {
         let traits = self.traits_in(&snapshot, hostgroup);
         let preface = self.preface(&snapshot, hostgroup);
         let tls = &self.worker.shared.backend_tls;
-        let connector = use_ssl.then(|| tls.connector(hostname, *port, &self.user)).transpose();
+        let connector = options.use_ssl.then(|| tls.connector(hostname, *port, &self.user)).transpose();
         let connector = connector.map_err(ConnectError::Tls)?;
         let account = crate::backend::Account {
             user: &self.user,
             secret: &self.secret,
             traits,
+            compress: options.compression,
             preface: &preface,
             collation: self.collation,
             tls: connector.as_ref(),

@@ -18,6 +18,7 @@ impl Relay<'_> {
         }
         let server = self.backend.server().clone();
         let mut scan = FileScan::default();
+        self.client.follow(true);
         while !scan.ended {
             let filled = tokio::select! {
                 biased;
@@ -37,12 +38,13 @@ impl Relay<'_> {
             }
             let input = &mut self.client.input;
             let count = scan.advance(input.filled());
-            if let Err(error) = self.backend.connection.write_all(&input.filled()[..count]).await {
+            if let Err(error) = self.backend.connection.write_more(&input.filled()[..count]).await {
                 return Err(lost(error, true));
             }
             input.consume(count);
             input.release(&self.worker.buffers);
         }
+        self.client.follow(false);
         match self.client.input.is_empty() {
             true => Ok(()),
             false => Err(Relayed::ClientLost(io::Error::new(

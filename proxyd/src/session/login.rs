@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use proxyd_wire::auth::sha2::{self, CachedHash};
 use proxyd_wire::auth::{Plugin, Secret};
+use proxyd_wire::compression::Algorithm;
 use proxyd_wire::handshake::{ChangeUser, NONCE};
 use proxyd_wire::proxy_header::{self, Ends, Found};
 use proxyd_wire::server::{Config, Credential, Login, Step, nonce_from};
@@ -19,7 +20,7 @@ use super::settings::{Charset, Settings};
 use super::{Cause, Phase, Session, SessionEnd, charset};
 use crate::backend::Traits;
 use crate::gate::Ticket;
-use crate::net::{Connection, Packets, Stream};
+use crate::net::{Connection, Packets, Role, Stream};
 use crate::reply::{self, Refusal};
 use crate::snapshot::{self, User};
 use crate::tls::{self, RsaKey};
@@ -38,7 +39,12 @@ fn offered(variables: &Variables) -> Capabilities {
         true => Capabilities::LOCAL_FILES,
         false => Capabilities::empty(),
     };
+    let compression = match variables.have_compress {
+        true => Capabilities::COMPRESS | Capabilities::ZSTD_COMPRESSION_ALGORITHM,
+        false => Capabilities::empty(),
+    };
     local_files
+        | compression
         | Capabilities::LONG_PASSWORD
         | Capabilities::FOUND_ROWS
         | Capabilities::LONG_FLAG
@@ -188,6 +194,7 @@ async fn begin(
     }
     let hello = login.client();
     let collation = charset::known_or_default(hello.collation.into());
+    let compression = Algorithm::agreed(hello.capabilities, hello.zstd_level);
     let schema = chosen_schema(hello.database.as_deref(), &account, &worker);
     if let Some(refusal) = foreign_schema(login.user(), hello.database.as_deref(), &account) {
         return Err(turn_away(&mut client, &refusal, sequence).await);
@@ -215,6 +222,9 @@ async fn begin(
     session.introduce();
     let frames = reply::ok_at(session.capabilities, session.status(), sequence);
     session.client.write_all(&frames).await.map_err(handshake)?;
+    if let Some(algorithm) = compression {
+        session.client.compress(algorithm, Role::Server);
+    }
     Ok(session)
 }
 

@@ -7,6 +7,7 @@ use crate::auth::native;
 use crate::auth::sha2;
 use crate::auth::{Plugin, Secret};
 use crate::capabilities::Capabilities;
+use crate::compression;
 use crate::handshake::{
     AuthMoreData, AuthSwitchRequest, Greeting, GreetingError, HandshakeResponse, NONCE, SslRequest,
 };
@@ -36,6 +37,8 @@ pub struct Config {
     pub capabilities: Capabilities,
     pub max_packet: u32,
     pub attributes: Vec<(String, String)>,
+    /// The compressed protocol, where the server has it: zstd before zlib.
+    pub compress: bool,
 }
 
 /// What the driver has to do.
@@ -195,11 +198,13 @@ impl Login {
         wanted.set(Capabilities::CONNECT_WITH_DB, self.config.database.is_some());
         wanted.set(Capabilities::CONNECT_ATTRS, !self.config.attributes.is_empty());
         wanted.set(Capabilities::SSL, tls);
-        // No compression here, and no definitions left out: the response tracker would lose its way.
+        let zstd = Capabilities::ZSTD_COMPRESSION_ALGORITHM;
+        let has_zstd = greeting.capabilities.contains(zstd | Capabilities::LONG_PASSWORD);
+        wanted.set(zstd, self.config.compress && has_zstd);
+        wanted.set(Capabilities::COMPRESS, self.config.compress && !has_zstd);
+        // No definitions left out: the response tracker would lose its way.
         wanted.remove(
-            Capabilities::COMPRESS
-                | Capabilities::ZSTD_COMPRESSION_ALGORITHM
-                | Capabilities::OPTIONAL_RESULTSET_METADATA
+            Capabilities::OPTIONAL_RESULTSET_METADATA
                 | Capabilities::MARIADB_CACHE_METADATA
                 | Capabilities::MARIADB_PROGRESS,
         );
@@ -218,6 +223,7 @@ impl Login {
 
     fn respond(&mut self) -> Result<Step, LoginError> {
         self.state = State::Verdict;
+        let zstd = self.connected.capabilities.contains(Capabilities::ZSTD_COMPRESSION_ALGORITHM);
         let response = HandshakeResponse {
             capabilities: self.connected.capabilities,
             max_packet: self.config.max_packet,
@@ -227,7 +233,7 @@ impl Login {
             database: self.config.database.clone(),
             plugin: self.plugin.name().to_owned(),
             attributes: self.config.attributes.clone(),
-            zstd_level: None,
+            zstd_level: zstd.then_some(compression::ZSTD_LEVEL),
         };
         Ok(Step::Send(response.encode()))
     }

@@ -16,6 +16,7 @@ fn config(secret: Secret) -> Config {
         capabilities: Capabilities::SESSION_TRACK | Capabilities::LONG_PASSWORD,
         max_packet: 1 << 24,
         attributes: vec![("_client_name".into(), "standfast".into())],
+        compress: false,
     }
 }
 

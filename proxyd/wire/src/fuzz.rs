@@ -8,7 +8,7 @@ use crate::response::{
     AnswerCollector, ColumnDefinition, Description, EofPacket, ErrPacket, Expect, OkPacket, ResponseTracker,
     parse_text_row, session_track,
 };
-use crate::{Capabilities, Request, Status, client, execute, frame, proxy_header, server};
+use crate::{Capabilities, Request, Status, client, compression, execute, frame, proxy_header, server};
 
 /// The two sets of capabilities that parsers branch on most.
 fn capabilities(choice: u8) -> Capabilities {
@@ -53,6 +53,20 @@ pub fn streams(bytes: &[u8]) {
     if let Ok(frame::Located::Complete { framed, .. }) = frame::locate(stream, 1 << 20) {
         let _ = frame::payload(stream.get(..framed).unwrap_or_default());
     }
+    for algorithm in [compression::Algorithm::Zlib, compression::Algorithm::Zstd { level: 1 }] {
+        let mut plain = Vec::new();
+        let _ = compression::unpack(stream, algorithm, &mut plain);
+        let mut packed = Vec::new();
+        compression::pack(stream, algorithm, &mut 0, &mut packed);
+        plain.clear();
+        let unpacked = compression::unpack(&packed, algorithm, &mut plain);
+        assert!(stream.is_empty() || unpacked.is_ok() && plain == stream);
+    }
+    let (mut numbers, mut at) = (compression::Numbers::default(), 0);
+    while let Some((index, _)) = numbers.next(stream, &mut at) {
+        assert!(index < stream.len());
+    }
+    assert!(compression::commands(stream).flatten().eq(stream));
     let mut collector = AnswerCollector::new(capabilities(*choice), 1 << 20);
     for payload in stream.chunks(usize::from(*cut).max(1)) {
         if !matches!(collector.on(payload), Ok(None)) {
@@ -111,6 +125,7 @@ pub fn logins(bytes: &[u8]) {
         capabilities: Capabilities::all(),
         max_packet: 1 << 24,
         attributes: Vec::new(),
+        compress: true,
     });
     for payload in stream.chunks(usize::from(*piece).max(1)) {
         if let Ok(client::Step::SendThenTls(_)) = client.on(payload) {

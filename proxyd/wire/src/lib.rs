@@ -13,6 +13,7 @@
 //!   [`response::ResponseTracker`]: made for each command with [`response::Expect::after`] and the backend's
 //!   capabilities, it is shown the backend's raw bytes (frames and all) as they are relayed, says how many belong to the
 //!   response, and at its end gives an [`response::Outcome`].
+//! - **compression**: [`compression::pack`] and [`compression::unpack`], blocks around the stream of frames.
 //! - **logins**: [`server::Login`] for clients of ours and [`client::Login`] for backends: machines that take payloads
 //!   and say what to do next (send this, start TLS, look this user up, use the RSA key).
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ pub mod auth;
 pub mod capabilities;
 pub mod client;
 pub mod command;
+pub mod compression;
 pub mod execute;
 pub mod frame;
 #[doc(hidden)]

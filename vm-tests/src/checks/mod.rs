@@ -2,7 +2,8 @@
 //!
 //! Each group builds its own lab. Only when they are asked for by name: `load`, a minute with both cores busy; `interop`, four
 //! minutes beside keepalived; `galera`, `group` and `replication`, real clusters whose own timers decide how long a check waits; `ansible`,
-//! which installs half a gigabyte; `causal-long`, a hundred thousand pairs of write and read (`causal` is a short run of it);
+//! which installs half a gigabyte; `all-connectors`, every library of applications in every way (`connectors` is a short run of
+//! it); `causal-long`, a hundred thousand pairs of write and read (`causal` is a short run of it);
 //! `differential`, thousands of random sessions (`sessions` is a short run of it); `switches` and `deaths`, fail-overs
 //! under load (`switch` and `death` are short runs of them); `soak`, half an hour of everything at once;
 //! `large`, the limits with two gigabytes (`limits` has less).
@@ -49,7 +50,8 @@ pub(crate) struct Options {
 type Group = fn(&mut Runner) -> Result<()>;
 
 /// Run only when they are asked for.
-const ON_REQUEST: [&str; 12] = [
+const ON_REQUEST: [&str; 13] = [
+    "all-connectors",
     "ansible",
     "causal-long",
     "deaths",
@@ -64,7 +66,7 @@ const ON_REQUEST: [&str; 12] = [
     "switches",
 ];
 
-const GROUPS: [(&str, Group); 30] = [
+const GROUPS: [(&str, Group); 31] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
@@ -74,7 +76,8 @@ const GROUPS: [(&str, Group); 30] = [
     ("rules", rules::run),
     ("aurora", aurora::run),
     ("mysql97", mysql97::run),
-    ("connectors", connectors::run),
+    ("connectors", connectors::short),
+    ("all-connectors", connectors::long),
     ("causal", causal::short),
     ("causal-long", causal::long),
     ("import", import::run),

@@ -1,10 +1,12 @@
 //! The libraries with which applications speak to MySQL: two of Python in an environment of their own, one of Node.js. And
 //! Ansible, whose ProxySQL modules speak to the admin interface through one of them.
 
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{cached, run};
 
@@ -27,6 +29,22 @@ pub(crate) fn ansible() -> Result<PathBuf> {
 /// A directory where Node.js finds mysql2.
 pub(crate) fn node() -> Result<PathBuf> {
     cached("node", make_node)
+}
+
+/// A program in Go with Debian's go-sql-driver; built once for each text of it.
+pub(crate) fn go(source: &str) -> Result<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    source.hash(&mut hasher);
+    let build = |directory: &Path| {
+        fs::write(directory.join("program.go"), source)?;
+        let mut build = Command::new("go");
+        build.args(["build", "-o", "program", "program.go"]).current_dir(directory);
+        build.env("GO111MODULE", "off").env("GOPATH", "/usr/share/gocode");
+        build.env("GOCACHE", directory.join("cache"));
+        run(&mut build, "apt-get install -y golang-go golang-github-go-sql-driver-mysql-dev")?;
+        fs::remove_dir_all(directory.join("cache")).context("remove what Go has built on the way")
+    };
+    Ok(cached(&format!("go-{:x}", hasher.finish()), build)?.join("program"))
 }
 
 fn make_environment(directory: &Path, packages: &[&str]) -> Result<()> {

@@ -39,6 +39,7 @@ async fn connect(server: &Arc<Server>, password: &str, tls: bool) -> Result<Back
         traits: Traits::default(),
         collation: 45,
         exactly: None,
+        compress: false,
         preface: b"",
         tls: tls.then_some(&connector),
     };

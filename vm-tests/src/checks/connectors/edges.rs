@@ -1,4 +1,4 @@
-//! What stands around the commands: PROXY headers.
+//! What stands around the commands: PROXY headers, compression.
 
 use anyhow::{Context, Result, ensure};
 
@@ -8,7 +8,79 @@ use crate::checks::runner::Runner;
 
 pub(crate) fn run(runner: &mut Runner, bench: &Bench, maria: &Maria) {
     runner.check("connectors/proxy: a trusted proxy's header says who the client is", || header_in(bench));
+    runner.check("connectors/compression: zlib and zstd with clients, none where it is off", || {
+        compressed_clients(bench)
+    });
+    runner.check("connectors/compression: zstd with MySQL, zlib with MariaDB", || compressed_backends(bench));
     runner.check("connectors/proxy: a backend is told who the client is", || header_out(bench, maria));
+}
+
+fn compressed_clients(bench: &Bench) -> Result<()> {
+    let there =
+        "(printf \"select length('\"; head -c 20000000 /dev/zero | tr '\\0' x; printf \"') as l, 'end'\")";
+    let ways = [
+        "mysql97 --compression-algorithms=zlib",
+        "mysql97 --compression-algorithms=zstd",
+        "mysql97 --compression-algorithms=zlib --ssl-mode=DISABLED",
+        "mysql97 --compression-algorithms=zstd --zstd-compression-level=19 --ssl-mode=DISABLED",
+        "mariadb --compress",
+    ];
+    for way in ways {
+        let client = format!("{way} -uclear -pclear-pw --max-allowed-packet=64M");
+        bench
+            .prints(&format!("{there} | {client}"), "20000000\tend")
+            .with_context(|| format!("{way}, there"))?;
+        bench
+            .prints(&format!("{client} -e \"select repeat('y', 20000000)\" | wc -c"), "20000001")
+            .with_context(|| format!("{way}, back"))?;
+        bench.prints(&format!("{client} -e 'select 1; select 2; begin; select 3; commit'"), "1\n2\n3")?;
+    }
+    let protocol =
+        "mysql97 --compression-algorithms=zlib,uncompressed -uclear -pclear-pw --commands -e status";
+    ensure!(bench.ok(protocol)?.contains("Compressed"), "it is not compressed");
+    let switch = |to: bool| {
+        bench.ok(&format!("admin \"SET mysql-have_compress='{to}'; LOAD MYSQL VARIABLES TO RUNTIME\""))
+    };
+    switch(false)?;
+    let said = bench.ok(protocol);
+    switch(true)?;
+    ensure!(!said?.contains("Compressed"), "it is compressed");
+    Ok(())
+}
+
+fn compressed_backends(bench: &Bench) -> Result<()> {
+    let set = |to: u8| {
+        bench.ok(&format!(
+            "admin \"UPDATE mysql_servers SET compression = {to}; LOAD MYSQL SERVERS TO RUNTIME\""
+        ))
+    };
+    set(1)?;
+    bench.forget_backends("clear")?;
+    bench.forget_backends("tls")?;
+    let status = "SELECT GROUP_CONCAT(variable_value ORDER BY variable_name) FROM performance_schema.session_status \
+                  WHERE variable_name IN ('Compression', 'Compression_algorithm')";
+    for user in ["clear", "tls"] {
+        bench.prints(&format!("mysql97 -u{user} -p{user}-pw -e \"{status}\""), "ON,zstd").context(user)?;
+    }
+    let maria = "mariadb -umaria -pmaria-pw";
+    // A new connection: the one in the pool is older.
+    bench.prints(
+        &format!("{maria} -e \"/* create_new_connection=1 */ SHOW SESSION STATUS LIKE 'Compression'\""),
+        "Compression\tON",
+    )?;
+    for client in ["mysql97 -uclear -pclear-pw", "mysql97 -utls -ptls-pw", maria] {
+        for compressed in ["", "--compress"] {
+            let client = format!("{client} {compressed}");
+            let back =
+                format!("{client} --max-allowed-packet=64M -e \"select repeat('y', 20000000)\" | wc -c");
+            bench.prints(&back, "20000001").with_context(|| client.clone())?;
+            let script = "use other; set @a = 1, sql_mode = ''; select @a, @@sql_mode, database()";
+            bench
+                .prints(&format!("{client} -e \"{script}\""), "1\t\tother")
+                .with_context(|| client.clone())?;
+        }
+    }
+    set(0).map(drop)
 }
 
 /// Sends bytes to the proxy ahead of everything, after the greeting, and prints what the process list says of the client.

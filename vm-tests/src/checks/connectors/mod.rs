@@ -2,6 +2,7 @@
 
 mod edges;
 mod maria;
+mod stacks;
 
 use anyhow::Result;
 
@@ -10,10 +11,20 @@ use super::runner::Runner;
 use super::shell;
 use maria::Maria;
 
-pub(crate) fn run(runner: &mut Runner) -> Result<()> {
+/// Every library both ways that differ most; the edges.
+pub(crate) fn short(runner: &mut Runner) -> Result<()> {
+    run(runner, false)
+}
+
+/// Every library in every way.
+pub(crate) fn long(runner: &mut Runner) -> Result<()> {
+    run(runner, true)
+}
+
+fn run(runner: &mut Runner, long: bool) -> Result<()> {
     shell::require("mariadb", "mariadb-client")?;
     let bench = Bench::start(&runner.binaries)?;
     let maria = Maria::start(&bench)?;
     edges::run(runner, &bench, &maria);
-    Ok(())
+    stacks::run(runner, &bench, long)
 }

@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use super::runner::Runner;
 use super::shell;
-pub(crate) use bench::Bench;
+pub(crate) use bench::{Bench, PROXY};
 
 pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     shell::require("mariadb", "mariadb-client")?;
