@@ -13,6 +13,7 @@ use super::checkout::Attach;
 use super::forward::Attached;
 use super::record::Interrupt;
 use super::{Cause, Phase, Session, SessionEnd};
+use crate::reply::Refusal;
 
 /// What both sides must have agreed to alike.
 const SPOKEN: Capabilities = Capabilities::DEPRECATE_EOF
@@ -45,6 +46,24 @@ impl Session {
             return self.serve().await;
         }
         self.pipe(held).await
+    }
+
+    /// A replica registers, or asks for the binary log: from here on bytes pass untouched to the server that the session is on, or
+    /// where statements without a rule go.
+    pub(super) async fn replicate(&mut self, frames: &[u8]) -> Result<(), SessionEnd> {
+        let tied = self.attached.iter().find(|held| held.pins.is_hard()).map(Attached::hostgroup);
+        let hostgroup = tied.unwrap_or(self.account.default_hostgroup);
+        let deadline = Instant::now() + self.snapshot().variables.connect_timeout_server_max;
+        let mut held = match self.attach(&mut hostgroup.into(), deadline, &[]).await {
+            Ok(held) => held,
+            Err(Attach::Refused(refusal)) => return self.refuse(&refusal).await,
+            Err(Attach::End(end)) => return Err(end),
+        };
+        if let Err(error) = held.backend.connection.write_all(frames).await {
+            let refusal = Refusal::lost(held.backend.server(), &error.to_string(), held.pins.transaction);
+            return self.refuse(&refusal).await;
+        }
+        match self.pipe(held).await? {}
     }
 
     /// Waits for the first command: a client that only connects costs no server connection.

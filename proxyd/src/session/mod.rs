@@ -170,6 +170,9 @@ impl Session {
             }
             Request::ChangeUser => Box::pin(self.change_user(frames)).await,
             Request::SetOption(option) => self.set_option(option).await,
+            Request::Other(Command::RegisterSlave | Command::BinlogDump | Command::BinlogDumpGtid) => {
+                self.replicate(frames).await
+            }
             Request::Debug | Request::Other(_) | Request::Unknown(_) => {
                 self.refuse(&Refusal::unsupported(command.map_or("unknown", Command::name))).await
             }

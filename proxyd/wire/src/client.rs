@@ -3,6 +3,7 @@
 //! The driver gives each payload it receives to [`Login::on`] and does what the [`Step`] says until `Connected`.
 //! Sequence numbers go on counting through the SSL request and the TLS handshake after it.
 
+use crate::auth::ed25519;
 use crate::auth::native;
 use crate::auth::sha2;
 use crate::auth::{Plugin, Secret};
@@ -275,11 +276,23 @@ impl Login {
     }
 
     fn on_switch(&mut self, switch: &AuthSwitchRequest) -> Result<Step, LoginError> {
+        if switch.plugin == ed25519::CLIENT_NAME {
+            return self.sign(&switch.data);
+        }
         // mysql_clear_password is none of ours: a server that asks for it is not trusted with the password.
         self.plugin =
             Plugin::from_name(&switch.plugin).ok_or_else(|| LoginError::Plugin(switch.plugin.clone()))?;
         self.nonce = *switch.data.first_chunk().ok_or(Malformed::Truncated)?;
         self.token().map(Step::Send)
+    }
+
+    /// MariaDB's ed25519: an answer that proves the password and gives nothing of it away.
+    fn sign(&self, nonce: &[u8]) -> Result<Step, LoginError> {
+        let nonce: &[u8; ed25519::NONCE] = nonce.first_chunk().ok_or(Malformed::Truncated)?;
+        match &self.config.secret {
+            Secret::Password(password) => Ok(Step::Send(ed25519::sign(password.as_bytes(), nonce).to_vec())),
+            Secret::NativeStage1(_) => Err(LoginError::PasswordUnknown(ed25519::CLIENT_NAME)),
+        }
     }
 
     fn on_more_data(&mut self, data: &[u8]) -> Result<Step, LoginError> {

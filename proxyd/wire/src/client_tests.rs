@@ -136,6 +136,9 @@ fn what_the_server_lacks_is_not_used() {
 fn a_server_is_not_trusted_with_the_password_for_the_asking() {
     let mut login = Login::new(config(password("secret")));
     login.on(&greeting("mysql_native_password", Capabilities::empty())).unwrap();
+    let switch = AuthSwitchRequest { plugin: "client_ed25519".into(), data: vec![7; 32] };
+    let signed = crate::auth::ed25519::sign(b"secret", &[7; 32]).to_vec();
+    assert_eq!(login.on(&switch.encode()), Ok(Step::Send(signed)));
     let switch = AuthSwitchRequest { plugin: "mysql_clear_password".into(), data: Vec::new() };
     assert_eq!(login.on(&switch.encode()), Err(LoginError::Plugin("mysql_clear_password".into())));
     let mut login = Login::new(Config { tls: Tls::Required, ..config(password("secret")) });

@@ -1,5 +1,6 @@
 //! The arithmetic of the password plugins: who the client is, without the password crossing the wire.
 
+pub mod ed25519;
 pub mod native;
 pub mod sha2;
 mod sha256_crypt;

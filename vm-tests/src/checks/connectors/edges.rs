@@ -7,12 +7,54 @@ use crate::checks::mysql97::Bench;
 use crate::checks::runner::Runner;
 
 pub(crate) fn run(runner: &mut Runner, bench: &Bench, maria: &Maria) {
+    runner.check("connectors/login: ed25519 at MariaDB", || ed25519(bench));
+    runner.check("connectors/ipv6: clients and servers", || ipv6(bench, maria));
+    runner.check("connectors/binlog: a dump through an ordinary user's session", || binlog(bench, maria));
     runner.check("connectors/proxy: a trusted proxy's header says who the client is", || header_in(bench));
     runner.check("connectors/compression: zlib and zstd with clients, none where it is off", || {
         compressed_clients(bench)
     });
     runner.check("connectors/compression: zstd with MySQL, zlib with MariaDB", || compressed_backends(bench));
     runner.check("connectors/proxy: a backend is told who the client is", || header_out(bench, maria));
+}
+
+fn ed25519(bench: &Bench) -> Result<()> {
+    bench.prints("mysql97 -uedward -pedward-pw -e 'select current_user()'", "edward@%")?;
+    bench.fails("mysql97 -uedward -pwrong -e 'select 1'", "1045")
+}
+
+fn ipv6(bench: &Bench, maria: &Maria) -> Result<()> {
+    let client = "raw97 -N -h ::1 -P 6033";
+    bench.prints(&format!("{client} -uclear -pclear-pw -e 'select current_user()'"), "clear@%")?;
+    bench.prints(&format!("{client} -usix -psix-pw -e 'select current_user()'"), "six@%")?;
+    let host = maria.query("SELECT DISTINCT host FROM information_schema.processlist WHERE user = 'six'")?;
+    ensure!(host.contains("::1"), "the server sees {host}");
+    let listed =
+        "admin \"SELECT COUNT(*) FROM stats_mysql_processlist WHERE cli_host = '::1' AND user = 'six'\"";
+    let held =
+        format!("({client} -usix -psix-pw -e 'select sleep(1) from dual' &) ; sleep 0.5; {listed}; wait");
+    let seen = bench.ok(&held)?;
+    ensure!(seen.contains('1'), "{seen}");
+    Ok(())
+}
+
+fn binlog(bench: &Bench, maria: &Maria) -> Result<()> {
+    maria.query(
+        "CREATE TABLE test.logged (i INT); INSERT INTO test.logged VALUES (4711); FLUSH BINARY LOGS",
+    )?;
+    let dump =
+        "mariadb-binlog --no-defaults --read-from-remote-server -h 127.0.97.2 -P 6033 -umaria -pmaria-pw";
+    let text = bench.ok(&format!("{dump} binlog.000001"))?;
+    ensure!(text.contains("CREATE TABLE test.logged"), "the dump has no such statement");
+    // One that waits for more, and is killed.
+    maria.query("CREATE TABLE test.later (i INT)")?;
+    let wait = format!("timeout 20 {dump} --stop-never binlog.000002 > dump.txt & pid=$!");
+    let seen =
+        "for i in $(seq 200); do grep -q 'CREATE TABLE test.sooner' dump.txt && break; sleep 0.05; done";
+    let make = "mysql97 -umaria -pmaria-pw -e 'CREATE TABLE test.sooner (i INT)'";
+    bench
+        .ok(&format!("{wait}; sleep 0.3; {make}; {seen}; kill $pid; grep -c 'CREATE TABLE test' dump.txt"))?;
+    Ok(())
 }
 
 fn compressed_clients(bench: &Bench) -> Result<()> {

@@ -34,6 +34,7 @@ const ACCOUNTS: &str = "
 CREATE DATABASE test; CREATE DATABASE other;
 CREATE USER monitor@'%' IDENTIFIED BY 'monitor'; GRANT BINLOG MONITOR ON *.* TO monitor@'%';
 CREATE USER maria@'%' IDENTIFIED BY 'maria-pw'; GRANT ALL ON *.* TO maria@'%';
+CREATE USER six@'%' IDENTIFIED BY 'six-pw'; GRANT ALL ON test.* TO six@'%';
 CREATE USER edward@'%' IDENTIFIED VIA ed25519 USING PASSWORD('edward-pw'); GRANT ALL ON test.* TO edward@'%';
 ";
 
@@ -52,7 +53,7 @@ impl Maria {
         let place = directory.display();
         let text = format!(
             "[mariadbd]\nuser=root\n{SETTINGS}datadir={place}/data\nsocket={place}/s\npid_file={place}/pid\n\
-             log_error={place}/err.log\nbind_address={ADDRESS}\nport=3306\n"
+             log_error={place}/err.log\nbind_address={ADDRESS},::1\nport=3306\n"
         );
         fs::write(directory.join("my.cnf"), text)?;
         let defaults = format!("--defaults-file={place}/my.cnf");
@@ -72,9 +73,9 @@ impl Maria {
         })?;
         server.query(ACCOUNTS)?;
         bench.ok(&format!(
-            "admin \"INSERT INTO mysql_servers (hostgroup_id, hostname, port) VALUES (3, '{ADDRESS}', 3306); \
+            "admin \"INSERT INTO mysql_servers (hostgroup_id, hostname, port) VALUES (3, '{ADDRESS}', 3306), (4, '::1', 3306); \
              INSERT INTO mysql_users (username, password, default_hostgroup, default_schema) VALUES \
-             ('maria', 'maria-pw', 3, 'test'), ('edward', 'edward-pw', 3, 'test'); \
+             ('maria', 'maria-pw', 3, 'test'), ('edward', 'edward-pw', 3, 'test'), ('six', 'six-pw', 4, 'test'); \
              LOAD MYSQL SERVERS TO RUNTIME; LOAD MYSQL USERS TO RUNTIME\""
         ))?;
         Ok(server)

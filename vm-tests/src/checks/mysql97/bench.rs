@@ -202,8 +202,10 @@ fn configuration(directory: &Path) -> Result<String> {
         "hosts".into(),
         vec![table(&[("name", "test1".into()), ("address", "127.0.0.1".into())])].into(),
     );
-    let listen = |port: u16| toml::Value::from(vec![format!("{PROXY}:{port}")]);
-    file.insert("proxy".into(), table(&[("mysql_listen", listen(6033)), ("admin_listen", listen(6032))]));
+    let listen = |places: &[String]| toml::Value::from(places.to_vec());
+    let clients = listen(&[format!("{PROXY}:6033"), "[::1]:6033".to_owned()]);
+    let admin = listen(&[format!("{PROXY}:6032")]);
+    file.insert("proxy".into(), table(&[("mysql_listen", clients), ("admin_listen", admin)]));
     let path = |name: &str| toml::Value::from(directory.join(name).display().to_string());
     file.insert("paths".into(), table(&[("run_dir", path("run")), ("data_dir", path("data"))]));
     file.insert("admin_variables".into(), table(&[("admin_credentials", "admin:admin".into())]));
