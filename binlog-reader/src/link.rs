@@ -78,6 +78,8 @@ impl Link {
                 | Capabilities::DEPRECATE_EOF,
             max_packet: 1 << 24,
             attributes: vec![("program_name".into(), env!("CARGO_BIN_NAME").into())],
+            // Both are on one host.
+            compress: false,
         });
         let mut step = Step::Wait;
         loop {
