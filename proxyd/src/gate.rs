@@ -14,14 +14,14 @@ pub struct Gate {
 #[derive(Debug, Default)]
 struct Counts {
     total: u32,
-    users: HashMap<Box<str>, u32>,
+    users: HashMap<Arc<str>, u32>,
 }
 
 /// The right to be connected; given back on drop.
 #[derive(Debug)]
 pub struct Ticket {
     gate: Arc<Gate>,
-    user: Option<Box<str>>,
+    user: Option<Arc<str>>,
 }
 
 impl Gate {
@@ -46,13 +46,16 @@ impl Ticket {
     pub fn claim(&mut self, user: &str, max: u32) -> bool {
         self.unclaim();
         let mut counts = self.gate.lock();
-        let count = counts.users.entry(user.into()).or_default();
-        if *count >= max {
+        let (name, count) = match counts.users.get_key_value(user) {
+            Some((name, count)) => (name.clone(), *count),
+            None => (user.into(), 0),
+        };
+        if count >= max {
             return false;
         }
-        *count += 1;
+        counts.users.insert(name.clone(), count + 1);
         drop(counts);
-        self.user = Some(user.into());
+        self.user = Some(name);
         true
     }
 

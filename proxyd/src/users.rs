@@ -1,6 +1,8 @@
-//! The users at runtime, by name: a million of them, each in one allocation beside its strings.
+//! The users at runtime, by name: a million of them, each in one allocation beside its strings. Sessions share them.
 
 use std::hash::BuildHasher;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -12,13 +14,22 @@ const SLOT: usize = 14;
 #[derive(Debug, Clone, Default)]
 pub struct Users {
     hasher: DefaultHashBuilder,
-    table: HashTable<Box<Entry>>,
+    table: HashTable<Arc<NamedUser>>,
 }
 
+/// A user as it was loaded; whoever has logged in as it holds on to that.
 #[derive(Debug, Clone)]
-struct Entry {
-    name: Box<str>,
+pub struct NamedUser {
+    pub name: Box<str>,
     user: User,
+}
+
+impl Deref for NamedUser {
+    type Target = User;
+
+    fn deref(&self) -> &User {
+        &self.user
+    }
 }
 
 impl Users {
@@ -28,11 +39,11 @@ impl Users {
         let Users { hasher, table } = self;
         match table.find_mut(hash, |entry| entry.name == name) {
             Some(entry) => {
-                entry.user = user;
+                *entry = Arc::new(NamedUser { name, user });
                 true
             }
             None => {
-                let entry = Box::new(Entry { name, user });
+                let entry = Arc::new(NamedUser { name, user });
                 table.insert_unique(hash, entry, |entry| hasher.hash_one(&*entry.name));
                 false
             }
@@ -47,13 +58,18 @@ impl Users {
     }
 
     pub fn get(&self, name: &str) -> Option<&User> {
+        self.find(name).map(|entry| &entry.user)
+    }
+
+    /// As [`Users::get`], to be held on to.
+    pub fn find(&self, name: &str) -> Option<&Arc<NamedUser>> {
         let hash = self.hasher.hash_one(name);
-        self.table.find(hash, |entry| &*entry.name == name).map(|entry| &entry.user)
+        self.table.find(hash, |entry| &*entry.name == name)
     }
 
     pub fn get_mut(&mut self, name: &str) -> Option<&mut User> {
         let hash = self.hasher.hash_one(name);
-        self.table.find_mut(hash, |entry| &*entry.name == name).map(|entry| &mut entry.user)
+        self.table.find_mut(hash, |entry| &*entry.name == name).map(|entry| &mut Arc::make_mut(entry).user)
     }
 
     pub fn len(&self) -> usize {
@@ -66,7 +82,7 @@ impl Users {
 
     /// About the memory they take.
     pub fn bytes(&self) -> usize {
-        let strings = |entry: &Entry| {
+        let strings = |entry: &NamedUser| {
             let User { credential, backend_credential, default_schema, .. } = &entry.user;
             let of = |credential: &Credential| match credential {
                 Credential::Clear(text) | Credential::Sha2(text) => text.len(),
@@ -77,7 +93,7 @@ impl Users {
                 + of(credential)
                 + backend_credential.as_ref().map_or(0, of)
         };
-        self.table.iter().map(|entry| SLOT + size_of::<Entry>() + strings(entry)).sum()
+        self.table.iter().map(|entry| SLOT + size_of::<NamedUser>() + strings(entry)).sum()
     }
 }
 

@@ -250,7 +250,7 @@ impl Worker {
 
     /// The user of the session with this id, if it is this worker's.
     pub fn user_of(&self, id: u32) -> Option<Box<str>> {
-        self.sessions.borrow().get(&id).map(|record| record.user.borrow().clone())
+        self.sessions.borrow().get(&id).map(|record| record.names.borrow().user().into())
     }
 
     /// Counts a login for or against its host; one that we cut short counts for neither.
@@ -269,10 +269,10 @@ impl Worker {
         if !log.is_on() {
             return;
         }
-        let (user, schema) = (record.user.borrow(), record.schema.borrow());
+        let names = record.names.borrow();
+        let (user, schema) = (names.user(), &*names.schema);
         let client = record.peer();
-        let who =
-            audit::Who { admin: false, client, user: &user, schema: &schema, thread_id: record.id, tls };
+        let who = audit::Who { admin: false, client, user, schema, thread_id: record.id, tls };
         log.line(audit::line(event, who, SystemTime::now()));
     }
 
@@ -401,8 +401,8 @@ impl Worker {
             stats.servers.entry(ServerKey::from(&member.server)).or_default().conn_free = idle;
         }
         for record in self.sessions.borrow().values() {
-            if !record.user.borrow().is_empty() {
-                *stats.users.entry(record.user.borrow().clone()).or_default() += 1;
+            if let Some(user) = &record.names.borrow().user {
+                *stats.users.entry(user.name.clone()).or_default() += 1;
             }
             if !record.pin_reason.get().is_empty() {
                 *stats.pins.entry(record.pin_reason.get()).or_default() += 1;

@@ -22,7 +22,7 @@ impl Session {
         let shape = Shape {
             hostgroup,
             schema: &self.settings.schema,
-            user: &self.user,
+            user: self.user(),
             client: if snapshot.variables.query_digests_track_hostname { &self.client_address } else { "" },
             digest: digester.hash(),
         };
@@ -70,7 +70,7 @@ impl Session {
     pub(super) fn count_server_error(&self, server: &std::sync::Arc<Server>, code: u16, text: &str) {
         let key = ErrorKey {
             server: ServerKey::from(server),
-            user: self.user.clone(),
+            user: self.account.name.clone(),
             client: self.client_address.clone(),
             schema: self.settings.schema.clone(),
             code,

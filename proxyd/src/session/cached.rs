@@ -95,10 +95,10 @@ impl Session {
     }
 
     /// A place for the copy of an answer that may be kept.
-    pub(super) fn tee(&self, route: &Route) -> Option<Tee> {
+    pub(super) fn tee(&self, route: &Route) -> Option<Box<Tee>> {
         route.cache?;
         let threshold = self.snapshot().variables.threshold_resultset_size;
-        Some(Tee::new(self.worker.cache.borrow().largest().min(threshold)))
+        Some(Box::new(Tee::new(self.worker.cache.borrow().largest().min(threshold))))
     }
 
     /// Sends an answer from the cache; it counts in hostgroup -1.
@@ -143,7 +143,7 @@ impl Session {
 
     fn cache_key(&self, text: &[u8]) -> Vec<u8> {
         let mut key = Vec::with_capacity(text.len() + 96);
-        key.extend_from_slice(self.user.as_bytes());
+        key.extend_from_slice(self.user().as_bytes());
         key.push(0);
         let shape = self.capabilities & ANSWER_SHAPE;
         key.extend_from_slice(&shape.bits().to_le_bytes());

@@ -115,7 +115,7 @@ impl Session {
         loop {
             let snapshot = self.snapshot();
             let traits = self.traits_in(&snapshot, to.hostgroup);
-            let want = Want { user: &self.user, traits, settings: &self.settings };
+            let want = Want { user: self.user(), traits, settings: &self.settings };
             let servers = snapshot.hostgroups.get(&to.hostgroup);
             let pick = servers.and_then(|hostgroup| match to.causal {
                 Some(causal) => causal::choose(&self.worker, hostgroup, avoid, causal),
@@ -240,10 +240,10 @@ impl Session {
         let traits = self.traits_in(&snapshot, hostgroup);
         let preface = self.preface(&snapshot, hostgroup);
         let tls = &self.worker.shared.backend_tls;
-        let connector = options.use_ssl.then(|| tls.connector(hostname, *port, &self.user)).transpose();
+        let connector = options.use_ssl.then(|| tls.connector(hostname, *port, self.user())).transpose();
         let connector = connector.map_err(ConnectError::Tls)?;
         let account = crate::backend::Account {
-            user: &self.user,
+            user: self.user(),
             secret: &self.secret,
             traits,
             compress: options.compression,

@@ -12,7 +12,7 @@ use proxyd_wire::Capabilities;
 use super::checkout::Attach;
 use super::forward::Attached;
 use super::record::Interrupt;
-use super::{Cause, Phase, Session, SessionEnd};
+use super::{Cause, Phase, Rest, Session, SessionEnd};
 use crate::reply::Refusal;
 
 /// What both sides must have agreed to alike.
@@ -25,7 +25,7 @@ const SPOKEN: Capabilities = Capabilities::DEPRECATE_EOF
 
 impl Session {
     pub(super) async fn fast_forward(&mut self) -> Result<Infallible, SessionEnd> {
-        self.first_bytes().await?;
+        self.first_command().await?;
         let deadline = Instant::now() + self.snapshot().variables.connect_timeout_server_max;
         self.new_connection = true;
         let attached = self.attach(&mut self.account.default_hostgroup.into(), deadline, &[]).await;
@@ -67,10 +67,12 @@ impl Session {
     }
 
     /// Waits for the first command: a client that only connects costs no server connection.
-    async fn first_bytes(&mut self) -> Result<(), SessionEnd> {
-        match self.fill_or_interrupt(0).await? {
-            0 => Err(SessionEnd::quit()),
-            _ => Ok(()),
+    async fn first_command(&mut self) -> Result<(), SessionEnd> {
+        loop {
+            match self.rest().await {
+                Rest::Command { .. } => return Ok(()),
+                rest => Box::pin(self.turn(rest)).await?,
+            }
         }
     }
 

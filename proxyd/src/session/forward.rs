@@ -110,8 +110,8 @@ impl Session {
                 backend: &mut held.backend,
                 record: &self.record,
                 worker: &self.worker,
-                user: &self.user,
-                tee: self.tee.as_mut(),
+                user: &self.account.name,
+                tee: self.tee.as_deref_mut(),
                 may_prepare_again: job.execution.as_ref().is_some_and(|execution| !execution.again),
             };
             let frames = job.execution.as_deref().map_or(job.frames, Execution::frames);
@@ -246,7 +246,7 @@ impl Session {
     fn kill_backend(&self, backend: &Backend, query_only: bool) {
         self.worker.tell(WorkerEvent::KillBackend {
             server: backend.server().clone(),
-            user: self.user.clone(),
+            user: self.account.name.clone(),
             thread_id: backend.thread_id,
             query_only,
         });

@@ -75,10 +75,14 @@ impl Session {
         }
         match self.worker.user_of(id) {
             // As in MySQL without CONNECTION_ADMIN: one's own sessions, nobody else's.
-            Some(user) if user != self.user => return self.refuse(&Refusal::not_the_owner(id)).await,
+            Some(user) if *user != *self.user() => return self.refuse(&Refusal::not_the_owner(id)).await,
             Some(_) => drop(self.worker.kill(id, query_only)),
             // Another worker may have it; the control thread asks them all.
-            None => self.worker.tell(WorkerEvent::Kill { session: id, query_only, user: self.user.clone() }),
+            None => self.worker.tell(WorkerEvent::Kill {
+                session: id,
+                query_only,
+                user: self.account.name.clone(),
+            }),
         }
         self.ok().await
     }
@@ -121,7 +125,9 @@ impl Session {
 
     /// Gives up every backend connection: reset and back to the pool, where that is quick, else closed.
     pub(super) fn release(&mut self) {
-        self.statements.clear();
+        if let Some(statements) = &mut self.statements {
+            statements.clear();
+        }
         self.last_insert_id = 0;
         self.modes = Status::empty();
         for held in self.attached.drain(..) {

@@ -115,7 +115,7 @@ pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> 
     let digest =
         wants_digest(&snapshot).then(|| DigestFacts { text: digester.text(), hash: digester.hash() });
     let facts = QueryFacts {
-        username: &session.user,
+        username: &session.account.name,
         schemaname: &session.settings.schema,
         client_addr: &session.client_address,
         proxy_addr: &session.proxy_address,

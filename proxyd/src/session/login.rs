@@ -14,8 +14,7 @@ use proxyd_wire::proxy_header::{self, Ends, Found};
 use proxyd_wire::server::{Config, Credential, Login, Step, nonce_from};
 use proxyd_wire::{Capabilities, Status, frame};
 
-use super::prepared::ClientStatements;
-use super::record::Record;
+use super::record::{Names, Record};
 use super::settings::{Charset, Settings};
 use super::{Cause, Phase, Session, SessionEnd, charset};
 use crate::backend::Traits;
@@ -24,6 +23,7 @@ use crate::net::{Connection, Packets, Role, Stream};
 use crate::reply::{self, Refusal};
 use crate::snapshot::{self, User};
 use crate::tls::{self, RsaKey};
+use crate::users::NamedUser;
 use crate::variables::Variables;
 use crate::worker::Worker;
 
@@ -208,7 +208,6 @@ async fn begin(
             origin: None,
         },
         capabilities: hello.capabilities,
-        user: login.user().into(),
         client_address: record.peer().ip().to_canonical().to_string().into(),
         proxy_address: local.map(|a| a.ip().to_canonical().to_string()).unwrap_or_default().into(),
         proxy_port: local.map_or(0, |a| a.port()),
@@ -232,8 +231,7 @@ async fn begin(
 pub(super) struct Identity {
     traits: Traits,
     capabilities: Capabilities,
-    user: Box<str>,
-    account: User,
+    account: Arc<NamedUser>,
     secret: Secret,
     client_address: Box<str>,
     proxy_address: Box<str>,
@@ -254,7 +252,6 @@ pub(super) fn build(
     Session {
         traits: identity.traits,
         capabilities: identity.capabilities,
-        user: identity.user,
         client_address: identity.client_address,
         proxy_address: identity.proxy_address,
         proxy_port: identity.proxy_port,
@@ -264,7 +261,7 @@ pub(super) fn build(
         collation: identity.collation,
         nonce: identity.nonce,
         attached: Vec::new(),
-        statements: ClientStatements::default(),
+        statements: None,
         last_insert_id: 0,
         modes: Status::empty(),
         next_flag: 0,
@@ -283,7 +280,6 @@ impl Session {
         Identity {
             traits: self.traits,
             capabilities: self.capabilities,
-            user: self.user.clone(),
             account: self.account.clone(),
             secret: self.secret.clone(),
             client_address: self.client_address.clone(),
@@ -324,7 +320,6 @@ impl Session {
             return Err(turn_away(&mut self.client, &refusal, sequence).await);
         }
         self.settings = first_settings(&schema, self.collation, &account);
-        self.user = login.user().into();
         self.account = account;
         self.secret = secret;
         self.introduce();
@@ -334,15 +329,15 @@ impl Session {
 
     /// Puts the names into the process list.
     fn introduce(&self) {
-        *self.record.user.borrow_mut() = self.user.clone();
-        *self.record.schema.borrow_mut() = self.settings.schema.clone();
+        let names = Names { user: Some(self.account.clone()), schema: self.settings.schema.clone() };
+        self.record.names.replace(names);
         drop(self.record.rest(std::time::Instant::now()));
     }
 }
 
 /// A client that has proven who it is.
 struct Proven {
-    account: User,
+    account: Arc<NamedUser>,
     secret: Secret,
 }
 
@@ -370,8 +365,8 @@ async fn drive(
                 login.on(&packets.receive().await.map_err(handshake)?)
             }
             Step::NeedCredential => {
-                account = worker.snapshot().users.get(login.user()).cloned();
-                let (credential, secret) = credential(account.as_ref(), login.user(), worker);
+                account = worker.snapshot().users.find(login.user()).cloned();
+                let (credential, secret) = credential(account.as_deref(), login.user(), worker);
                 remembered = secret;
                 if matches!(credential, Some(Credential::Sha2 { .. })) && !login.is_tls() {
                     login.set_public_key(public_key(&worker.shared.rsa).await);
@@ -433,7 +428,11 @@ fn config(worker: &Rc<Worker>, record: &Record, nonce: [u8; NONCE]) -> Config {
 }
 
 /// What is stored for a user, and the password that an earlier full authentication has left.
-fn credential(account: Option<&User>, user: &str, worker: &Worker) -> (Option<Credential>, Option<Secret>) {
+fn credential(
+    account: Option<&NamedUser>,
+    user: &str,
+    worker: &Worker,
+) -> (Option<Credential>, Option<Secret>) {
     let Some(account) = account else { return (None, None) };
     match &account.credential {
         snapshot::Credential::Clear(password) => (Some(Credential::Clear(password.to_string())), None),

@@ -30,6 +30,7 @@ mod tracked;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -44,7 +45,8 @@ use crate::backend::Traits;
 use crate::gate::Ticket;
 use crate::net::{Buffer, Connection, Stream};
 use crate::reply::{self, Refusal};
-use crate::snapshot::{User, View};
+use crate::snapshot::View;
+use crate::users::NamedUser;
 use crate::worker::Worker;
 
 pub use end::{Cause, Phase, SessionEnd};
@@ -67,8 +69,7 @@ pub struct Session {
     capabilities: Capabilities,
     /// Held for its drop: the client counts against the limits until then.
     ticket: Ticket,
-    user: Box<str>,
-    account: User,
+    account: Arc<NamedUser>,
     /// What the client has proven to know, for the login at backends.
     secret: Secret,
     client_address: Box<str>,
@@ -79,7 +80,8 @@ pub struct Session {
     settings: Settings,
     /// Backend connections that something ties to this session; usually none.
     attached: Vec<Attached>,
-    statements: ClientStatements,
+    /// Made when it prepares its first.
+    statements: Option<Box<ClientStatements>>,
     /// What `LAST_INSERT_ID()` is where no connection of this session has it.
     last_insert_id: u64,
     /// The status flags that say how SQL is read in this session.
@@ -87,51 +89,85 @@ pub struct Session {
     /// The rules' flag for the next statement (`next_query_flagIN`).
     next_flag: u32,
     /// The answer under way, if it may be kept in the query cache.
-    tee: Option<cached::Tee>,
+    tee: Option<Box<cached::Tee>>,
     /// A comment asks for a connection that nobody used before.
     new_connection: bool,
     /// The greeting's: COM_CHANGE_USER is answered with it.
     nonce: [u8; NONCE],
 }
 
-/// A session's life.
-pub async fn run(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> SessionEnd {
-    // Boxed, like all that a session does not do while it rests: an idle client should be small.
-    let accepted = Box::pin(login::accept(stream, record.clone(), worker.clone())).await;
-    worker.note_login(&record, accepted.as_ref().err());
-    let mut session = match accepted {
-        Ok(session) => session,
-        Err(end) => return end,
-    };
-    session.worker.audit(Event::Connected, &session.record, Some(session.client.is_tls()));
-    let served = match session.account.fast_forward {
-        true => Box::pin(session.fast_forward()).await,
-        false => session.serve().await,
-    };
-    let end = match served {
-        Ok(never) => match never {},
-        Err(end) => end,
-    };
-    session.release();
-    end
+/// A session's life. What a session does not need while it rests is in boxes: an idle client should be small.
+pub fn run(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> impl Future<Output = SessionEnd> {
+    let login = Box::pin(login::accept(stream, record.clone(), worker.clone()));
+    async move {
+        let mut session = match login.await {
+            Ok(session) => session,
+            Err(end) => {
+                worker.note_login(&record, Some(&end));
+                return end;
+            }
+        };
+        worker.note_login(&record, None);
+        worker.audit(Event::Connected, &record, Some(session.client.is_tls()));
+        let served = match session.account.fast_forward {
+            true => Box::pin(session.fast_forward()).await,
+            false => session.serve().await,
+        };
+        let end = match served {
+            Ok(never) => match never {},
+            Err(end) => end,
+        };
+        session.release();
+        end
+    }
 }
 
 impl Session {
     async fn serve(&mut self) -> Result<std::convert::Infallible, SessionEnd> {
         loop {
-            let mut request = self.read_command().await?;
-            let started = Instant::now();
-            let framed = request.framed;
-            self.worker.counters.global.borrow_mut().questions += 1;
-            self.worker.counters.global.borrow_mut().queries_frontends_bytes_recv += framed as u64;
-            let sent_before = self.client.bytes_out;
-            Box::pin(self.obey(&mut request.buffer.filled_mut()[..framed], started)).await?;
-            let sent = self.client.bytes_out - sent_before;
-            self.worker.counters.global.borrow_mut().queries_frontends_bytes_sent += sent;
-            self.take_back(request.buffer, framed);
-            self.fetch_insert_ids().await;
-            self.worker.texts.borrow_mut().push(self.record.rest(Instant::now()));
+            let rest = self.rest().await;
+            Box::pin(self.turn(rest)).await?;
         }
+    }
+
+    /// What a session does after a rest.
+    async fn turn(&mut self, rest: Rest) -> Result<(), SessionEnd> {
+        match rest {
+            Rest::Command { framed } => self.command(framed).await,
+            Rest::Malformed(frame::FrameError::TooLarge { .. }) => {
+                let end = SessionEnd::protocol(Phase::Command, "a packet over mysql-max_allowed_packet");
+                self.refuse(&Refusal::packet_too_large()).await?;
+                self.let_finish_sending().await;
+                Err(end)
+            }
+            Rest::Malformed(error) => Err(self.broken(&error.to_string()).await),
+            Rest::Empty => Err(self.broken("an empty packet").await),
+            Rest::Ended if self.client.input.is_empty() => Err(SessionEnd::quit()),
+            Rest::Ended => Err(SessionEnd::client(Phase::Command, std::io::ErrorKind::UnexpectedEof.into())),
+            Rest::Failed(error) => Err(SessionEnd::client(Phase::Command, error)),
+            Rest::Interrupted(why) => self.interrupted_at_rest(why),
+            Rest::TieEnds => {
+                self.let_go(Instant::now());
+                self.fetch_insert_ids().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Obeys the command that is `framed` bytes at the front of what the client has sent.
+    async fn command(&mut self, framed: usize) -> Result<(), SessionEnd> {
+        let started = Instant::now();
+        let mut buffer = std::mem::take(&mut self.client.input);
+        self.worker.counters.global.borrow_mut().questions += 1;
+        self.worker.counters.global.borrow_mut().queries_frontends_bytes_recv += framed as u64;
+        let sent_before = self.client.bytes_out;
+        self.obey(&mut buffer.filled_mut()[..framed], started).await?;
+        let sent = self.client.bytes_out - sent_before;
+        self.worker.counters.global.borrow_mut().queries_frontends_bytes_sent += sent;
+        self.take_back(buffer, framed);
+        self.fetch_insert_ids().await;
+        self.worker.texts.borrow_mut().push(self.record.rest(Instant::now()));
+        Ok(())
     }
 
     /// Does what one command says. `frames` are the whole packet.
@@ -194,7 +230,7 @@ impl Session {
         if self.account.schema_locked
             && let Some(schema) = local::leaves_schema(self, head, text, &statement)
         {
-            return self.refuse(&Refusal::schema_locked(&self.user, &schema)).await;
+            return self.refuse(&Refusal::schema_locked(self.user(), &schema)).await;
         }
         let mut route = match self.route(text, &statement) {
             Ok(route) => route,
@@ -283,59 +319,32 @@ impl Session {
         !self.account.transaction_persistent && held.pins.reason() == "transaction"
     }
 
-    /// Reads until a whole command is there. The client's buffer goes with it and comes back with [`Self::take_back`].
-    async fn read_command(&mut self) -> Result<Received, SessionEnd> {
+    /// Waits until a whole command is there, or something ends the wait for it.
+    fn rest(&mut self) -> impl Future<Output = Rest> {
         let limit = self.snapshot().variables.max_allowed_packet;
-        let mut want = 0;
+        let tie_ends = self.attached.iter().filter_map(|held| held.pins.deadline()).min();
+        let mut timer = tie_ends.map(alarm);
+        poll_fn(move |cx| self.poll_rest(cx, limit, timer.as_mut()))
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>, limit: usize, timer: Option<&mut Alarm>) -> Poll<Rest> {
         loop {
-            match frame::locate(self.client.input.filled(), limit) {
+            let want = match frame::locate(self.client.input.filled(), limit) {
                 Ok(frame::Located::Complete { framed, .. }) if framed > frame::HEADER => {
-                    return Ok(Received { buffer: std::mem::take(&mut self.client.input), framed });
+                    return Poll::Ready(Rest::Command { framed });
                 }
-                Ok(frame::Located::Complete { .. }) => return Err(self.broken("an empty packet").await),
-                Ok(frame::Located::Incomplete { want: more }) => want = more.max(want),
-                Err(frame::FrameError::TooLarge { .. }) => {
-                    let end = SessionEnd::protocol(Phase::Command, "a packet over mysql-max_allowed_packet");
-                    self.refuse(&Refusal::packet_too_large()).await?;
-                    self.let_finish_sending().await;
-                    return Err(end);
-                }
-                Err(error) => return Err(self.broken(&error.to_string()).await),
+                Ok(frame::Located::Complete { .. }) => return Poll::Ready(Rest::Empty),
+                Ok(frame::Located::Incomplete { want }) => want,
+                Err(error) => return Poll::Ready(Rest::Malformed(error)),
+            };
+            // A huge packet is announced long before it arrives: memory follows what came.
+            let room = want.min(self.client.input.len() * 2 + 64 * 1024);
+            match self.client.poll_fill(cx, room, &self.worker.buffers) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Rest::Ended),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Rest::Failed(error)),
+                Poll::Pending => break,
             }
-            if self.fill_or_interrupt(want).await? == 0 {
-                let clean = self.client.input.is_empty();
-                return Err(if clean {
-                    SessionEnd::quit()
-                } else {
-                    SessionEnd::client(Phase::Command, std::io::ErrorKind::UnexpectedEof.into())
-                });
-            }
-        }
-    }
-
-    /// One read from the client, unless somebody ends the wait for it or a tie runs out meanwhile.
-    async fn fill_or_interrupt(&mut self, want: usize) -> Result<usize, SessionEnd> {
-        loop {
-            let tie_ends = self.attached.iter().filter_map(|held| held.pins.deadline()).min();
-            let mut timer = tie_ends.map(alarm);
-            match poll_fn(|cx| self.poll_rest(cx, want, timer.as_mut())).await {
-                Rest::Filled(filled) => {
-                    return filled.map_err(|error| SessionEnd::client(Phase::Command, error));
-                }
-                Rest::Interrupted(why) => self.interrupted_at_rest(why).await?,
-                Rest::TieEnds => {
-                    self.let_go(Instant::now());
-                    self.fetch_insert_ids().await;
-                }
-            }
-        }
-    }
-
-    fn poll_rest(&mut self, cx: &mut Context<'_>, want: usize, timer: Option<&mut Alarm>) -> Poll<Rest> {
-        // A huge packet is announced long before it arrives: memory follows what came.
-        let room = want.min(self.client.input.len() * 2 + 64 * 1024);
-        if let Poll::Ready(filled) = self.client.poll_fill(cx, room, &self.worker.buffers) {
-            return Poll::Ready(Rest::Filled(filled));
         }
         if let Poll::Ready(why) = self.record.poll_interrupted(cx) {
             return Poll::Ready(Rest::Interrupted(why));
@@ -346,7 +355,7 @@ impl Session {
         }
     }
 
-    async fn interrupted_at_rest(&mut self, why: Interrupt) -> Result<(), SessionEnd> {
+    fn interrupted_at_rest(&mut self, why: Interrupt) -> Result<(), SessionEnd> {
         match why {
             // There is no query to kill.
             Interrupt::KillQuery | Interrupt::QueryTimeout => Ok(()),
@@ -359,11 +368,15 @@ impl Session {
         }
     }
 
-    /// The buffer of a command comes back, without the command; what the client sent ahead stays in it.
+    /// The buffer of a command goes back, without the command; what the client sent ahead stays in it.
     fn take_back(&mut self, mut buffer: Buffer, framed: usize) {
         buffer.consume(framed);
         buffer.release(&self.worker.buffers);
         self.client.input = buffer;
+    }
+
+    fn user(&self) -> &str {
+        &self.account.name
     }
 
     fn snapshot(&self) -> View {
@@ -383,15 +396,18 @@ struct Ended<'a> {
 
 /// What ends a session's rest.
 enum Rest {
-    Filled(std::io::Result<usize>),
+    /// A command of so many bytes, with its frames, is at the front of what the client has sent.
+    Command {
+        framed: usize,
+    },
+    /// A packet without a command in it.
+    Empty,
+    Malformed(frame::FrameError),
+    /// The client's stream is at its end.
+    Ended,
+    Failed(std::io::Error),
     Interrupted(Interrupt),
     TieEnds,
-}
-
-/// A command in its buffer: the first `framed` bytes of what is filled.
-struct Received {
-    buffer: Buffer,
-    framed: usize,
 }
 
 fn text_of<'a>(request: &Request<'a>) -> &'a [u8] {
@@ -422,6 +438,6 @@ mod tests {
     #[test]
     fn an_idle_session_is_small() {
         let sizes = [size(run), size_of::<Session>(), size_of::<Record>()];
-        assert!(sizes.iter().sum::<usize>() <= 1_500, "{sizes:?}");
+        assert!(sizes.iter().sum::<usize>() <= 840, "{sizes:?}");
     }
 }

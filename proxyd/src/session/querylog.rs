@@ -36,7 +36,7 @@ impl Session {
             kind: logged.kind,
             text: logged.text,
             digest: proxyd_sql::digest(&digest),
-            user: &self.user,
+            user: self.user(),
             schema: &self.settings.schema,
             client: self.record.peer(),
             thread_id: self.record.id,

@@ -14,6 +14,7 @@ use super::gtids::LastGtids;
 use crate::pool::is_lost;
 use crate::snapshot::Server;
 use crate::stats::{ProcessRow, ServerKey};
+use crate::users::NamedUser;
 use crate::variables::Variables;
 use crate::worker::Worker;
 
@@ -35,14 +36,12 @@ pub enum Interrupt {
     BackendGone,
 }
 
-#[derive(Debug)]
 pub struct Record {
     pub id: u32,
     /// Who the client is; a PROXY header may tell better.
     peer: Cell<SocketAddr>,
     pub born: Instant,
-    pub user: RefCell<Box<str>>,
-    pub schema: RefCell<Box<str>>,
+    pub names: RefCell<Names>,
     pub command: Cell<&'static str>,
     pub since: Cell<Instant>,
     /// The statement in flight must be done by then.
@@ -54,10 +53,24 @@ pub struct Record {
     pub backend: RefCell<Option<Rc<BackendPlace>>>,
     /// What the servers said of this session's last commits.
     pub gtids: RefCell<LastGtids>,
-    info: RefCell<Vec<u8>>,
+    info: Cell<Vec<u8>>,
     interrupt: Cell<Option<Interrupt>>,
     /// Who is told of it: the session's task, once it has waited.
-    waiting: RefCell<Option<Waker>>,
+    waiting: Cell<Option<Waker>>,
+}
+
+/// Whose session it is, once the login is done, and where it is.
+#[derive(Debug, Default)]
+pub struct Names {
+    pub user: Option<Arc<NamedUser>>,
+    pub schema: Box<str>,
+}
+
+impl Names {
+    /// Empty before the login.
+    pub fn user(&self) -> &str {
+        self.user.as_ref().map_or("", |user| &user.name)
+    }
 }
 
 /// The backend connection that a session uses now.
@@ -73,8 +86,7 @@ impl Record {
             id,
             peer: Cell::new(peer),
             born: now,
-            user: RefCell::default(),
-            schema: RefCell::default(),
+            names: RefCell::default(),
             command: Cell::new("Connect"),
             since: Cell::new(now),
             deadline: Cell::new(None),
@@ -83,9 +95,9 @@ impl Record {
             pin_reason: Cell::new(""),
             backend: RefCell::new(None),
             gtids: RefCell::default(),
-            info: RefCell::default(),
+            info: Cell::default(),
             interrupt: Cell::new(None),
-            waiting: RefCell::new(None),
+            waiting: Cell::new(None),
         }
     }
 
@@ -151,8 +163,8 @@ impl Record {
         if self.interrupt.get() != Some(Interrupt::KillConnection) {
             self.interrupt.set(Some(why));
         }
-        if let Some(waker) = &*self.waiting.borrow() {
-            waker.wake_by_ref();
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
         }
     }
 
@@ -166,10 +178,8 @@ impl Record {
         if let Some(why) = self.interrupt.take() {
             return Poll::Ready(why);
         }
-        let mut waiting = self.waiting.borrow_mut();
-        if !waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *waiting = Some(cx.waker().clone());
-        }
+        let waiting = self.waiting.take().filter(|waker| waker.will_wake(cx.waker()));
+        self.waiting.set(Some(waiting.unwrap_or_else(|| cx.waker().clone())));
         Poll::Pending
     }
 
@@ -186,18 +196,22 @@ impl Record {
 
     pub fn row(&self, thread_id: usize, now: Instant) -> ProcessRow {
         let backend = self.backend.borrow();
+        let names = self.names.borrow();
+        let info = self.info.take();
+        let text = String::from_utf8_lossy(&info).into_owned();
+        self.info.set(info);
         ProcessRow {
             thread_id,
             session_id: self.id,
-            user: self.user.borrow().to_string(),
-            db: self.schema.borrow().to_string(),
+            user: names.user().to_owned(),
+            db: names.schema.to_string(),
             client: self.peer(),
             hostgroup: backend.as_ref().map(|place| place.server.hostgroup),
             local: backend.as_ref().and_then(|place| place.local),
             server: backend.as_ref().map(|place| ServerKey::clone(&place.server)),
             command: self.command.get(),
             time_ms: u64::try_from((now - self.since.get()).as_millis()).unwrap_or(u64::MAX),
-            info: String::from_utf8_lossy(&self.info.borrow()).into_owned(),
+            info: text,
             pin_reason: self.pin_reason.get(),
             last_gtid: self.gtids.borrow().newest().map(str::to_owned),
         }

@@ -113,7 +113,7 @@ impl Session {
                 held.pins.note_unknown_set();
             }
             self.settings.schema = schema.clone();
-            *self.record.schema.borrow_mut() = schema;
+            self.record.names.borrow_mut().schema = schema;
         }
         if let Some(text) = told.characteristics {
             held.pins.next_transaction(!text.is_empty());

@@ -36,6 +36,11 @@ pub use ready::Unready;
 const FETCH: Statement<'static> = Statement { kind: Kind::Execute, flags: Flags::NONE, detail: Detail::None };
 
 impl Session {
+    /// What the client has prepared; most clients never ask.
+    fn statements(&mut self) -> &mut ClientStatements {
+        self.statements.get_or_insert_default()
+    }
+
     /// COM_STMT_PREPARE: routed by its text like a query; answered from what is known of the statement, else by a server.
     pub(super) async fn prepare(&mut self, frames: &[u8], now: Instant) -> Result<(), SessionEnd> {
         self.worker.counters.global.borrow_mut().com_frontend_stmt_prepare += 1;
@@ -51,7 +56,7 @@ impl Session {
             Err(answer) => return self.answer_locally(answer).await,
         };
         let limit = self.snapshot().variables.max_allowed_packet;
-        if !self.statements.has_room(text.len(), limit) {
+        if !self.statements().has_room(text.len(), limit) {
             return self.refuse(&Refusal::too_many_statements(MAX_STATEMENTS)).await;
         }
         let backend_text = route.rewritten.as_deref().unwrap_or(text);
@@ -71,7 +76,7 @@ impl Session {
         };
         if let Some(described) = described {
             let original = route.rewritten.is_some().then(|| Rc::from(text));
-            let id = self.statements.add(&shared, original);
+            let id = self.statements().add(&shared, original);
             let answer = described.answer(id, self.status(), self.capabilities);
             self.send(&answer).await?;
         }
@@ -82,7 +87,7 @@ impl Session {
     /// The worker's statement of this text, for this client's user and settings of now.
     fn share(&self, text: &[u8]) -> Rc<Shared> {
         let environment = self.settings.environment();
-        let key = Key { user: &self.user, environment: &environment, text };
+        let key = Key { user: self.user(), environment: &environment, text };
         let limit = self.snapshot().variables.max_stmts_cache;
         let digest = || {
             let mut digester = self.worker.digester.borrow_mut();
@@ -150,12 +155,12 @@ impl Session {
         self.worker.counters.global.borrow_mut().com_frontend_stmt_execute += 1;
         self.tee = None;
         self.drop_cursor(id).await;
-        let mut execution = match self.statements.execution(id, frames) {
+        let mut execution = match self.statements().execution(id, frames) {
             Ok(execution) => execution,
             Err(unfit) => return self.refuse(&refusal_of(id, &unfit)).await,
         };
         let shared = execution.shared.clone();
-        let original = self.statements.get(id).and_then(client::ClientStatement::original);
+        let original = self.statements().get(id).and_then(client::ClientStatement::original);
         let text = original.as_deref().unwrap_or(&shared.text);
         let statement = shared.class;
         if local::wants_digest(&self.snapshot()) {
@@ -217,7 +222,7 @@ impl Session {
             held.backend.statements.cursor_of(id).map(|server_id| (held.hostgroup(), server_id))
         });
         let Some((hostgroup, server_id)) = found else {
-            let refusal = match self.statements.get(id) {
+            let refusal = match self.statements().get(id) {
                 Some(_) => Refusal::no_cursor(id),
                 None => Refusal::unknown_statement(id),
             };
@@ -258,10 +263,10 @@ impl Session {
 
     /// COM_STMT_RESET: forgets long data and closes the cursor.
     pub(super) async fn reset_statement(&mut self, id: u32) -> Result<(), SessionEnd> {
-        if self.statements.get(id).is_none() {
+        if self.statements().get(id).is_none() {
             return self.refuse(&Refusal::unknown_statement(id)).await;
         }
-        self.statements.forget_long_data(id);
+        self.statements().forget_long_data(id);
         self.drop_cursor(id).await;
         self.let_go(Instant::now());
         self.ok().await
@@ -270,14 +275,14 @@ impl Session {
     /// COM_STMT_SEND_LONG_DATA: kept until the execution; there is no answer.
     pub(super) fn long_data(&mut self, id: u32, frames: &[u8]) {
         let limit = self.snapshot().variables.max_allowed_packet;
-        self.statements.add_long_data(id, frames, limit);
+        self.statements().add_long_data(id, frames, limit);
     }
 
     /// COM_STMT_CLOSE: there is no answer. Connections keep the statement for whoever needs it next.
     pub(super) async fn close_statement(&mut self, id: u32) {
         self.worker.counters.global.borrow_mut().com_frontend_stmt_close += 1;
         self.drop_cursor(id).await;
-        if self.statements.remove(id) {
+        if self.statements().remove(id) {
             self.let_go(Instant::now());
         }
     }
