@@ -30,6 +30,8 @@ pub(crate) type Script = dyn Fn(SocketAddr, &str) -> Answer + Send + Sync;
 
 /// The longest command that is read.
 const LONGEST: usize = 1 << 20;
+/// How soon a server that was taken away hangs up.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(300);
 
 /// The running servers; they end when this is dropped.
 #[derive(Debug)]
@@ -126,6 +128,12 @@ async fn serve(mut stream: TcpStream, own: SocketAddr, script: &Script) -> std::
     let (sequence, _) = read(&mut stream).await?;
     write(&mut stream, sequence.wrapping_add(1), std::slice::from_ref(&ok)).await?;
     loop {
+        // A server that is gone hangs up by itself, as a dead process does.
+        while tokio::time::timeout(LOOK, stream.readable()).await.is_err() {
+            if matches!(script(own, ""), Answer::Gone) {
+                return Ok(());
+            }
+        }
         let (_, command) = read(&mut stream).await?;
         let sql = match command.split_first() {
             None | Some((0x01, _)) => return Ok(()),

@@ -21,7 +21,7 @@ use crate::mysql::client::Account;
 use crate::mysql::{Client, Failure};
 
 /// The longest pause that the client beside it may see on a machine with other work.
-const PAUSE: Duration = Duration::from_millis(150);
+const PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     let template = Template::new(Layout::SingleVip, Numbers::Standfast, &runner.configs);
