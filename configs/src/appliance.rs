@@ -189,6 +189,8 @@ pub struct Proxy {
     pub workers: usize,
     pub mysql_listen: Vec<SocketAddr>,
     pub admin_listen: Vec<SocketAddr>,
+    /// What clients' long packets may take, all together, in bytes.
+    pub packet_memory: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

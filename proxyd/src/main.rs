@@ -10,6 +10,7 @@
 mod admin;
 mod audit;
 mod backend;
+mod budget;
 mod cache;
 mod control;
 mod control_thread;

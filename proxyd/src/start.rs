@@ -68,6 +68,7 @@ pub fn run(appliance: &Appliance, config: &Path, host: Option<&str>) -> io::Resu
         full_auth: Arc::new(FullAuthCache::default()),
         logs: control.logs(),
         hosts: control.client_hosts(),
+        packet_memory: appliance.proxy.packet_memory / workers,
     });
     let mut listeners: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
     for (index, listener) in inherited.mysql {

@@ -79,6 +79,8 @@ pub struct GlobalStats {
     pub session_panics: u64,
     pub query_digests_evicted: u64,
     pub query_digest_memory: u64,
+    /// What long packets of clients take.
+    pub packet_memory: u64,
     pub query_cache: CacheStats,
     pub mirrors: MirrorStats,
     pub com_frontend_stmt_prepare: u64,
@@ -256,6 +258,7 @@ add_fields!(GlobalStats {
     session_panics,
     query_digests_evicted,
     query_digest_memory,
+    packet_memory,
     query_cache,
     mirrors,
     com_frontend_stmt_prepare,

@@ -20,6 +20,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
 use crate::audit::{self, Event};
+use crate::budget::Budget;
 use crate::cache::QueryCache;
 use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
 use crate::counters::Counters;
@@ -70,6 +71,8 @@ pub struct WorkerShared {
     pub full_auth: Arc<FullAuthCache>,
     pub logs: Logs,
     pub hosts: Arc<ClientHosts>,
+    /// What long packets may take in each worker, in bytes.
+    pub packet_memory: usize,
 }
 
 /// A worker's state, shared by its tasks (all on its thread).
@@ -78,6 +81,8 @@ pub struct Worker {
     pub workers: usize,
     pub pool: Pool,
     pub buffers: BufferPool,
+    /// For what does not fit in them.
+    pub budget: Rc<Budget>,
     pub counters: Counters,
     /// Room for the texts of statements in flight, for the process list; as many as ever were in flight at once.
     pub texts: RefCell<Vec<Vec<u8>>>,
@@ -118,6 +123,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         workers: shared.workers,
         pool: Pool::new(u64::from(std::process::id()) << 16 | index as u64),
         buffers: BufferPool::default(),
+        budget: Budget::new(shared.packet_memory),
         counters: Counters::new(shared.workers),
         texts: RefCell::default(),
         mirrors: Mirrors::default(),
@@ -389,6 +395,7 @@ impl Worker {
     fn collect(&self) -> WorkerStats {
         let mut stats = self.counters.report();
         stats.global.mirrors = self.mirrors.stats();
+        stats.global.packet_memory = self.budget.held() as u64;
         stats.global.query_cache = self.cache.borrow().stats();
         let snapshot = self.snapshot();
         stats.note_statements(&self.statements.borrow());

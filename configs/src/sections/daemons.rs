@@ -67,6 +67,7 @@ impl Default for Proxy {
             workers: thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS),
             mysql_listen: vec![SocketAddr::from(([0, 0, 0, 0], 6033))],
             admin_listen: vec![SocketAddr::from(([127, 0, 0, 1], 6032))],
+            packet_memory: 1 << 30,
         }
     }
 }
@@ -81,6 +82,8 @@ pub(super) fn proxy(section: Section<'_>) -> Proxy {
     let mysql = listen(&section, "mysql_listen");
     // `admin_listen`: the admin interface, "address:port".
     let admin = listen(&section, "admin_listen");
+    // `packet_memory_mb`: clients with long packets are not read from while those of others take so much.
+    let memory = section.integer("packet_memory_mb", 1..=1 << 20, "MiB");
     if mysql.as_ref().is_some_and(Vec::is_empty) {
         section.problem(None, "mysql_listen", "is empty; clients need at least one address");
     }
@@ -96,6 +99,9 @@ pub(super) fn proxy(section: Section<'_>) -> Proxy {
         workers: workers.and_then(|it| usize::try_from(it.value).ok()).unwrap_or(default.workers),
         mysql_listen: plain(mysql),
         admin_listen: plain(admin),
+        packet_memory: memory
+            .and_then(|it| usize::try_from(it.value).ok())
+            .map_or(default.packet_memory, |megabytes| megabytes << 20),
     }
 }
 

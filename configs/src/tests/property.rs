@@ -37,6 +37,7 @@ fn line() -> impl Strategy<Value = String> {
         "auth_pass",
         "mysql_listen",
         "workers",
+        "packet_memory_mb",
         "run_dir",
         "grace_ms",
         "hostname",

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 
 /// What most commands and most result chunks fit in.
-const STANDARD: usize = 16 * 1024;
+pub const STANDARD: usize = 16 * 1024;
 /// Buffers kept for the next borrower; more than this many in use at once are freed afterwards.
 const KEPT: usize = 256;
 
@@ -49,6 +49,11 @@ impl Buffer {
         self.end - self.start
     }
 
+    /// Bytes of memory.
+    pub fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
@@ -75,7 +80,8 @@ impl Buffer {
     }
 
     /// Room to read into, at least one byte; moves or grows what is filled if there is none.
-    /// `want` is the size that the packet at the front is known to have, 0 when unknown.
+    /// `want` is the size that the packet at the front is known to have, 0 when unknown: then it doubles. What is known is
+    /// had at once: what has doubled often leaves holes in the allocator's memory.
     pub fn spare(&mut self, want: usize, pool: &BufferPool) -> &mut [u8] {
         if self.bytes.is_empty() {
             self.bytes = pool.take();
@@ -86,9 +92,12 @@ impl Buffer {
             self.end -= self.start;
             self.start = 0;
         }
-        if want.max(self.end + 1) > self.bytes.len() {
-            let size = want.max(self.bytes.len() * 2);
-            self.bytes.resize(size, 0);
+        if want > self.bytes.len() {
+            let mut bytes = vec![0; want];
+            bytes[..self.end].copy_from_slice(&self.bytes[..self.end]);
+            self.bytes = bytes;
+        } else if self.end == self.bytes.len() {
+            self.bytes.resize(self.bytes.len() * 2, 0);
         }
         &mut self.bytes[self.end..]
     }

@@ -5,7 +5,7 @@ mod compressed;
 mod packets;
 mod stream;
 
-pub use buffer::{Buffer, BufferPool};
+pub use buffer::{Buffer, BufferPool, STANDARD};
 pub use compressed::Role;
 pub use packets::Packets;
 pub use stream::{Connection, Stream};

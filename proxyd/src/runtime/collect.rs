@@ -15,12 +15,14 @@ use crate::stats::{FreeRow, ProcessRow, StatementRow, WorkerStats};
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The sum of all workers' counters. One that does not answer in time counts with what it said last: a counter never falls.
+/// What it uses is unknown then, so never 0: nobody may take a server for drained because a worker was late.
 pub async fn collect_stats(workers: &[WorkerHandle]) -> WorkerStats {
     let mut sum = WorkerStats::default();
     for (worker, stats) in ask_each(workers, WorkerCommand::Stats).await {
         let mut last = worker.last_report.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(stats) = stats {
-            *last = stats;
+        match stats {
+            Some(stats) => *last = stats,
+            None => last.servers.values_mut().for_each(|server| server.conn_used = server.conn_used.max(1)),
         }
         sum.merge(&last);
     }

@@ -4,6 +4,7 @@
 //! temporary table, a user variable) neither comes from the cache nor goes into it. The key holds what else an answer
 //! depends on: the user, the schema, the text, the session's settings, and how the client wants answers written.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use proxyd_sql::{Flags, Kind, Statement};
@@ -13,6 +14,7 @@ use proxyd_wire::{Capabilities, Status};
 use super::local::Route;
 use super::querylog::Logged;
 use super::{Session, SessionEnd};
+use crate::budget::{Budget, Hold};
 use crate::cache::{Answer, Freshness};
 use crate::digests::FROM_CACHE;
 use crate::route::Decision;
@@ -33,6 +35,7 @@ pub struct Tee {
     frames: Vec<u8>,
     limit: usize,
     too_long: bool,
+    hold: Hold,
 }
 
 impl CachePlan {
@@ -62,15 +65,17 @@ impl CachePlan {
 }
 
 impl Tee {
-    pub fn new(limit: usize) -> Tee {
-        Tee { frames: Vec::new(), limit, too_long: false }
+    pub fn new(limit: usize, budget: &Rc<Budget>) -> Tee {
+        Tee { frames: Vec::new(), limit, too_long: false, hold: Hold::new(budget) }
     }
 
-    /// Takes in the next bytes that the client is sent.
+    /// Takes in the next bytes that the client is sent; gives up where there is no memory for them.
     pub fn copy(&mut self, bytes: &[u8]) {
-        if self.too_long || self.frames.len() + bytes.len() > self.limit {
+        let length = self.frames.len() + bytes.len();
+        if self.too_long || length > self.limit || !self.hold.try_grow(length) {
             self.too_long = true;
             self.frames = Vec::new();
+            self.hold.set(0);
         } else {
             self.frames.extend_from_slice(bytes);
         }
@@ -98,7 +103,8 @@ impl Session {
     pub(super) fn tee(&self, route: &Route) -> Option<Box<Tee>> {
         route.cache?;
         let threshold = self.snapshot().variables.threshold_resultset_size;
-        Some(Box::new(Tee::new(self.worker.cache.borrow().largest().min(threshold))))
+        let limit = self.worker.cache.borrow().largest().min(threshold);
+        Some(Box::new(Tee::new(limit, &self.worker.budget)))
     }
 
     /// Sends an answer from the cache; it counts in hostgroup -1.
@@ -205,15 +211,20 @@ mod tests {
 
     #[test]
     fn a_copy_is_whole_or_none() {
-        let mut tee = Tee::new(4);
+        let budget = Budget::new(10);
+        let mut tee = Tee::new(4, &budget);
         tee.copy(b"abc");
         tee.copy(b"d");
+        assert_eq!(budget.held(), 4);
         assert_eq!(tee.whole().unwrap(), b"abcd");
-        let mut tee = Tee::new(4);
-        tee.copy(b"abc");
-        tee.copy(b"de");
-        tee.copy(b"f");
-        assert_eq!(tee.whole(), None);
+        for (limit, memory) in [(4, 10), (10, 4)] {
+            let budget = Budget::new(memory);
+            let mut tee = Tee::new(limit, &budget);
+            tee.copy(b"abc");
+            tee.copy(b"de");
+            tee.copy(b"f");
+            assert_eq!((tee.whole(), budget.held()), (None, 0));
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use proxyd_sql::{Flags, Kind, Statement};
 use proxyd_wire::response::Outcome;
 
 use super::Session;
+use super::forward::Attached;
 use super::gtids::{LastCommit, LastGtids};
 use super::local::Route;
 use crate::backend::{Backend, FitError};
@@ -153,15 +154,11 @@ impl Session {
 
     /// The connection, if its server has what is wanted; if nobody says so, the server itself is asked, and given the
     /// hostgroup's time. Else it goes back to the pool.
-    pub(super) async fn once_caught_up(
-        &self,
-        to: Destination<'_>,
-        mut backend: Box<Backend>,
-    ) -> Option<Box<Backend>> {
-        match self.catches_up(to, &mut backend).await {
-            Ok(true) => Some(backend),
+    pub(super) async fn once_caught_up(&self, to: Destination<'_>, mut held: Attached) -> Option<Attached> {
+        match self.catches_up(to, &mut held.backend).await {
+            Ok(true) => Some(held),
             Ok(false) => {
-                self.worker.pool.give(backend, &self.snapshot(), self.worker.workers, Instant::now());
+                self.worker.pool.give(held.backend, &self.snapshot(), self.worker.workers, Instant::now());
                 None
             }
             Err(error) => {

@@ -14,6 +14,7 @@ use super::record::Interrupt;
 use super::{Session, SessionEnd};
 use crate::backend::{Backend, ConnectError, Traits};
 use crate::control::WorkerEvent;
+use crate::counters::InUse;
 use crate::pool::Want;
 use crate::reply::Refusal;
 use crate::snapshot::{HostgroupId, Member, ProxyProtocol, Reservation, Server, Snapshot};
@@ -86,15 +87,15 @@ impl Session {
     ) -> Result<Option<Attached>, Attach> {
         let mut avoid = avoid.to_vec();
         loop {
-            let Some(mut backend) = self.checkout(to, deadline, &mut avoid).await? else { return Ok(None) };
-            match self.fit(&mut backend, deadline).await {
-                Ok(()) if to.causal.is_none() => return Ok(Some(Attached::new(backend))),
+            let Some(mut held) = self.checkout(to, deadline, &mut avoid).await? else { return Ok(None) };
+            match self.fit(&mut held.backend, deadline).await {
+                Ok(()) if to.causal.is_none() => return Ok(Some(held)),
                 // In a box: few statements are so far, and every session would have the room.
-                Ok(()) => return Ok(Box::pin(self.once_caught_up(to, backend)).await.map(Attached::new)),
+                Ok(()) => return Ok(Box::pin(self.once_caught_up(to, held)).await),
                 Err(Unfit::Stopped(stopped)) => return Err(stopped),
                 Err(Unfit::Refused(error)) => {
                     let snapshot = self.snapshot();
-                    self.worker.pool.give(backend, &snapshot, self.worker.workers, Instant::now());
+                    self.worker.pool.give(held.backend, &snapshot, self.worker.workers, Instant::now());
                     return Err(Attach::Refused(Refusal::from_backend(&error)));
                 }
                 Err(Unfit::Lost(_)) => {}
@@ -103,13 +104,14 @@ impl Session {
     }
 
     /// A connection from the pool, or a new one; waits for either until the deadline (error 9001 after it), but not for a
-    /// server that must have something: `None` if there is none at once.
+    /// server that must have something: `None` if there is none at once. It counts as used from the moment that its server is
+    /// chosen: whoever drains that server must not be told too early that nobody is there any more.
     async fn checkout(
         &mut self,
         to: Destination<'_>,
         deadline: Instant,
         avoid: &mut Vec<Arc<Server>>,
-    ) -> Result<Option<Box<Backend>>, Attach> {
+    ) -> Result<Option<Attached>, Attach> {
         let mut waited = false;
         let started = Instant::now();
         loop {
@@ -134,11 +136,12 @@ impl Session {
                     && let Some(backend) = self.worker.pool.take(&member.server, &want)
                 {
                     self.count_checkout(true, waited);
-                    return Ok(Some(backend));
+                    return Ok(Some(Attached::new(backend)));
                 }
                 let room = self.make_room(member, &snapshot);
                 if let Room::Taken(reservation) = room {
                     let server = member.server.clone();
+                    let in_use = InUse::new(self.worker.counters.server(&server));
                     let opening = self.open(reservation, member, deadline);
                     let opened = match Box::pin(self.unless_stopped(&server, opening)).await {
                         Ok(opened) => opened,
@@ -149,7 +152,7 @@ impl Session {
                     match opened {
                         Ok(backend) => {
                             self.count_checkout(true, waited);
-                            return Ok(Some(backend));
+                            return Ok(Some(Attached::counted(backend, in_use)));
                         }
                         Err(error) if error.is_the_accounts() => {
                             return Err(Attach::Refused(Refusal::connect(&error)));

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proxyd_sql::{Kind, Statement};
+use proxyd_sql::{Flags, Kind, Statement};
 use proxyd_wire::Status;
-use proxyd_wire::response::{Dialect, Expect, Outcome, ResponseTracker};
+use proxyd_wire::response::{Dialect, Expect, Outcome, ResponseTracker, SchemaDebt, SchemaNews};
 
 use super::causal::Destination;
 use super::checkout::{Attach, LOOK_AGAIN};
@@ -33,6 +33,11 @@ pub struct Attached {
 impl Attached {
     pub(super) fn new(backend: Box<Backend>) -> Attached {
         let in_use = InUse::new(backend.counters.clone());
+        Attached::counted(backend, in_use)
+    }
+
+    /// One that counts as used already.
+    pub(super) fn counted(backend: Box<Backend>, in_use: InUse) -> Attached {
         Attached { backend, pins: Pins::default(), _in_use: in_use }
     }
 
@@ -104,6 +109,7 @@ impl Session {
                 self.status(),
                 held.pins.own_tracking,
             );
+            let dialect = dialect.map(|dialect| dialect.with_schema(self.schema_news(&held, job.statement)));
             let tracker = ResponseTracker::new(job.expect, held.backend.capabilities).with_dialect(dialect);
             let relay = Relay {
                 client: &mut self.client,
@@ -165,6 +171,21 @@ impl Session {
                     return self.interrupted(why, client_saw_some, &held).await.map(|()| None);
                 }
             }
+        }
+    }
+
+    /// What the answer to this statement may have to tell of an earlier one.
+    fn schema_news(&self, held: &Attached, statement: &Statement<'_>) -> SchemaNews {
+        let name = match self.schema_debt {
+            SchemaDebt::Us => self.settings.schema.as_bytes().into(),
+            SchemaDebt::Nobody | SchemaDebt::Server => Box::default(),
+        };
+        SchemaNews {
+            debt: self.schema_debt,
+            name,
+            needs_company: held.backend.is_mariadb(),
+            is_asked_for: matches!(statement.kind, Kind::Use | Kind::Call)
+                || statement.flags.has(Flags::MULTI_STATEMENT),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use proxyd_sql::Statement;
 use proxyd_wire::Status;
+use proxyd_wire::response::SchemaDebt;
 
 use super::forward::Attached;
 use super::{Cause, Phase, Session, SessionEnd};
@@ -130,6 +131,7 @@ impl Session {
         }
         self.last_insert_id = 0;
         self.modes = Status::empty();
+        self.schema_debt = SchemaDebt::default();
         for held in self.attached.drain(..) {
             tokio::task::spawn_local(reset_and_return(self.worker.clone(), held));
         }

@@ -17,6 +17,8 @@ use crate::backend::FitError;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The id, and 0 in its place for whoever has the connection next. The limit is one that `sql_select_limit` cannot lower.
 const TAKE: &str = "SELECT LAST_INSERT_ID(), LAST_INSERT_ID(0) LIMIT 1";
+/// MariaDB forgets the warnings of the statement before only for one that has a table.
+const FORGET_WARNINGS: &str = "DO (SELECT 1 FROM (SELECT 1) one)";
 
 impl Session {
     /// Fetches the ids that are all that keeps connections here, and lets these go.
@@ -61,7 +63,7 @@ impl Session {
         }
         if statement.flags.has(Flags::DIAGNOSTICS) && !held.pins.has_warnings() {
             // Another session's last statement must not show.
-            held.backend.query("DO 0", &self.worker.buffers).await?;
+            held.backend.query(FORGET_WARNINGS, &self.worker.buffers).await?;
         }
         Ok(())
     }

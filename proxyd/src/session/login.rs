@@ -11,6 +11,7 @@ use proxyd_wire::auth::{Plugin, Secret};
 use proxyd_wire::compression::Algorithm;
 use proxyd_wire::handshake::{ChangeUser, NONCE};
 use proxyd_wire::proxy_header::{self, Ends, Found};
+use proxyd_wire::response::SchemaDebt;
 use proxyd_wire::server::{Config, Credential, Login, Step, nonce_from};
 use proxyd_wire::{Capabilities, Status, frame};
 
@@ -264,6 +265,8 @@ pub(super) fn build(
         statements: None,
         last_insert_id: 0,
         modes: Status::empty(),
+        hold: None,
+        schema_debt: SchemaDebt::default(),
         next_flag: 0,
         tee: None,
         new_connection: false,

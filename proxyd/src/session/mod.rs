@@ -37,13 +37,14 @@ use std::time::Instant;
 use proxyd_sql::Statement;
 use proxyd_wire::auth::Secret;
 use proxyd_wire::handshake::NONCE;
-use proxyd_wire::response::{Expect, Outcome};
+use proxyd_wire::response::{Expect, Outcome, SchemaDebt};
 use proxyd_wire::{Capabilities, Command, Request, Status, frame};
 
 use crate::audit::Event;
 use crate::backend::Traits;
+use crate::budget::Hold;
 use crate::gate::Ticket;
-use crate::net::{Buffer, Connection, Stream};
+use crate::net::{Buffer, Connection, STANDARD, Stream};
 use crate::reply::{self, Refusal};
 use crate::snapshot::View;
 use crate::users::NamedUser;
@@ -60,6 +61,9 @@ use querylog::Logged;
 use record::{Interrupt, Record};
 use settings::Settings;
 use tracked::Ran;
+
+/// Of a packet that is longer so much must have come before it is believed.
+const EARNEST: usize = 64 * 1024;
 
 /// A logged-in client.
 pub struct Session {
@@ -86,6 +90,10 @@ pub struct Session {
     last_insert_id: u64,
     /// The status flags that say how SQL is read in this session.
     modes: Status,
+    /// Memory for more than a short command.
+    hold: Option<Box<Hold>>,
+    /// Whether the client has still to be told that its schema has changed.
+    schema_debt: SchemaDebt,
     /// The rules' flag for the next statement (`next_query_flagIN`).
     next_flag: u32,
     /// The answer under way, if it may be kept in the query cache.
@@ -337,8 +345,16 @@ impl Session {
                 Ok(frame::Located::Incomplete { want }) => want,
                 Err(error) => return Poll::Ready(Rest::Malformed(error)),
             };
-            // A huge packet is announced long before it arrives: memory follows what came.
-            let room = want.min(self.client.input.len() * 2 + 64 * 1024);
+            // A huge packet is announced long before it arrives: it gets its memory once a part of it has come.
+            let room = if self.client.input.len() < EARNEST { want.min(EARNEST) } else { want };
+            if self.poll_memory(cx, room).is_pending() {
+                match self.client.poll_peer_closed(cx) {
+                    Poll::Ready(()) => {
+                        return Poll::Ready(Rest::Failed(std::io::ErrorKind::ConnectionAborted.into()));
+                    }
+                    Poll::Pending => break,
+                }
+            }
             match self.client.poll_fill(cx, room, &self.worker.buffers) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Rest::Ended),
                 Poll::Ready(Ok(_)) => {}
@@ -353,6 +369,31 @@ impl Session {
             Some(Poll::Ready(())) => Poll::Ready(Rest::TieEnds),
             _ => Poll::Pending,
         }
+    }
+
+    /// Ready when there is memory for a client's buffer of this size, and for what it has sent ahead.
+    fn poll_memory(&mut self, cx: &Context<'_>, room: usize) -> Poll<()> {
+        match self.beyond_standard(room) {
+            0 => Poll::Ready(()),
+            bytes => {
+                let new = || Box::new(Hold::new(&self.worker.budget));
+                self.hold.get_or_insert_with(new).poll_grow(cx, bytes)
+            }
+        }
+    }
+
+    /// After a command: holds what is still there.
+    fn settle_memory(&mut self) {
+        match self.beyond_standard(0) {
+            0 => self.hold = None,
+            bytes => self.hold.get_or_insert_with(|| Box::new(Hold::new(&self.worker.budget))).set(bytes),
+        }
+    }
+
+    fn beyond_standard(&self, room: usize) -> usize {
+        let buffer = room.max(self.client.input.capacity());
+        let ahead = self.statements.as_ref().map_or(0, |statements| statements.long_data());
+        buffer.saturating_sub(STANDARD) + ahead
     }
 
     fn interrupted_at_rest(&mut self, why: Interrupt) -> Result<(), SessionEnd> {
@@ -373,6 +414,7 @@ impl Session {
         buffer.consume(framed);
         buffer.release(&self.worker.buffers);
         self.client.input = buffer;
+        self.settle_memory();
     }
 
     fn user(&self) -> &str {

@@ -6,8 +6,8 @@
 
 use proxyd_sql::{Assignment, Flags, Kind, Scope, Statement, Target, Unparsed, ValueKind, parse_set};
 use proxyd_wire::Status;
-use proxyd_wire::response::Outcome;
 use proxyd_wire::response::session_track::{Change, changes};
+use proxyd_wire::response::{Outcome, SchemaDebt};
 
 use super::settings::{Kept, Settings};
 use super::{Session, local};
@@ -90,6 +90,15 @@ impl Session {
             self.note_commit(told.gtid, ran.statement, outcome, &held.backend);
         }
         let Some(held) = self.attached.last_mut() else { return };
+        self.schema_debt = match outcome.schema_debt {
+            // MySQL's own debts come with its next OK, whatever that is.
+            SchemaDebt::Nobody
+                if outcome.is_err() && ran.statement.kind == Kind::Call && held.backend.is_mariadb() =>
+            {
+                SchemaDebt::Server
+            }
+            debt => debt,
+        };
         let may_matter = ran.statement.kind == Kind::Set || !told.variables.is_empty();
         let before = may_matter.then(|| self.settings.clone());
         let kept = match outcome.is_err() {

@@ -203,6 +203,13 @@ const COUNTED: &[Counted] = &[
         &[("", |it| it.query_cache.entries)],
     ),
     (
+        "standfast_packet_memory_bytes",
+        Gauge,
+        "Memory of clients' long packets.",
+        "",
+        &[("", |it| it.packet_memory)],
+    ),
+    (
         "proxysql_query_cache_memory_bytes",
         Gauge,
         "Memory of the query cache.",

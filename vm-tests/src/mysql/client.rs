@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -153,6 +154,20 @@ impl Client {
         command.extend_from_slice(sql.as_bytes());
         self.command(&command).await?;
         self.rows(|packet, _| packet::parse_row(packet)).await
+    }
+
+    /// COM_QUERY, of one frame, that rests before its last bytes; the answer is an OK.
+    pub(crate) async fn query_with_a_rest(&mut self, sql: &str, rest: Duration) -> Result<(), Failure> {
+        self.phase = "query";
+        let mut bytes = packet::header(sql.len() + 1, 0).to_vec();
+        bytes.push(0x03);
+        bytes.extend_from_slice(sql.as_bytes());
+        let (most, last) = bytes.split_at(bytes.len() - 10);
+        self.stream.write_all(most).await.map_err(|e| self.lost(&e))?;
+        tokio::time::sleep(rest).await;
+        self.stream.write_all(last).await.map_err(|e| self.lost(&e))?;
+        self.sequence = 1;
+        self.rows(|packet, _| packet::parse_row(packet)).await.map(drop)
     }
 
     /// One result; `parse` takes a row's packet and the number of columns.

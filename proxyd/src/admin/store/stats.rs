@@ -395,6 +395,7 @@ fn fill_memory(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'_>) -
         ("resident_memory_bytes", resident_bytes()),
         ("Auth_memory", input.runtime.users().bytes() as u64),
         ("query_digest_memory", input.workers.global.query_digest_memory),
+        ("packet_memory", input.workers.global.packet_memory),
     ];
     for (name, value) in metrics {
         insert.execute(params![name, value.to_string()])?;

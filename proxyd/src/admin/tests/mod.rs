@@ -132,6 +132,7 @@ pub fn appliance(dir: &Path, first_boot: FirstBoot) -> Appliance {
             workers: 3,
             mysql_listen: vec!["0.0.0.0:6033".parse().expect("an address")],
             admin_listen: vec!["127.0.0.1:6032".parse().expect("an address")],
+            packet_memory: 1 << 30,
         },
         paths: Paths { run_dir: dir.to_owned(), data_dir: dir.to_owned() },
         first_boot,

@@ -110,6 +110,11 @@ impl ClientStatements {
         statement.long_data.extend_from_slice(frames);
     }
 
+    /// Bytes of long data that wait for their execution.
+    pub fn long_data(&self) -> usize {
+        self.long_data
+    }
+
     /// COM_STMT_RESET: what was sent ahead is forgotten.
     pub fn forget_long_data(&mut self, id: u32) {
         drop(self.take_long_data(id));

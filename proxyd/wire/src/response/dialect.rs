@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::schema_debt::{SchemaDebt, SchemaNews};
 use super::session_track::{self, Change};
 use super::{EofPacket, OkPacket};
 use crate::capabilities::Capabilities;
@@ -56,6 +57,7 @@ pub struct Dialect {
     shift: u8,
     /// The EOF after the column definitions is still to be sent.
     owes_eof: bool,
+    schema: SchemaNews,
 }
 
 impl Dialect {
@@ -63,7 +65,18 @@ impl Dialect {
     pub fn new(from: Capabilities, to: Capabilities, status: Status, every_change: bool) -> Option<Dialect> {
         let differing = (from ^ to) & (Capabilities::DEPRECATE_EOF | Capabilities::SESSION_TRACK);
         let needed = !differing.is_empty() || from.contains(Capabilities::SESSION_TRACK);
-        needed.then_some(Dialect { from, to, status, every_change, shift: 0, owes_eof: false })
+        let schema = SchemaNews::default();
+        needed.then_some(Dialect { from, to, status, every_change, shift: 0, owes_eof: false, schema })
+    }
+
+    /// With what is owed since earlier commands.
+    #[must_use]
+    pub fn with_schema(self, schema: SchemaNews) -> Dialect {
+        Dialect { schema, ..self }
+    }
+
+    pub(super) fn schema_debt(&self) -> SchemaDebt {
+        self.schema.debt
     }
 
     pub(super) fn shift(&self) -> u8 {
@@ -132,6 +145,9 @@ impl Dialect {
             true => EofPacket::parse(payload)?,
             false => {
                 let ok = OkPacket::parse(payload, self.from)?;
+                if self.to.contains(Capabilities::SESSION_TRACK) {
+                    self.schema.withhold(&ok.session_track);
+                }
                 EofPacket { warnings: ok.warnings, status: ok.status }
             }
         };
@@ -149,15 +165,16 @@ impl Dialect {
     }
 
     /// An OK as the client reads it; `None` where that is what it is.
-    fn ok(&self, header: u8, sequence: u8, payload: &[u8]) -> Result<Option<Rewrite>, Malformed> {
+    fn ok(&mut self, header: u8, sequence: u8, payload: &[u8]) -> Result<Option<Rewrite>, Malformed> {
         let mut ok = OkPacket::parse(payload, self.from)?;
         let says_more = !ok.info.is_empty() || !ok.session_track.is_empty();
-        if !says_more && !ok.status.contains(Status::SESSION_STATE_CHANGED) {
+        if !says_more && !ok.status.contains(Status::SESSION_STATE_CHANGED) && !self.schema.is_due() {
             return Ok(None);
         }
         if !self.every_change {
             ok.session_track = only_default(&ok.session_track);
         }
+        self.schema.settle(&mut ok.session_track);
         let encoded = match header {
             OkPacket::END_HEADER => ok.encode_end(self.to),
             _ => ok.encode(self.to),

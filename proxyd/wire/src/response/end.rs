@@ -1,6 +1,6 @@
 //! What a finished response told: the relay's and the session's view of it.
 
-use super::ErrPacket;
+use super::{ErrPacket, SchemaDebt};
 use crate::capabilities::Capabilities;
 use crate::lenenc::{Malformed, Reader};
 use crate::status::Status;
@@ -54,6 +54,8 @@ pub struct Outcome {
     pub session_track: Option<Box<[u8]>>,
     /// An OK or ERR was longer than what is kept of one: session state changes may be missing.
     pub tail_lost: bool,
+    /// What its client is owed after it.
+    pub schema_debt: SchemaDebt,
 }
 
 impl Outcome {

@@ -224,7 +224,7 @@ fn start_proxy(binaries: &Path, netns: &Netns, directory: &Path, settings: &str)
 fn configuration(directory: &Path, settings: &str) -> String {
     let mut text = format!(
         "[[hosts]]\nname = \"test1\"\naddress = \"127.0.0.1\"\n\
-         [proxy]\nmysql_listen = [\"{PROXY}:6033\"]\nadmin_listen = [\"{PROXY}:6032\"]\nworkers = 2\n\
+         [proxy]\nmysql_listen = [\"{PROXY}:6033\"]\nadmin_listen = [\"{PROXY}:6032\"]\nworkers = 2\npacket_memory_mb = 32\n\
          [paths]\nrun_dir = \"{place}/run\"\ndata_dir = \"{place}/data\"\n\
          [admin_variables]\nadmin_credentials = \"admin:admin\"\n[mysql_variables]\n{settings}",
         place = directory.display(),

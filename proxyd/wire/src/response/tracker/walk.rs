@@ -4,7 +4,7 @@ use super::{CAPTURE, Due, Packet, ResponseTracker, Scan};
 use crate::frame::{HEADER, Header};
 use crate::lenenc::Malformed;
 use crate::response::OkPacket;
-use crate::response::dialect::{Edit, Rewrite};
+use crate::response::dialect::{Dialect, Edit, Rewrite};
 use crate::response::end::{End, Outcome};
 
 /// What one call of [`ResponseTracker::convert`] found.
@@ -95,7 +95,8 @@ impl ResponseTracker {
                 });
                 let done = self.outcome.end.take().filter(|_| whole).map(|end| {
                     let outcome = std::mem::take(&mut self.outcome);
-                    Outcome { end: Some(end), ..outcome }
+                    let schema_debt = self.dialect.as_ref().map(Dialect::schema_debt).unwrap_or_default();
+                    Outcome { end: Some(end), schema_debt, ..outcome }
                 });
                 if done.is_some() || edit.is_some() {
                     return Ok(Converted { consumed: at, edit, done });
