@@ -3,10 +3,11 @@
 //! This is what the daemons read. Nobody but this crate looks at the file itself.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::listen::Listen;
 use crate::routing::{Route, Rule};
 
 /// Everything the daemons of one host need to know.
@@ -185,10 +186,10 @@ pub struct Angel {
 /// Where proxyd listens and with how many threads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// Worker threads; each has one listener per address (SO_REUSEPORT).
+    /// Worker threads; each has one listener per address (SO_REUSEPORT), all share that of a Unix socket.
     pub workers: usize,
-    pub mysql_listen: Vec<SocketAddr>,
-    pub admin_listen: Vec<SocketAddr>,
+    pub mysql_listen: Vec<Listen>,
+    pub admin_listen: Vec<Listen>,
     /// What clients' long packets may take, all together, in bytes.
     pub packet_memory: usize,
 }

@@ -10,6 +10,7 @@
 mod appliance;
 mod file;
 mod first_boot;
+mod listen;
 mod local;
 mod problem;
 pub mod proxysql_cnf;
@@ -26,6 +27,7 @@ use std::path::Path;
 
 pub use appliance::*;
 pub use file::File;
+pub use listen::{Listen, ListenError};
 pub use local::{interface_addresses, local_addresses};
 pub use problem::{Problem, Problems};
 pub use resolve::Identity;

@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,6 +14,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{getsockopt, sockopt};
 
 use crate::heartbeat::{HeartbeatError, MAX_WORKERS, Segment};
+use crate::listener::Listener;
 
 pub const LISTENERS: &str = "STANDFAST_LISTENERS";
 pub const HEARTBEAT_FD: &str = "STANDFAST_HEARTBEAT_FD";
@@ -63,9 +63,9 @@ pub enum InheritError {
 /// What proxyd got from the angel. Every descriptor is close-on-exec again and every listener non-blocking.
 #[derive(Debug)]
 pub struct Inherited {
-    /// (worker, listener), in the order of the environment variable.
-    pub mysql: Vec<(usize, TcpListener)>,
-    pub admin: Vec<TcpListener>,
+    /// (worker, listener), in the order of the environment variable; that of a path is for every worker.
+    pub mysql: Vec<(usize, Listener)>,
+    pub admin: Vec<Listener>,
     pub heartbeat: Segment,
 }
 
@@ -157,14 +157,15 @@ fn parse_fd(text: &str) -> Option<RawFd> {
     text.parse().ok().filter(|fd| *fd > 2)
 }
 
-fn listener(fd: RawFd) -> Result<TcpListener, InheritError> {
+fn listener(fd: RawFd) -> Result<Listener, InheritError> {
     let owned = adopt(fd)?;
     match getsockopt(&owned, sockopt::AcceptConn) {
         Ok(true) => {}
         _ => return Err(InheritError::NotListening(fd)),
     }
-    let listener = TcpListener::from(owned);
-    listener.set_nonblocking(true).map_err(|source| InheritError::Descriptor { fd, source })?;
+    let failed = |source| InheritError::Descriptor { fd, source };
+    let listener = Listener::from_fd(owned).map_err(failed)?;
+    listener.set_nonblocking().map_err(failed)?;
     Ok(listener)
 }
 
@@ -182,7 +183,10 @@ fn adopt(fd: RawFd) -> Result<OwnedFd, InheritError> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
     use std::os::fd::IntoRawFd;
+
+    use configs::Listen;
 
     use super::*;
 
@@ -227,7 +231,8 @@ mod tests {
         let inherited = Inherited::take(&entries, heartbeat_fd).unwrap();
         assert_eq!(inherited.heartbeat.workers(), 2);
         let (worker, listener) = &inherited.mysql[0];
-        assert_eq!((*worker, listener.local_addr().unwrap()), (1, address));
+        assert_eq!((*worker, listener.place().unwrap()), (1, Listen::Tcp(address)));
+        let Listener::Tcp(listener) = listener else { panic!("{listener:?}") };
         assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 

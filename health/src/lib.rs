@@ -2,6 +2,7 @@
 //!
 //! * [`heartbeat`]: the shared memory in which proxyd's workers show that they make progress.
 //! * [`inherit`]: how the angel hands its listening sockets and the heartbeat segment to proxyd.
+//! * [`listener`]: one of those sockets, by TCP or at a path.
 //! * [`hang`]: which worker has stopped. [`restart`]: when a proxy that ended is started again.
 //! * [`verdict`]: the five words that the rest of the host acts on.
 //! * [`control`]: the unix sockets that take one request line.
@@ -14,5 +15,6 @@ pub mod feed;
 pub mod hang;
 pub mod heartbeat;
 pub mod inherit;
+pub mod listener;
 pub mod restart;
 pub mod verdict;

@@ -1,9 +1,10 @@
 //! Lines of the audit log: one JSON object each, with ProxySQL's names for what ProxySQL has. Pure.
 
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
+
+use crate::peer::Peer;
 
 /// Words that a statement with a secret in it has: the tables and variables that hold some.
 const SECRETIVE: [&str; 8] = [
@@ -38,7 +39,7 @@ pub enum Event<'a> {
 pub struct Who<'a> {
     /// On the admin interface; else a client of MySQL.
     pub admin: bool,
-    pub client: SocketAddr,
+    pub client: Peer,
     pub user: &'a str,
     pub schema: &'a str,
     pub thread_id: u32,
@@ -121,7 +122,7 @@ mod tests {
 
     const WHO: Who<'_> = Who {
         admin: true,
-        client: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4711),
+        client: Peer::Local,
         user: "admin",
         schema: "main",
         thread_id: 7,
@@ -139,7 +140,7 @@ mod tests {
         assert_eq!(line["event"], "Admin_Connect_OK");
         assert_eq!(line["time"], "2019-05-20 14:48:47.631");
         assert_eq!(line["timestamp"], 1_558_363_727_631_u64);
-        assert_eq!(line["client_addr"], "127.0.0.1:4711");
+        assert_eq!(line["client_addr"], "localhost");
         assert_eq!(parsed(Event::Refused("no"))["extra_info"], "no");
         assert_eq!(parsed(Event::Closed { after: Duration::from_secs(2) })["duration"], "2000ms");
     }

@@ -51,14 +51,39 @@ pub struct Account<'a> {
     pub secret: &'a Secret,
     pub traits: Traits,
     pub collation: u16,
-    /// Nothing will be translated: these capabilities, as far as the server has them, and no other.
-    pub exactly: Option<Capabilities>,
+    /// Nothing will be translated: this client's own, and no other's.
+    pub exactly: Option<Exactly<'a>>,
     /// The compressed protocol, where the server has it.
     pub compress: bool,
     /// What goes before everything else: a PROXY header, or nothing.
     pub preface: &'a [u8],
     /// Set for `use_ssl=1`.
     pub tls: Option<&'a Connector>,
+}
+
+/// Names and values that a client tells of itself at its login: program, driver, host and the like.
+#[derive(Debug, Clone)]
+pub struct ConnectAttributes(Vec<(String, String)>);
+
+impl From<Vec<(String, String)>> for ConnectAttributes {
+    fn from(pairs: Vec<(String, String)>) -> ConnectAttributes {
+        ConnectAttributes(pairs)
+    }
+}
+
+/// A client as it is, for the login of a connection that is its alone.
+#[derive(Clone, Copy)]
+pub struct Exactly<'a> {
+    /// As far as the server has them.
+    pub capabilities: Capabilities,
+    /// Its connection attributes, if it has told any.
+    pub attributes: Option<&'a ConnectAttributes>,
+}
+
+impl Exactly<'_> {
+    fn own_attributes(&self) -> Vec<(String, String)> {
+        self.attributes.map(|attributes| attributes.0.clone()).unwrap_or_default()
+    }
 }
 
 /// A connection that is logged in, and what is known of its session.
@@ -472,7 +497,7 @@ async fn log_in(
             | Capabilities::CONNECT_ATTRS
             | Capabilities::SSL
             | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA;
-        capabilities = exactly.difference(of_a_login);
+        capabilities = exactly.capabilities.difference(of_a_login);
     }
     let mut login = Login::new(Config {
         user: account.user.to_owned(),
@@ -484,7 +509,7 @@ async fn log_in(
             .map_or(Tls::Disabled, |tls| if tls.required { Tls::Required } else { Tls::Preferred }),
         capabilities,
         max_packet: 0x4000_0000,
-        attributes: vec![("program_name".to_owned(), "standfast".to_owned())],
+        attributes: account.exactly.map_or_else(own_attributes, |exactly| exactly.own_attributes()),
         // What passes untouched passes without commands to tell apart.
         compress: account.compress && account.exactly.is_none(),
     });
@@ -515,6 +540,18 @@ async fn log_in(
             }
         };
     }
+}
+
+/// What a server's `session_connect_attrs` shows of a connection that serves whoever comes.
+fn own_attributes() -> Vec<(String, String)> {
+    let pid = std::process::id().to_string();
+    let pairs = [
+        ("_client_name", "standfast"),
+        ("_client_version", env!("CARGO_PKG_VERSION")),
+        ("_pid", pid.as_str()),
+        ("program_name", "standfast"),
+    ];
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 fn server_name(server: &Server) -> io::Result<rustls::pki_types::ServerName<'static>> {

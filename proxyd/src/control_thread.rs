@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::TcpListener;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use configs::Appliance;
 use health::heartbeat::Segment;
+use health::listener::Listener;
 use proxyd_wire::auth::Secret;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -121,18 +121,18 @@ impl Control {
 }
 
 /// Runs until SIGTERM or SIGINT, then drains the workers.
-pub fn run(control: Control, admin: Vec<TcpListener>, events: mpsc::Receiver<WorkerEvent>) -> io::Result<()> {
+pub fn run(control: Control, admin: Vec<Listener>, events: mpsc::Receiver<WorkerEvent>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, serve(control, admin, events))
 }
 
 async fn serve(
     mut control: Control,
-    admin: Vec<TcpListener>,
+    admin: Vec<Listener>,
     mut events: mpsc::Receiver<WorkerEvent>,
 ) -> io::Result<()> {
     for listener in admin {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let listener = crate::net::Listener::new(listener)?;
         tokio::task::spawn_local(admin::serve(
             listener,
             control.admin.clone(),

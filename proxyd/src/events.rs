@@ -1,12 +1,12 @@
 //! Lines of the events log: one JSON object a statement, with ProxySQL's names. Pure.
 
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proxyd_sql::{DigestOptions, Kind};
 use serde_json::{Map, Value, json};
 
 use crate::audit::stamp;
+use crate::peer::Peer;
 use crate::stats::ServerKey;
 
 /// A longer statement is cut, and the line says so.
@@ -22,7 +22,7 @@ pub struct Statement<'a> {
     pub digest: u64,
     pub user: &'a str,
     pub schema: &'a str,
-    pub client: SocketAddr,
+    pub client: Peer,
     pub thread_id: u32,
     /// `None`: no server was asked.
     pub server: Option<&'a ServerKey>,
@@ -101,7 +101,7 @@ mod tests {
             digest: 0xAB,
             user: "app",
             schema: "shop",
-            client: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4711),
+            client: std::net::SocketAddr::from(([127, 0, 0, 1], 4711)).into(),
             thread_id: 7,
             server: None,
             rows_affected: 0,

@@ -27,6 +27,7 @@ mod messages;
 mod monitor;
 mod net;
 mod networks;
+mod peer;
 mod pool;
 mod program;
 mod reply;

@@ -2,14 +2,16 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use configs::Appliance;
+use configs::{Appliance, Listen};
 use health::heartbeat::Segment;
 use health::inherit::Inherited;
+use health::listener::{self, Listener};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 
@@ -22,6 +24,8 @@ use crate::worker::{self, Setup, WorkerShared};
 
 /// Events from workers that wait for the control thread; more are dropped, as their kind comes again.
 const EVENTS: usize = 4096;
+/// Connections that may wait at a listener of our own.
+const BACKLOG: i32 = 4096;
 
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -70,10 +74,17 @@ pub fn run(appliance: &Appliance, config: &Path, host: Option<&str>) -> io::Resu
         hosts: control.client_hosts(),
         packet_memory: appliance.proxy.packet_memory / workers,
     });
-    let mut listeners: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut listeners: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
     for (index, listener) in inherited.mysql {
         // More listeners than workers would be a queue nobody serves.
-        listeners[index % workers].push(listener);
+        let owner = index % workers;
+        if matches!(listener, Listener::Unix(_)) {
+            for other in (0..workers).filter(|&other| other != owner) {
+                listeners[other].push(Listener::from_fd(listener.as_fd().try_clone_to_owned()?)?);
+            }
+        }
+        // The descriptor itself stays: an angel that has lost its own copies looks for it under its number.
+        listeners[owner].push(listener);
     }
     for (index, ((_, commands), listeners)) in channels.into_iter().zip(listeners).enumerate() {
         let setup = Setup { index, listeners, commands, shared: shared.clone() };
@@ -92,30 +103,32 @@ pub fn run(appliance: &Appliance, config: &Path, host: Option<&str>) -> io::Resu
 fn bind(appliance: &Appliance) -> io::Result<Inherited> {
     let workers = appliance.proxy.workers;
     let mut mysql = Vec::new();
-    for worker in 0..workers {
-        for &address in &appliance.proxy.mysql_listen {
-            mysql.push((worker, listen(address)?));
+    for place in &appliance.proxy.mysql_listen {
+        let sockets = if place.unix().is_some() { 1 } else { workers };
+        for worker in 0..sockets {
+            mysql.push((worker, listen(place)?));
         }
     }
-    let admin =
-        appliance.proxy.admin_listen.iter().map(|&address| listen(address)).collect::<io::Result<_>>()?;
+    let admin = appliance.proxy.admin_listen.iter().map(listen).collect::<io::Result<_>>()?;
     Ok(Inherited { mysql, admin, heartbeat: Segment::create(workers)? })
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let failed =
-        |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
-    let open = || {
-        let socket =
-            socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
-        socket.set_reuse_address(true)?;
-        socket.set_reuse_port(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(4096)?;
-        Ok(socket.into())
+fn listen(place: &Listen) -> io::Result<Listener> {
+    let listener = match place {
+        Listen::Tcp(address) => listen_tcp(*address).map(Listener::Tcp),
+        Listen::Unix(path) => listener::bind_unix(path, BACKLOG).map(Listener::Unix),
     };
-    open().map_err(failed)
+    listener.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {place}: {error}")))
+}
+
+fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Each client and each backend connection is a descriptor: take all that the unit allows.

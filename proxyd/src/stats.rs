@@ -133,7 +133,7 @@ pub struct ProcessRow {
     pub session_id: u32,
     pub user: String,
     pub db: String,
-    pub client: std::net::SocketAddr,
+    pub client: crate::peer::Peer,
     pub hostgroup: Option<u32>,
     /// The local end of the backend connection.
     pub local: Option<std::net::SocketAddr>,

@@ -14,7 +14,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use health::heartbeat::{Segment, State};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
@@ -28,7 +27,8 @@ use crate::executed::ExecutedSets;
 use crate::gate::Gate;
 use crate::hosts::ClientHosts;
 use crate::logs::Logs;
-use crate::net::{BufferPool, Stream};
+use crate::net::{BufferPool, Listener, Stream};
+use crate::peer::Peer;
 use crate::pool::Pool;
 use crate::route::Hits;
 use crate::session::mirror::Mirrors;
@@ -52,7 +52,7 @@ const PURGED_AT_ONCE: usize = 2_000;
 /// What a worker is given at its start.
 pub struct Setup {
     pub index: usize,
-    pub listeners: Vec<std::net::TcpListener>,
+    pub listeners: Vec<health::listener::Listener>,
     pub commands: mpsc::UnboundedReceiver<WorkerCommand>,
     pub shared: Arc<WorkerShared>,
 }
@@ -143,7 +143,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         shared,
     });
     for listener in listeners {
-        let acceptor = tokio::task::spawn_local(accept(worker.clone(), TcpListener::from_std(listener)?));
+        let acceptor = tokio::task::spawn_local(accept(worker.clone(), Listener::new(listener)?));
         worker.acceptors.borrow_mut().push(acceptor.abort_handle());
     }
     tokio::task::spawn_local(beat(worker.clone()));
@@ -156,7 +156,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
 
 /// Takes clients until the worker drains and aborts this; after that they wait in the listener's queue, which the angel
 /// holds, for the next proxy. Running out of descriptors is waited out the same way.
-async fn accept(worker: Rc<Worker>, listener: TcpListener) {
+async fn accept(worker: Rc<Worker>, listener: Listener) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept(), if !worker.paused.get() => accepted,
@@ -266,7 +266,9 @@ impl Worker {
         }
         let limits = self.snapshot().variables.client_hosts;
         let now = u64::try_from(crate::start::uptime().as_micros()).unwrap_or(u64::MAX);
-        self.shared.hosts.note(record.peer().ip().to_canonical(), failure.is_none(), now, limits);
+        if let Some(address) = record.peer().ip() {
+            self.shared.hosts.note(address, failure.is_none(), now, limits);
+        }
     }
 
     /// A line of the audit log about one of the sessions.
@@ -282,7 +284,7 @@ impl Worker {
         log.line(audit::line(event, who, SystemTime::now()));
     }
 
-    fn start_session(self: Rc<Self>, stream: TcpStream, peer: std::net::SocketAddr) {
+    fn start_session(self: Rc<Self>, stream: Stream, peer: Peer) {
         let id = self.next_id();
         let record = Rc::new(Record::new(id, peer, Instant::now()));
         self.sessions.borrow_mut().insert(id, record.clone());
@@ -292,7 +294,7 @@ impl Worker {
             global.client_connections_connected += 1;
         }
         // A bug ends one session, not the worker.
-        let life = Caught(Box::pin(session::run(Stream::Tcp(stream), record.clone(), self.clone())));
+        let life = Caught(Box::pin(session::run(stream, record.clone(), self.clone())));
         tokio::task::spawn_local(async move {
             let outcome = life.await;
             self.sessions.borrow_mut().remove(&id);

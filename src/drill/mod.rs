@@ -172,7 +172,7 @@ impl Scene {
 }
 
 fn port(appliance: &Appliance) -> u16 {
-    appliance.proxy.mysql_listen.first().map_or(6033, SocketAddr::port)
+    appliance.proxy.mysql_listen.iter().find_map(configs::Listen::tcp).map_or(6033, |address| address.port())
 }
 
 fn owner(appliance: &Appliance, router: &str) -> Option<String> {

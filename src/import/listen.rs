@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use configs::{File, Identity};
+use configs::{File, Identity, Listen as Place};
 use serde_json::Value;
 
 use super::report::{Fate, Report};
@@ -12,11 +12,13 @@ use super::report::{Fate, Report};
 /// The `[proxy]` section's values, as far as ProxySQL's configuration said them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Listen {
-    pub mysql: Vec<SocketAddr>,
-    pub admin: Vec<SocketAddr>,
+    pub mysql: Vec<Place>,
+    pub admin: Vec<Place>,
     pub workers: Option<u64>,
 }
 
+/// Where the service may make sockets.
+const RUN_DIR: &str = "/run/standfast";
 /// The most workers that the configuration takes.
 const MOST_WORKERS: u64 = 256;
 
@@ -29,13 +31,15 @@ pub(super) fn read(settings: &Value, file: &str, report: &mut Report) -> Listen 
         workers: text("mysql-threads").parse().ok().filter(|count| (1..=MOST_WORKERS).contains(count)),
     };
     let known = text("admin-admin_credentials").split(';').any(|login| login.trim() == "admin:admin");
-    let public = listen.admin.iter().any(|place| !place.ip().is_loopback());
+    let public = listen.admin.iter().filter_map(Place::tcp).any(|place| !place.ip().is_loopback());
     if known && public {
         for place in &mut listen.admin {
-            place.set_ip(match place {
-                SocketAddr::V4(_) => IpAddr::from([127, 0, 0, 1]),
-                SocketAddr::V6(_) => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
-            });
+            if let Place::Tcp(address) = place {
+                address.set_ip(match address {
+                    SocketAddr::V4(_) => IpAddr::from([127, 0, 0, 1]),
+                    SocketAddr::V6(_) => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+                });
+            }
         }
         listen.admin.dedup();
         report.add(
@@ -48,15 +52,21 @@ pub(super) fn read(settings: &Value, file: &str, report: &mut Report) -> Listen 
 }
 
 /// `0.0.0.0:6033;[::]:6033;/tmp/proxysql.sock`
-fn places(text: &str, place: &str, report: &mut Report) -> Vec<SocketAddr> {
+fn places(text: &str, place: &str, report: &mut Report) -> Vec<Place> {
     let mut found = Vec::new();
     for one in text.split(';').map(str::trim).filter(|one| !one.is_empty()) {
-        match one.parse::<SocketAddr>() {
-            Ok(address) if address.port() != 0 => found.push(address),
-            _ if one.starts_with('/') => {
-                report.add(Fate::Left, place, format!("{one}: a Unix socket; clients connect by TCP"));
+        match one.parse() {
+            Ok(Place::Unix(path)) if !path.starts_with(RUN_DIR) => {
+                let ours = Path::new(RUN_DIR).join(path.file_name().unwrap_or_default());
+                let text = format!(
+                    "{one}: now {}, the only directory that the service may write to; a symbolic link at the old place serves old clients",
+                    ours.display()
+                );
+                report.add(Fate::Changed, place, text);
+                found.push(Place::Unix(ours));
             }
-            _ => report.add(Fate::Left, place, format!("{one}: is no address:port")),
+            Ok(one) => found.push(one),
+            Err(error) => report.add(Fate::Left, place, format!("{one}: {error}")),
         }
     }
     found
@@ -66,7 +76,7 @@ impl Listen {
     /// As TOML; nothing if nothing was said.
     pub(super) fn section(&self) -> String {
         let mut out = String::new();
-        let list = |places: &[SocketAddr]| {
+        let list = |places: &[Place]| {
             places.iter().map(|place| format!("\"{place}\"")).collect::<Vec<_>>().join(", ")
         };
         // Writing to a String cannot fail.
@@ -120,9 +130,9 @@ mod tests {
         let listen = read(&settings, "f", &mut report);
         assert_eq!(
             listen.section(),
-            "\n[proxy]\nmysql_listen = [\"0.0.0.0:3311\"]\nadmin_listen = [\"10.0.0.1:3310\"]\nworkers = 4\n"
+            "\n[proxy]\nmysql_listen = [\"0.0.0.0:3311\", \"/run/standfast/proxysql.sock\"]\nadmin_listen = [\"10.0.0.1:3310\"]\nworkers = 4\n"
         );
-        assert_eq!((report.count(Fate::Left), report.count(Fate::Changed)), (1, 0));
+        assert_eq!((report.count(Fate::Left), report.count(Fate::Changed)), (0, 1));
         assert_eq!(read(&json!({}), "f", &mut report).section(), "");
     }
 

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::appliance::{Angel, Paths, Proxy};
+use crate::listen::Listen;
 use crate::reader::{Located, Section};
 
 impl Default for Angel {
@@ -65,8 +66,8 @@ impl Default for Proxy {
     fn default() -> Proxy {
         Proxy {
             workers: thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS),
-            mysql_listen: vec![SocketAddr::from(([0, 0, 0, 0], 6033))],
-            admin_listen: vec![SocketAddr::from(([127, 0, 0, 1], 6032))],
+            mysql_listen: vec![Listen::Tcp(SocketAddr::from(([0, 0, 0, 0], 6033)))],
+            admin_listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 6032)))],
             packet_memory: 1 << 30,
         }
     }
@@ -78,23 +79,24 @@ pub(super) fn proxy(section: Section<'_>) -> Proxy {
     let default = Proxy::default();
     // `workers`: threads that serve clients; one for each core by default.
     let workers = section.integer("workers", 1..=MOST_WORKERS as i64, "threads");
-    // `mysql_listen`: where applications connect, "address:port". All addresses, so that a VIP works when it arrives.
+    // `mysql_listen`: where applications connect, "address:port" or the path of a Unix socket. All addresses, so that a VIP works
+    // when it arrives.
     let mysql = listen(&section, "mysql_listen");
-    // `admin_listen`: the admin interface, "address:port".
+    // `admin_listen`: the admin interface, in the same way.
     let admin = listen(&section, "admin_listen");
     // `packet_memory_mb`: clients with long packets are not read from while those of others take so much.
     let memory = section.integer("packet_memory_mb", 1..=1 << 20, "MiB");
     if mysql.as_ref().is_some_and(Vec::is_empty) {
         section.problem(None, "mysql_listen", "is empty; clients need at least one address");
     }
-    let places = |list: Option<Vec<Located<SocketAddr>>>, default: &[SocketAddr]| {
-        list.unwrap_or_else(|| default.iter().map(|&value| Located { value, line: 0 }).collect())
+    let places = |list: Option<Vec<Located<Listen>>>, default: Vec<Listen>| {
+        list.unwrap_or_else(|| default.into_iter().map(|value| Located { value, line: 0 }).collect())
     };
-    let mysql = places(mysql, &default.mysql_listen);
-    let admin = places(admin, &default.admin_listen);
+    let mysql = places(mysql, default.mysql_listen);
+    let admin = places(admin, default.admin_listen);
     apart(&section, &mysql, &admin);
     section.finish();
-    let plain = |list: Vec<Located<SocketAddr>>| list.into_iter().map(|it| it.value).collect();
+    let plain = |list: Vec<Located<Listen>>| list.into_iter().map(|it| it.value).collect();
     Proxy {
         workers: workers.and_then(|it| usize::try_from(it.value).ok()).unwrap_or(default.workers),
         mysql_listen: plain(mysql),
@@ -105,38 +107,37 @@ pub(super) fn proxy(section: Section<'_>) -> Proxy {
     }
 }
 
-fn listen(section: &Section<'_>, key: &'static str) -> Option<Vec<Located<SocketAddr>>> {
+fn listen(section: &Section<'_>, key: &'static str) -> Option<Vec<Located<Listen>>> {
     let texts = section.texts(key)?;
     let mut places = Vec::new();
-    for text in &texts {
-        let Some(place) = section.convert::<SocketAddr>(key, text, "\"address:port\"") else {
-            continue;
-        };
-        if place.value.port() == 0 {
-            section.problem(Some(place.line), key, "port 0 is out of range; expected 1 to 65535");
+    for &Located { value: text, line } in &texts {
+        match text.parse() {
+            Ok(value) => places.push(Located { value, line }),
+            Err(error) => section.problem(Some(line), key, format!("{text:?} {error}")),
         }
-        places.push(place);
     }
     // An empty list that was written is a decision; one that is left of wrong entries is not.
     (places.len() == texts.len()).then_some(places)
 }
 
-/// No port may be asked for twice where the addresses overlap.
-fn apart(section: &Section<'_>, mysql: &[Located<SocketAddr>], admin: &[Located<SocketAddr>]) {
-    let named = |key, list: &[Located<SocketAddr>]| -> Vec<_> {
-        list.iter().map(|it| (key, it.value, it.line)).collect()
+/// No port may be asked for twice where the addresses overlap, and no path.
+fn apart(section: &Section<'_>, mysql: &[Located<Listen>], admin: &[Located<Listen>]) {
+    let named = |key: &'static str, list| -> Vec<(&'static str, &Located<Listen>)> {
+        <[_]>::iter(list).map(|it| (key, it)).collect()
     };
     let all = [named("mysql_listen", mysql), named("admin_listen", admin)].concat();
-    for (index, (key, place, line)) in all.iter().enumerate() {
-        let clash = all.iter().take(index).find(|(_, other, _)| overlap(*other, *place));
-        if let Some((other_key, other, _)) = clash {
-            let line = Some(*line).filter(|line| *line > 0);
-            section.problem(line, key, format!("{place} is already taken by {other_key} {other}"));
+    for (index, (key, place)) in all.iter().enumerate() {
+        let clash = all.iter().take(index).find(|(_, other)| overlap(&other.value, &place.value));
+        if let Some((other_key, other)) = clash {
+            let line = Some(place.line).filter(|line| *line > 0);
+            let text = format!("{} is already taken by {other_key} {}", place.value, other.value);
+            section.problem(line, key, text);
         }
     }
 }
 
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+fn overlap(a: &Listen, b: &Listen) -> bool {
+    let (Some(a), Some(b)) = (a.tcp(), b.tcp()) else { return a == b };
     let any = |ip: IpAddr| ip.is_unspecified();
     a.port() == b.port() && a.is_ipv4() == b.is_ipv4() && (a.ip() == b.ip() || any(a.ip()) || any(b.ip()))
 }

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 
 use crate::appliance::{Angel, Check, FirstBoot, Paths, Proxy};
 use crate::first_boot;
+use crate::listen::Listen;
 use crate::reader::{Located, Section};
 
 pub(crate) use hosts::HostEntry;
@@ -56,7 +57,8 @@ impl Settings {
 
     /// What IPVS passes on is for the VIP itself, on whatever host it arrives.
     fn balanced_vips_reach_the_proxy(&self, root: &Section<'_>) {
-        let bound = self.proxy.mysql_listen.iter().find(|it| !it.ip().is_unspecified());
+        let bound =
+            self.proxy.mysql_listen.iter().filter_map(Listen::tcp).find(|it| !it.ip().is_unspecified());
         let balanced = self.vips.iter().enumerate().find(|(_, vip)| vip.vrrp.balanced);
         if let (Some(bound), Some((index, vip))) = (bound, balanced) {
             let text = format!(

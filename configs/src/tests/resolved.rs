@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::{Appliance, Failback, File, Identity, Transport, Value, VrrpVersion};
+use crate::{Appliance, Failback, File, Identity, Listen, Transport, Value, VrrpVersion};
 
 const THREE: &str = r#"
 [[hosts]]
@@ -41,8 +41,8 @@ fn defaults_of_one_vip() {
         (seen.angel.grace, seen.angel.hang_timeout),
         (Duration::from_secs(1), Duration::from_millis(400))
     );
-    assert_eq!(seen.proxy.mysql_listen, [SocketAddr::from(([0, 0, 0, 0], 6033))]);
-    assert_eq!(seen.proxy.admin_listen, [SocketAddr::from(([127, 0, 0, 1], 6032))]);
+    assert_eq!(seen.proxy.mysql_listen, [Listen::Tcp(SocketAddr::from(([0, 0, 0, 0], 6033)))]);
+    assert_eq!(seen.proxy.admin_listen, [Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 6032)))]);
     assert_eq!(seen.paths.angel_socket().to_str(), Some("/run/standfast/angel.sock"));
 }
 

@@ -75,6 +75,17 @@ fn contradictions() {
         "f.toml:3: proxy.admin_listen: 127.0.0.1:6032 is already taken by mysql_listen 0.0.0.0:6032"
     );
     assert_eq!(
+        problems(
+            "[proxy]\nmysql_listen = [\"0.0.0.0:6033\", \"mysql.sock\", \"/run/a\"]\nadmin_listen = \"/run/a;b\""
+        ),
+        "f.toml:2: proxy.mysql_listen: \"mysql.sock\" is not \"address:port\" or the absolute path of a Unix socket\n\
+         f.toml:3: proxy.admin_listen: \"/run/a;b\" has characters that the path of a socket cannot have here; expected printable ASCII without : ; \" \\"
+    );
+    assert_eq!(
+        problems("[proxy]\nmysql_listen = \"/run/a\"\nadmin_listen = \"/run/a\""),
+        "f.toml:3: proxy.admin_listen: /run/a is already taken by mysql_listen /run/a"
+    );
+    assert_eq!(
         problems("[admin_variables]\nmysql_ifaces = \"0.0.0.0:1\""),
         "f.toml:2: admin_variables.mysql_ifaces: contradiction: set admin_listen in [proxy] instead"
     );

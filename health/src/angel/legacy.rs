@@ -7,12 +7,12 @@
 use std::error::Error;
 use std::ffi::OsStr;
 use std::fs;
-use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use health::heartbeat::Segment;
 use health::inherit;
+use health::listener::Listener;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
@@ -28,7 +28,7 @@ const STOP_MS: u16 = 500;
 
 #[derive(Debug, Default)]
 pub(crate) struct Legacy {
-    pub(crate) listeners: Vec<(Name, TcpListener)>,
+    pub(crate) listeners: Vec<(Name, Listener)>,
     pub(crate) heartbeat: Option<Segment>,
     pub(crate) proxy: Option<Proxy>,
     /// Names in the fd store that mean nothing (any more).
@@ -45,7 +45,10 @@ impl Legacy {
             } else if name == PROXYD {
                 legacy.proxy = Proxy::from_pidfd(fd).or(legacy.proxy);
             } else if let Some(key) = Name::parse(&name) {
-                legacy.listeners.push((key, TcpListener::from(fd)));
+                match Listener::from_fd(fd) {
+                    Ok(listener) => legacy.listeners.push((key, listener)),
+                    Err(_) => legacy.strangers.push(name),
+                }
             } else {
                 legacy.strangers.push(name);
             }
@@ -79,8 +82,8 @@ fn copy_from(proxy: &Proxy) -> Result<Legacy, Box<dyn Error>> {
     let environment = fs::read(format!("/proc/{}/environ", proxy.pid()))?;
     let mut listeners = Vec::new();
     for entry in inherit::parse(variable(&environment, inherit::LISTENERS)?)? {
-        let listener = TcpListener::from(proxy.copy_fd(entry.fd)?);
-        let name = Name { kind: entry.kind, worker: entry.worker, address: listener.local_addr()? };
+        let listener = Listener::from_fd(proxy.copy_fd(entry.fd)?)?;
+        let name = Name { kind: entry.kind, worker: entry.worker, place: listener.place()? };
         listeners.push((name, listener));
     }
     let heartbeat = proxy.copy_fd(variable(&environment, inherit::HEARTBEAT_FD)?.parse()?)?;

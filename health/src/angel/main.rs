@@ -133,6 +133,7 @@ fn run(arguments: &Arguments, appliance: &Appliance, stored: Legacy) -> Result<(
     }
     supervisor.run(&signals, &mut Clients::new(socket))?;
     supervisor.leave_nothing();
+    listeners.remove_files();
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use health::heartbeat::{Segment, State};
 use health::inherit::Inherited;
+use health::listener::Listener;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{SigSet, Signal};
 
@@ -38,6 +39,7 @@ pub(crate) fn run() -> ExitCode {
         .into_iter()
         .map(|(worker, listener)| {
             let heartbeat = Arc::clone(&heartbeat);
+            let Listener::Tcp(listener) = listener else { panic!("{listener:?}") };
             thread::spawn(move || serve(&heartbeat, worker, &listener))
         })
         .collect();

@@ -112,9 +112,8 @@ fn ensure_admin_login(store: &mut Store, data_dir: &Path) -> Result<(), String> 
 
 /// What the configuration file decides and the variables only show.
 fn state_own_facts(store: &mut Store, appliance: &Appliance) -> Result<(), String> {
-    let list = |addresses: &[std::net::SocketAddr]| {
-        addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(";")
-    };
+    let list =
+        |places: &[configs::Listen]| places.iter().map(ToString::to_string).collect::<Vec<_>>().join(";");
     store.set_variable("mysql-threads", &appliance.proxy.workers.to_string())?;
     store.set_variable("mysql-interfaces", &list(&appliance.proxy.mysql_listen))?;
     store.set_variable("admin-mysql_ifaces", &list(&appliance.proxy.admin_listen))?;

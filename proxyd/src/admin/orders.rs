@@ -123,7 +123,7 @@ impl Admin {
             return;
         }
         let (hostname, port) =
-            session.peer.map_or_else(Default::default, |peer| (peer.ip().to_string(), peer.port()));
+            session.peer.map_or_else(Default::default, |peer| (peer.host(), peer.port().unwrap_or_default()));
         let last_seen = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let client = ClusterClient { uuid: uuid.clone(), hostname, port, admin_ifaces, last_seen };
         clients.insert(uuid, client);

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,14 +10,14 @@ use proxyd_wire::auth::Plugin;
 use proxyd_wire::response::{ColumnDefinition, ResultSetWriter};
 use proxyd_wire::server::{Config, Credential, Login, Step, nonce_from};
 use proxyd_wire::{Capabilities, EofPacket, ErrPacket, OkPacket, Request, Status, frame};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use super::facts::SERVER_VERSION;
 use super::service::{Admin, AdminError, Answer, Session};
 use crate::audit::{self, Event};
-use crate::net::{BufferPool, Connection, Packets, Stream};
+use crate::net::{BufferPool, Connection, Listener, Packets, Stream};
+use crate::peer::Peer;
 use crate::tls::ClientTls;
 
 /// Nobody administers with more; the next one is told so.
@@ -34,7 +33,7 @@ const COLLATION: u8 = 45;
 const NO_DEFAULT: u8 = 0xfb;
 
 /// Accepts administrators until the end of the process. Must run on a `LocalSet`.
-pub async fn serve(listener: TcpListener, admin: Rc<Admin>, tls: Option<ClientTls>) {
+pub async fn serve(listener: Listener, admin: Rc<Admin>, tls: Option<ClientTls>) {
     let clients = Rc::new(Cell::new(0));
     loop {
         match listener.accept().await {
@@ -77,12 +76,12 @@ impl Drop for Place {
 struct Client {
     admin: Rc<Admin>,
     tls: Option<ClientTls>,
-    peer: SocketAddr,
+    peer: Peer,
 }
 
 impl Client {
-    async fn run(&self, stream: TcpStream, has_room: bool) -> io::Result<()> {
-        let mut connection = Connection::new(Stream::Tcp(stream));
+    async fn run(&self, stream: Stream, has_room: bool) -> io::Result<()> {
+        let mut connection = Connection::new(stream);
         connection.keepalive(Duration::from_secs(60));
         let buffers = BufferPool::default();
         let mut packets = Packets::new(&mut connection, &buffers, LOGIN_PACKET);
@@ -169,6 +168,7 @@ impl Client {
     fn config(&self, thread_id: u32) -> io::Result<Config> {
         let mut random = [0; proxyd_wire::handshake::NONCE];
         SystemRandom::new().fill(&mut random).map_err(|_| io::Error::other("no randomness"))?;
+        let is_local = self.peer == Peer::Local;
         Ok(Config {
             server_version: SERVER_VERSION.to_owned(),
             thread_id,
@@ -182,9 +182,10 @@ impl Client {
                 | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA,
             collation: COLLATION,
             default_plugin: Plugin::CachingSha2,
-            tls_available: self.tls.is_some(),
+            tls_available: self.tls.is_some() && !is_local,
+            is_local,
             public_key_pem: None,
-            peer_host: self.peer.ip().to_canonical().to_string(),
+            peer_host: self.peer.host(),
         })
     }
 

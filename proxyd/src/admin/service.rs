@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,6 +24,7 @@ use crate::control::WorkerHandle;
 use crate::hosts::ClientHosts;
 use crate::logs::Logs;
 use crate::messages;
+use crate::peer::Peer;
 use crate::runtime::{
     SharedRuntime, collect_digests, collect_errors, collect_free_connections, collect_processlist,
     collect_statements, collect_stats, kill, normalise,
@@ -81,7 +81,7 @@ pub struct Session {
     pub schema: String,
     pub stats_only: bool,
     pub tls: bool,
-    pub peer: Option<SocketAddr>,
+    pub peer: Option<Peer>,
     /// Of the last statement, for `SHOW WARNINGS`.
     pub warnings: Vec<String>,
 }

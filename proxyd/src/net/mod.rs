@@ -2,10 +2,12 @@
 
 mod buffer;
 mod compressed;
+mod listener;
 mod packets;
 mod stream;
 
 pub use buffer::{Buffer, BufferPool, STANDARD};
 pub use compressed::Role;
+pub use listener::Listener;
 pub use packets::Packets;
 pub use stream::{Connection, Stream};

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use proxyd_wire::compression::Algorithm;
 use rustls::pki_types::CertificateDer;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
@@ -42,6 +43,15 @@ impl Stream {
         }
     }
 
+    /// The socket under it all.
+    fn socket(&self) -> Option<Socket<'_>> {
+        match self {
+            Stream::Unix(unix) => Some(Socket::Unix(unix)),
+            Stream::Compressed(compressed) => compressed.stream().socket(),
+            _ => self.tcp().map(Socket::Tcp),
+        }
+    }
+
     /// Under TLS, compressed or not.
     fn tls(&self) -> Option<&TlsStream<TcpStream>> {
         match self {
@@ -53,6 +63,37 @@ impl Stream {
 
     fn not_plain() -> io::Error {
         io::Error::other("the stream cannot be upgraded to TLS")
+    }
+}
+
+/// What a stream's bytes come from in the end.
+#[derive(Clone, Copy)]
+enum Socket<'a> {
+    Tcp(&'a TcpStream),
+    Unix(&'a UnixStream),
+}
+
+impl<'a> Socket<'a> {
+    fn poll_read_ready(self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Socket::Tcp(tcp) => tcp.poll_read_ready(cx),
+            Socket::Unix(unix) => unix.poll_read_ready(cx),
+        }
+    }
+
+    /// What the reactor knows of the reading side, as of now.
+    fn poll_state(self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        match self {
+            Socket::Tcp(tcp) => pin!(tcp.ready(Interest::READABLE)).poll(cx),
+            Socket::Unix(unix) => pin!(unix.ready(Interest::READABLE)).poll(cx),
+        }
+    }
+
+    fn options(self) -> SockRef<'a> {
+        match self {
+            Socket::Tcp(tcp) => SockRef::from(tcp),
+            Socket::Unix(unix) => SockRef::from(unix),
+        }
     }
 }
 
@@ -132,7 +173,7 @@ impl Connection {
                 .with_time(idle)
                 .with_interval(Duration::from_secs(5))
                 .with_retries(3);
-            let _ = socket2::SockRef::from(tcp).set_tcp_keepalive(&options);
+            let _ = SockRef::from(tcp).set_tcp_keepalive(&options);
         }
     }
 
@@ -202,12 +243,12 @@ impl Connection {
 
     /// As [`Connection::peer_closed`]. Whoever reads from the connection is not to wait for both at once.
     pub fn poll_peer_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(tcp) = self.stream.tcp() else { return Poll::Pending };
-        if ready!(tcp.poll_read_ready(cx)).is_err() {
+        let Some(socket) = self.stream.socket() else { return Poll::Pending };
+        if ready!(socket.poll_read_ready(cx)).is_err() {
             return Poll::Ready(());
         }
         // It is readable: bytes or the end, which this tells at once.
-        match pin!(tcp.ready(Interest::READABLE)).poll(cx) {
+        match socket.poll_state(cx) {
             Poll::Ready(Ok(ready)) if !ready.is_read_closed() => Poll::Pending,
             Poll::Ready(_) => Poll::Ready(()),
             Poll::Pending => Poll::Pending,
@@ -219,9 +260,9 @@ impl Connection {
         if matches!(&self.stream, Stream::Compressed(compressed) if !compressed.is_empty()) {
             return false;
         }
-        let Some(tcp) = self.stream.tcp() else { return true };
+        let Some(socket) = self.stream.socket() else { return true };
         let mut byte = [std::mem::MaybeUninit::uninit()];
-        match socket2::SockRef::from(tcp).peek(&mut byte) {
+        match socket.options().peek(&mut byte) {
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
             Ok(_) => false,
         }
@@ -233,8 +274,8 @@ impl Connection {
         if matches!(self.stream, Stream::Compressed(_)) {
             return self.is_quiet();
         }
-        let Some(tcp) = self.stream.tcp() else { return true };
-        tcp.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_pending()
+        let Some(socket) = self.stream.socket() else { return true };
+        socket.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -294,9 +335,9 @@ impl Connection {
 
     /// Ends both directions at once: whoever uses the connection next meets an error.
     pub fn sever(&self) {
-        if let Some(tcp) = self.stream.tcp() {
+        if let Some(socket) = self.stream.socket() {
             // One that is closed already is what is wanted.
-            let _ = socket2::SockRef::from(tcp).shutdown(std::net::Shutdown::Both);
+            let _ = socket.options().shutdown(std::net::Shutdown::Both);
         }
     }
 

@@ -12,9 +12,10 @@ use super::forward::Attached;
 use super::patience::{Unfit, stopped};
 use super::record::Interrupt;
 use super::{Session, SessionEnd};
-use crate::backend::{Backend, ConnectError, Traits};
+use crate::backend::{Account, Backend, ConnectError, Exactly, Traits};
 use crate::control::WorkerEvent;
 use crate::counters::InUse;
+use crate::peer::Peer;
 use crate::pool::Want;
 use crate::reply::Refusal;
 use crate::snapshot::{HostgroupId, Member, ProxyProtocol, Reservation, Server, Snapshot};
@@ -215,13 +216,16 @@ impl Session {
     /// What a connection in this hostgroup must be like: where servers are told who the client is, for that client only.
     fn traits_in(&self, snapshot: &Snapshot, hostgroup: HostgroupId) -> Traits {
         let told = proxy_protocol(snapshot, hostgroup) != ProxyProtocol::Off;
-        Traits { origin: told.then(|| self.record.peer().ip()), ..self.traits }
+        Traits { origin: self.record.peer().ip().filter(|_| told), ..self.traits }
     }
 
     /// The PROXY header for a new connection in this hostgroup, if its servers are sent one.
     fn preface(&self, snapshot: &Snapshot, hostgroup: HostgroupId) -> Vec<u8> {
         let destination = self.proxy_address.parse().ok().map(|ip| SocketAddr::new(ip, self.proxy_port));
-        let ends = destination.map(|destination| Ends { source: self.record.peer(), destination });
+        let ends = match (self.record.peer(), destination) {
+            (Peer::Tcp(source), Some(destination)) => Some(Ends { source, destination }),
+            _ => None,
+        };
         match proxy_protocol(snapshot, hostgroup) {
             ProxyProtocol::Off => Vec::new(),
             ProxyProtocol::V1 => proxy_header::v1(ends),
@@ -245,7 +249,7 @@ impl Session {
         let tls = &self.worker.shared.backend_tls;
         let connector = options.use_ssl.then(|| tls.connector(hostname, *port, self.user())).transpose();
         let connector = connector.map_err(ConnectError::Tls)?;
-        let account = crate::backend::Account {
+        let account = Account {
             user: self.user(),
             secret: &self.secret,
             traits,
@@ -253,7 +257,10 @@ impl Session {
             preface: &preface,
             collation: self.collation,
             tls: connector.as_ref(),
-            exactly: self.account.fast_forward.then_some(self.capabilities),
+            exactly: self.account.fast_forward.then_some(Exactly {
+                capabilities: self.capabilities,
+                attributes: self.attributes.as_deref(),
+            }),
         };
         let counters = self.worker.counters.server(reservation.server());
         let attributes = snapshot.hostgroups.get(&hostgroup).map(|hostgroup| &hostgroup.attributes);

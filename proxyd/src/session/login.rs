@@ -18,9 +18,10 @@ use proxyd_wire::{Capabilities, Status, frame};
 use super::record::{Names, Record};
 use super::settings::{Charset, Settings};
 use super::{Cause, Phase, Session, SessionEnd, charset};
-use crate::backend::Traits;
+use crate::backend::{ConnectAttributes, Traits};
 use crate::gate::Ticket;
 use crate::net::{Connection, Packets, Role, Stream};
+use crate::peer::Peer;
 use crate::reply::{self, Refusal};
 use crate::snapshot::{self, User};
 use crate::tls::{self, RsaKey};
@@ -114,7 +115,8 @@ async fn greet(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Result
     let snapshot = worker.snapshot();
     let mut client = Connection::new(stream);
     client.keepalive(std::time::Duration::from_secs(120));
-    let by_proxy = snapshot.variables.proxy_protocol_networks.contains(record.peer().ip());
+    let trusted = &snapshot.variables.proxy_protocol_networks;
+    let by_proxy = record.peer().ip().is_some_and(|ip| trusted.contains(ip));
     if !by_proxy {
         admit(&mut client, &record, &worker).await?;
     }
@@ -130,11 +132,11 @@ async fn greet(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Result
     if by_proxy {
         // A proxy sends its header at once, but one that speaks to MySQL may wait for the greeting.
         if let Some(ends) = proxy_header(packets.connection, &worker).await? {
-            record.set_peer(ends.source);
+            record.set_peer(ends.source.into());
             destination = Some(ends.destination);
         }
         admit(packets.connection, &record, &worker).await?;
-        login.set_peer_host(record.peer().ip().to_canonical().to_string());
+        login.set_peer_host(record.peer().host());
     }
     let first = packets.receive().await.map_err(handshake)?;
     let step = login.on(&first);
@@ -146,7 +148,7 @@ async fn greet(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Result
 /// Turns away a host that failed too often.
 async fn admit(client: &mut Connection, record: &Record, worker: &Worker) -> Result<(), SessionEnd> {
     let limits = worker.snapshot().variables.client_hosts;
-    if worker.shared.hosts.admits(record.peer().ip().to_canonical(), limits) {
+    if record.peer().ip().is_none_or(|ip| worker.shared.hosts.admits(ip, limits)) {
         return Ok(());
     }
     let text = "this host failed to log in too often; PROXYSQL FLUSH MYSQL CLIENT HOSTS forgives it";
@@ -200,6 +202,7 @@ async fn begin(
     if let Some(refusal) = foreign_schema(login.user(), hello.database.as_deref(), &account) {
         return Err(turn_away(&mut client, &refusal, sequence).await);
     }
+    let attributes = passed_on(&account, &hello.attributes);
     let identity = Identity {
         traits: Traits {
             found_rows: hello.capabilities.contains(Capabilities::FOUND_ROWS),
@@ -209,7 +212,7 @@ async fn begin(
             origin: None,
         },
         capabilities: hello.capabilities,
-        client_address: record.peer().ip().to_canonical().to_string().into(),
+        client_address: record.peer().host().into(),
         proxy_address: local.map(|a| a.ip().to_canonical().to_string()).unwrap_or_default().into(),
         proxy_port: local.map_or(0, |a| a.port()),
         settings: first_settings(&schema, collation, &account),
@@ -217,6 +220,7 @@ async fn begin(
         secret,
         collation,
         nonce,
+        attributes,
     };
     let mut session = Box::new(build(client, ticket, record, worker, identity));
     session.introduce();
@@ -240,6 +244,7 @@ pub(super) struct Identity {
     settings: Settings,
     collation: u16,
     nonce: [u8; NONCE],
+    attributes: Option<Box<ConnectAttributes>>,
 }
 
 /// A session that has done nothing yet.
@@ -261,6 +266,7 @@ pub(super) fn build(
         secret: identity.secret,
         collation: identity.collation,
         nonce: identity.nonce,
+        attributes: identity.attributes,
         attached: Vec::new(),
         statements: None,
         last_insert_id: 0,
@@ -291,6 +297,7 @@ impl Session {
             settings: self.settings.clone(),
             collation: self.collation,
             nonce: self.nonce,
+            attributes: None,
         }
     }
 
@@ -323,6 +330,7 @@ impl Session {
             return Err(turn_away(&mut self.client, &refusal, sequence).await);
         }
         self.settings = first_settings(&schema, self.collation, &account);
+        self.attributes = passed_on(&account, &login.client().attributes);
         self.account = account;
         self.secret = secret;
         self.introduce();
@@ -336,6 +344,11 @@ impl Session {
         self.record.names.replace(names);
         drop(self.record.rest(std::time::Instant::now()));
     }
+}
+
+/// A client's connection attributes, if a server is to have them: what serves whoever comes has the proxy's own.
+fn passed_on(account: &User, attributes: &[(String, String)]) -> Option<Box<ConnectAttributes>> {
+    account.fast_forward.then(|| Box::new(attributes.to_vec().into()))
 }
 
 /// A client that has proven who it is.
@@ -415,6 +428,7 @@ async fn drive(
 
 fn config(worker: &Rc<Worker>, record: &Record, nonce: [u8; NONCE]) -> Config {
     let variables = &worker.snapshot().variables;
+    let is_local = record.peer() == Peer::Local;
     Config {
         server_version: variables.server_version.clone(),
         thread_id: record.id,
@@ -423,10 +437,11 @@ fn config(worker: &Rc<Worker>, record: &Record, nonce: [u8; NONCE]) -> Config {
         collation: COLLATION,
         default_plugin: Plugin::from_name(&variables.default_authentication_plugin)
             .unwrap_or(Plugin::CachingSha2),
-        tls_available: variables.have_ssl,
+        tls_available: variables.have_ssl && !is_local,
+        is_local,
         // Made, if need be, once it is known that this user needs it.
         public_key_pem: None,
-        peer_host: record.peer().ip().to_canonical().to_string(),
+        peer_host: record.peer().host(),
     }
 }
 

@@ -195,7 +195,7 @@ async fn run(worker: Rc<Worker>, first: Copy) {
 async fn run_one(worker: Rc<Worker>, copy: Copy) -> Result<(), SessionEnd> {
     let started = Instant::now();
     let nobody = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
-    let record = Rc::new(Record::new(0, nobody, started));
+    let record = Rc::new(Record::new(0, nobody.into(), started));
     // No limit on clients concerns it.
     let Some(ticket) = std::sync::Arc::<Gate>::default().enter(1) else { return Ok(()) };
     let client = Connection::new(Stream::Nowhere);

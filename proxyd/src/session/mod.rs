@@ -41,7 +41,7 @@ use proxyd_wire::response::{Expect, Outcome, SchemaDebt};
 use proxyd_wire::{Capabilities, Command, Request, Status, frame};
 
 use crate::audit::Event;
-use crate::backend::Traits;
+use crate::backend::{ConnectAttributes, Traits};
 use crate::budget::Hold;
 use crate::gate::Ticket;
 use crate::net::{Buffer, Connection, STANDARD, Stream};
@@ -102,6 +102,8 @@ pub struct Session {
     new_connection: bool,
     /// The greeting's: COM_CHANGE_USER is answered with it.
     nonce: [u8; NONCE],
+    /// The connection attributes of a `fast_forward` user: its server is to have them.
+    attributes: Option<Box<ConnectAttributes>>,
 }
 
 /// A session's life. What a session does not need while it rests is in boxes: an idle client should be small.

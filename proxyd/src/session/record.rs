@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::gtids::LastGtids;
+use crate::peer::Peer;
 use crate::pool::is_lost;
 use crate::snapshot::Server;
 use crate::stats::{ProcessRow, ServerKey};
@@ -39,7 +40,7 @@ pub enum Interrupt {
 pub struct Record {
     pub id: u32,
     /// Who the client is; a PROXY header may tell better.
-    peer: Cell<SocketAddr>,
+    peer: Cell<Peer>,
     pub born: Instant,
     pub names: RefCell<Names>,
     pub command: Cell<&'static str>,
@@ -81,7 +82,7 @@ pub struct BackendPlace {
 }
 
 impl Record {
-    pub fn new(id: u32, peer: SocketAddr, now: Instant) -> Record {
+    pub fn new(id: u32, peer: Peer, now: Instant) -> Record {
         Record {
             id,
             peer: Cell::new(peer),
@@ -101,12 +102,12 @@ impl Record {
         }
     }
 
-    pub fn peer(&self) -> SocketAddr {
+    pub fn peer(&self) -> Peer {
         self.peer.get()
     }
 
     /// A proxy that is trusted says so.
-    pub fn set_peer(&self, peer: SocketAddr) {
+    pub fn set_peer(&self, peer: Peer) {
         self.peer.set(peer);
     }
 

@@ -50,6 +50,7 @@ fn meet(secret: Secret, plugin: server::Credential, default: Plugin, tls: Tls) -
         collation: 45,
         default_plugin: default,
         tls_available: true,
+        is_local: false,
         public_key_pem: Some("PEM".into()),
         peer_host: "127.0.0.1".into(),
     });

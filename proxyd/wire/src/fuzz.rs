@@ -100,6 +100,7 @@ pub fn logins(bytes: &[u8]) {
         collation: 45,
         default_plugin: Plugin::CachingSha2,
         tls_available: choice & 1 == 1,
+        is_local: choice & 8 == 8,
         public_key_pem: Some("PEM".into()),
         peer_host: String::new(),
     });

@@ -13,6 +13,7 @@ fn config() -> Config {
         collation: 45,
         default_plugin: Plugin::CachingSha2,
         tls_available: true,
+        is_local: false,
         public_key_pem: Some("PEM".into()),
         peer_host: "127.0.0.1".into(),
     }

@@ -140,7 +140,7 @@ fn fill_processlist(transaction: &Transaction<'_>, _: &str, input: &StatsInput<'
             row.session_id,
             row.user,
             row.db,
-            row.client.ip().to_string(),
+            row.client.host(),
             row.client.port(),
             row.hostgroup,
             row.local.map(|address| address.ip().to_string()),

@@ -7,7 +7,7 @@ use tokio::task::{LocalSet, spawn_local};
 use super::super::server::serve;
 use super::*;
 use crate::backend::{Account, Backend, Traits};
-use crate::net::BufferPool;
+use crate::net::{BufferPool, Listener};
 use crate::snapshot::Server;
 use crate::tls;
 
@@ -25,7 +25,7 @@ fn with_server_in<F: AsyncFnOnce(Arc<Server>)>(dir: &DataDir, work: F) {
     LocalSet::new().block_on(&tokio, async move {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        spawn_local(serve(listener, Rc::new(console.admin), Some(clients)));
+        spawn_local(serve(Listener::Tcp(listener), Rc::new(console.admin), Some(clients)));
         work(Arc::new(Server::new(0, "127.0.0.1", port))).await;
     });
 }

@@ -57,6 +57,7 @@ impl Database {
             collation: 45,
             default_plugin: Plugin::CachingSha2,
             tls_available: false,
+            is_local: false,
             public_key_pem: None,
             peer_host: "127.0.0.1".into(),
         });

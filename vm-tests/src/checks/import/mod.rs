@@ -106,7 +106,7 @@ fn rehearsal(cluster: &Cluster, program: &Path, directory: &Path) -> Result<()> 
         "keepalived.conf:6: vrrp_script: replaced by the proxy's own liveness",
         "proxysql.cnf:2: datadir: ",
         "unknown global variable 'mysql-an_option_of_tomorrow'",
-        "/tmp/proxysql_admin.sock: a Unix socket",
+        "/tmp/proxysql_admin.sock: now /run/standfast/proxysql_admin.sock",
         "would be written",
     ];
     for line in expected {

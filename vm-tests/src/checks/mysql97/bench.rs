@@ -69,7 +69,7 @@ impl Bench {
         Ok(bench)
     }
 
-    /// Runs a script in the namespace, with `mysql97`, `dump97`, `tool97`, `direct97`, `mariadb` and `admin` as commands.
+    /// Runs a script in the namespace, with `mysql97`, `socket97`, `admin97`, `dump97`, `tool97`, `direct97`, `mariadb` and `admin` as commands.
     pub(crate) fn bash(&self, script: &str) -> Result<Output> {
         let functions = self.directory.join("client.sh");
         let script = format!("set -o pipefail; . {}\n{script}", functions.display());
@@ -157,10 +157,14 @@ fn write_client(root: &SidRoot, directory: &Path) -> Result<()> {
     let (client, dump, tool) = (program("mysql")?, program("mysqldump")?, program("mysqladmin")?);
     let options = format!("--no-defaults --plugin-dir={}", root.path("usr/lib/mysql/plugin").display());
     let server = server::ADDRESS;
+    let run = directory.join("run");
+    let run = run.display();
     let text = format!(
         "raw97() {{ {client} {options} --default-character-set=utf8mb4 \"$@\"; }}\n\
          mysql97() {{ raw97 -h {PROXY} -P 6033 -N \"$@\"; }}\n\
          direct97() {{ raw97 -h {server} -P 3306 -N \"$@\"; }}\n\
+         socket97() {{ raw97 -S {run}/mysql.sock -N \"$@\"; }}\n\
+         admin97() {{ raw97 -S {run}/admin.sock -uadmin -padmin -N \"$@\"; }}\n\
          dump97() {{ {dump} {options} -h {PROXY} -P 6033 \"$@\"; }}\n\
          tool97() {{ {tool} {options} -h {PROXY} -P 6033 \"$@\"; }}\n\
          mariadb() {{ command mariadb --no-defaults -h {PROXY} -P 6033 -N \"$@\"; }}\n\
@@ -203,8 +207,9 @@ fn configuration(directory: &Path) -> Result<String> {
         vec![table(&[("name", "test1".into()), ("address", "127.0.0.1".into())])].into(),
     );
     let listen = |places: &[String]| toml::Value::from(places.to_vec());
-    let clients = listen(&[format!("{PROXY}:6033"), "[::1]:6033".to_owned()]);
-    let admin = listen(&[format!("{PROXY}:6032")]);
+    let socket = |name: &str| directory.join("run").join(name).display().to_string();
+    let clients = listen(&[format!("{PROXY}:6033"), "[::1]:6033".to_owned(), socket("mysql.sock")]);
+    let admin = listen(&[format!("{PROXY}:6032"), socket("admin.sock")]);
     file.insert("proxy".into(), table(&[("mysql_listen", clients), ("admin_listen", admin)]));
     let path = |name: &str| toml::Value::from(directory.join(name).display().to_string());
     file.insert("paths".into(), table(&[("run_dir", path("run")), ("data_dir", path("data"))]));

@@ -5,6 +5,7 @@
 mod bench;
 mod connectors;
 mod dialogue;
+mod local;
 mod logins;
 
 use anyhow::Result;
@@ -18,5 +19,6 @@ pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     let bench = Bench::start(&runner.binaries)?;
     logins::run(runner, &bench);
     dialogue::run(runner, &bench);
+    local::run(runner, &bench);
     connectors::run(runner, &bench)
 }
