@@ -58,7 +58,7 @@ impl Balance {
     }
 
     fn dial(&mut self, now: Instant, appliance: &Appliance, poller: &Poller) {
-        let Some(port) = appliance.proxy.mysql_listen.first().map(|it| it.port()) else { return };
+        let Some(port) = ports(appliance).next() else { return };
         if self.dials.len() != appliance.peers.len() {
             self.dials = appliance.peers.iter().map(|peer| Dial::new(peer.address, port, now)).collect();
         }
@@ -115,9 +115,15 @@ impl Balance {
     }
 }
 
+/// Where other hosts' clients can be passed on to: a Unix socket is for this host's own.
+fn ports(appliance: &Appliance) -> impl Iterator<Item = u16> {
+    appliance.proxy.mysql_listen.iter().filter_map(|place| Some(place.tcp()?.port()))
+}
+
 fn services(router: &configs::Router, appliance: &Appliance) -> Vec<Service> {
-    let ports = appliance.proxy.mysql_listen.iter().map(|it| it.port());
-    ports.flat_map(|port| router.vips.iter().map(move |vip| Service { address: vip.address, port })).collect()
+    ports(appliance)
+        .flat_map(|port| router.vips.iter().map(move |vip| Service { address: vip.address, port }))
+        .collect()
 }
 
 /// The services of a vrrpd that is gone: on a host that is not the owner they would pass on what has been passed on. A
