@@ -94,7 +94,7 @@ fn boot(site: &Site, image: &Image, packages: &Packages, addresses: usize) -> Re
     guest.run("DEBIAN_FRONTEND=noninteractive apt-get install -y -q /root/old.deb")?;
     guest.run(&format!(
         "set -e\n\
-         sed '/^username = /a max_connections = 1000000' /usr/share/doc/standfast/examples/single-vip/standfast.toml \
+         sed '/^transaction_persistent/a max_connections = 1000000' /usr/share/doc/standfast/examples/single-vip/standfast.toml \
              >/etc/standfast/standfast.toml\n\
          printf '{EMULATED}\\n[mysql_variables]\\nmax_connections = 1000000\\n' >>/etc/standfast/standfast.toml\n\
          chown root:standfast /etc/standfast/standfast.toml && chmod 640 /etc/standfast/standfast.toml\n\
