@@ -41,6 +41,8 @@ pub struct Traits {
     pub multi_statements: bool,
     /// The client hands out files for LOAD DATA LOCAL.
     pub local_files: bool,
+    /// The client may send query attributes.
+    pub attributes: bool,
     /// The client that a PROXY header has named to the server: the connection is for nobody else.
     pub origin: Option<IpAddr>,
 }
@@ -281,13 +283,13 @@ impl Backend {
             frames.extend(frames_of(&[Command::ResetConnection as u8], 0));
         }
         if track {
-            frames.extend(query_frames(self.tracking_statement().as_bytes()));
+            frames.extend(query_frames(self.tracking_statement().as_bytes(), self.capabilities));
         }
         if let Some(schema) = &schema {
             let payload = [&[Command::InitDb as u8], schema.as_bytes()].concat();
             frames.extend(frames_of(&payload, 0));
         }
-        set.iter().for_each(|statement| frames.extend(query_frames(statement.as_bytes())));
+        set.iter().for_each(|statement| frames.extend(query_frames(statement.as_bytes(), self.capabilities)));
         if frames.is_empty() {
             return Ok(());
         }
@@ -408,7 +410,8 @@ impl Backend {
 
     /// The same, with the names of the columns.
     pub async fn query_table(&mut self, sql: &str, buffers: &BufferPool) -> Result<Table, FitError> {
-        self.connection.write_all(&query_frames(sql.as_bytes())).await.map_err(FitError::Lost)?;
+        let frames = query_frames(sql.as_bytes(), self.capabilities);
+        self.connection.write_all(&frames).await.map_err(FitError::Lost)?;
         let (outcome, bytes) = self.answer(Expect::Results, buffers).await.map_err(FitError::Lost)?;
         match outcome.error {
             Some(error) => Err(FitError::Refused(error)),
@@ -491,6 +494,7 @@ async fn log_in(
     capabilities.set(Capabilities::IGNORE_SPACE, account.traits.ignore_space);
     capabilities.set(Capabilities::MULTI_STATEMENTS, account.traits.multi_statements);
     capabilities.set(Capabilities::LOCAL_FILES, account.traits.local_files);
+    capabilities.set(Capabilities::QUERY_ATTRIBUTES, account.traits.attributes);
     if let Some(exactly) = account.exactly {
         // What the login itself needs is the login's own.
         let of_a_login = Capabilities::CONNECT_WITH_DB

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use proxyd_wire::command::no_attributes;
 use proxyd_wire::response::{ColumnDefinition, text_resultset};
-use proxyd_wire::{Capabilities, EofPacket, ErrPacket, OkPacket, Status, frame};
+use proxyd_wire::{Capabilities, Command, EofPacket, ErrPacket, OkPacket, Request, Status, frame};
 
 use crate::backend::ConnectError;
 use crate::snapshot::{Hostgroup, HostgroupId, Server, Snapshot};
@@ -212,12 +213,22 @@ pub fn one_row(client: Capabilities, column: &str, value: &str, status: Status) 
     text_resultset(&[ColumnDefinition::text(column)], &[vec![Some(value.to_owned())]], status, client)
 }
 
-/// COM_QUERY with this text, from sequence number 0 on.
-pub fn query_frames(text: &[u8]) -> Vec<u8> {
-    let mut payload = Vec::with_capacity(text.len() + 1);
-    payload.push(proxyd_wire::Command::Query as u8);
-    payload.extend_from_slice(text);
-    frames_of(&payload, 0)
+/// COM_QUERY with this text and no attributes, for a connection with these capabilities, from sequence number 0 on.
+pub fn query_frames(text: &[u8], capabilities: Capabilities) -> Vec<u8> {
+    attributed_frames(no_attributes(capabilities), text)
+}
+
+/// COM_QUERY with query attributes as a client sent them: nothing where they are not negotiated.
+pub fn attributed_frames(attributes: &[u8], text: &[u8]) -> Vec<u8> {
+    frames_of(&[&[Command::Query as u8], attributes, text].concat(), 0)
+}
+
+/// The COM_QUERY of a client with QUERY_ATTRIBUTES for a server without; `None` if these frames are something else.
+pub fn without_attributes(frames: &[u8]) -> Option<Vec<u8>> {
+    match Request::parse(&frame::payload(frames), Capabilities::QUERY_ATTRIBUTES) {
+        Ok(Request::Query(query)) => Some(attributed_frames(&[], query.text)),
+        _ => None,
+    }
 }
 
 /// A payload as frames, from this sequence number on.
@@ -232,6 +243,16 @@ mod tests {
     use super::*;
     use crate::snapshot::{Member, Status as ServerStatus};
     use std::sync::Arc;
+
+    #[test]
+    fn attributes_are_left_out_of_texts_alone() {
+        let none = query_frames(b"DO 1", Capabilities::QUERY_ATTRIBUTES);
+        assert_eq!(none, b"\x07\0\0\0\x03\0\x01DO 1");
+        assert_eq!(without_attributes(&none), Some(query_frames(b"DO 1", Capabilities::empty())));
+        let one = attributed_frames(b"\x01\x01\0\x01\xfd\0\x01k\x01v", b"DO 1");
+        assert_eq!(without_attributes(&one).as_deref(), Some(&b"\x05\0\0\0\x03DO 1"[..]));
+        assert_eq!(without_attributes(&frames_of(b"\x02test", 0)), None);
+    }
 
     #[test]
     fn error_9001_names_the_reason_of_every_server() {

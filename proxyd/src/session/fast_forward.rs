@@ -21,7 +21,8 @@ const SPOKEN: Capabilities = Capabilities::DEPRECATE_EOF
     .union(Capabilities::MULTI_STATEMENTS)
     .union(Capabilities::MULTI_RESULTS)
     .union(Capabilities::PS_MULTI_RESULTS)
-    .union(Capabilities::FOUND_ROWS);
+    .union(Capabilities::FOUND_ROWS)
+    .union(Capabilities::QUERY_ATTRIBUTES);
 
 impl Session {
     pub(super) async fn fast_forward(&mut self) -> Result<Infallible, SessionEnd> {

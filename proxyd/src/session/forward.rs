@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proxyd_sql::{Flags, Kind, Statement};
-use proxyd_wire::Status;
 use proxyd_wire::response::{Dialect, Expect, Outcome, ResponseTracker, SchemaDebt, SchemaNews};
+use proxyd_wire::{Capabilities, Status};
 
 use super::causal::Destination;
 use super::checkout::{Attach, LOOK_AGAIN};
@@ -18,7 +18,7 @@ use crate::backend::Backend;
 use crate::control::WorkerEvent;
 use crate::counters::InUse;
 use crate::pool::why_lost;
-use crate::reply::Refusal;
+use crate::reply::{self, Refusal};
 use crate::snapshot::{HostgroupId, Server, Snapshot};
 
 /// A backend connection that a session holds, and why.
@@ -111,6 +111,7 @@ impl Session {
             );
             let dialect = dialect.map(|dialect| dialect.with_schema(self.schema_news(&held, job.statement)));
             let tracker = ResponseTracker::new(job.expect, held.backend.capabilities).with_dialect(dialect);
+            let bare = self.bare(&held.backend, job.frames);
             let relay = Relay {
                 client: &mut self.client,
                 backend: &mut held.backend,
@@ -120,7 +121,8 @@ impl Session {
                 tee: self.tee.as_deref_mut(),
                 may_prepare_again: job.execution.as_ref().is_some_and(|execution| !execution.again),
             };
-            let frames = job.execution.as_deref().map_or(job.frames, Execution::frames);
+            let text = bare.as_deref().unwrap_or(job.frames);
+            let frames = job.execution.as_deref().map_or(text, Execution::frames);
             let relayed = relay.run(frames, tracker, retries > 0 && !tied).await;
             self.count_traffic(&held.backend, before);
             let server = held.backend.server().clone();
@@ -172,6 +174,12 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// A client's text without its query attributes, where the server knows none.
+    fn bare(&self, backend: &Backend, frames: &[u8]) -> Option<Vec<u8>> {
+        let drops = self.traits.attributes && !backend.capabilities.contains(Capabilities::QUERY_ATTRIBUTES);
+        if drops { reply::without_attributes(frames) } else { None }
     }
 
     /// What the answer to this statement may have to tell of an earlier one.

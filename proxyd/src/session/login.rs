@@ -34,8 +34,8 @@ const LOGIN_PACKET: usize = 128 * 1024;
 /// utf8mb4_general_ci, which every server and client knows.
 const COLLATION: u8 = 45;
 
-/// What clients may negotiate. QUERY_ATTRIBUTES is not among it: what both sides of the proxy speak needs no
-/// translation. (EOFs and session state changes are translated.)
+/// What clients may negotiate. (EOFs and session state changes are translated; query attributes are dropped where a server has
+/// none.)
 fn offered(variables: &Variables) -> Capabilities {
     let local_files = match variables.enable_load_data_local_infile {
         true => Capabilities::LOCAL_FILES,
@@ -62,6 +62,7 @@ fn offered(variables: &Variables) -> Capabilities {
         | Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA
         | Capabilities::SESSION_TRACK
         | Capabilities::DEPRECATE_EOF
+        | Capabilities::QUERY_ATTRIBUTES
 }
 
 /// What full authentications have left: the passwords of users that are stored as `$A$` hashes. Shared by the workers,
@@ -209,6 +210,7 @@ async fn begin(
             ignore_space: hello.capabilities.contains(Capabilities::IGNORE_SPACE),
             multi_statements: hello.capabilities.contains(Capabilities::MULTI_STATEMENTS),
             local_files: hello.capabilities.contains(Capabilities::LOCAL_FILES),
+            attributes: hello.capabilities.contains(Capabilities::QUERY_ATTRIBUTES),
             origin: None,
         },
         capabilities: hello.capabilities,

@@ -10,6 +10,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use proxyd_sql::classify;
+use proxyd_wire::command::no_attributes;
+use proxyd_wire::frame;
 use proxyd_wire::response::Expect;
 
 use super::forward::Job;
@@ -150,7 +152,7 @@ impl Session {
             mirrors.dropped.set(mirrors.dropped.get() + 1);
             return;
         }
-        let frames = reply::query_frames(mirror.rewritten.as_deref().unwrap_or(text));
+        let frames = reply::query_frames(mirror.rewritten.as_deref().unwrap_or(text), self.capabilities);
         let copy = Copy { session: self.identity(), mirror, frames };
         if place == Place::Run {
             tokio::task::spawn_local(run(self.worker.clone(), copy));
@@ -200,7 +202,8 @@ async fn run_one(worker: Rc<Worker>, copy: Copy) -> Result<(), SessionEnd> {
     let Some(ticket) = std::sync::Arc::<Gate>::default().enter(1) else { return Ok(()) };
     let client = Connection::new(Stream::Nowhere);
     let mut session = build(client, ticket, record, worker, copy.session);
-    let text = copy.frames.get(5..).unwrap_or_default();
+    let before = frame::HEADER + 1 + no_attributes(session.capabilities).len();
+    let text = copy.frames.get(before..).unwrap_or_default();
     let statement = classify(text);
     let digest = session.enter_digest_of(copy.mirror.hostgroup, text);
     let job = Job {

@@ -36,6 +36,7 @@ use std::time::Instant;
 
 use proxyd_sql::Statement;
 use proxyd_wire::auth::Secret;
+use proxyd_wire::command::NO_ATTRIBUTES;
 use proxyd_wire::handshake::NONCE;
 use proxyd_wire::response::{Expect, Outcome, SchemaDebt};
 use proxyd_wire::{Capabilities, Command, Request, Status, frame};
@@ -228,10 +229,10 @@ impl Session {
     /// COM_QUERY, and the commands that are statements in another form: classify, route, forward, settle.
     async fn statement(&mut self, frames: &[u8], now: Instant) -> Result<(), SessionEnd> {
         let head = &frames[frame::HEADER..frames.len().min(frame::HEADER + frame::MAX_PAYLOAD)];
-        let (text, expect) = match Request::parse(head, self.capabilities) {
-            Ok(Request::Query(query)) => (query.text, Expect::Results),
-            Ok(Request::FieldList { .. }) => (&b"SHOW COLUMNS"[..], Expect::FieldList),
-            _ => (&b"USE"[..], Expect::Simple),
+        let (text, expect, attributes) = match Request::parse(head, self.capabilities) {
+            Ok(Request::Query(query)) => (query.text, Expect::Results, query.attributes),
+            Ok(Request::FieldList { .. }) => (&b"SHOW COLUMNS"[..], Expect::FieldList, &[][..]),
+            _ => (&b"USE"[..], Expect::Simple, &[][..]),
         };
         let statement = local::read(self, text);
         if let Some(answer) = local::answer(self, text, &statement) {
@@ -246,6 +247,10 @@ impl Session {
             Ok(route) => route,
             Err(reply) => return self.answer_locally(reply).await,
         };
+        if attributes.len() > NO_ATTRIBUTES.len() {
+            // The answer may depend on them.
+            route.cache = None;
+        }
         if let Some(answer) = self.look_up(&route, text) {
             return self.answer_from_cache(answer, &route, text, statement.kind, now).await;
         }
@@ -255,7 +260,7 @@ impl Session {
         if let Some(delay) = route.delay {
             tokio::time::sleep(delay).await;
         }
-        let rewritten = route.rewritten.as_deref().map(reply::query_frames);
+        let rewritten = route.rewritten.as_deref().map(|text| reply::attributed_frames(attributes, text));
         let job = Job {
             frames: rewritten.as_deref().unwrap_or(frames),
             expect,

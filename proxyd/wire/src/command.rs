@@ -169,6 +169,14 @@ pub enum Request<'a> {
     Unknown(u8),
 }
 
+/// What stands between COM_QUERY and a text without attributes where QUERY_ATTRIBUTES was negotiated: none, in one set.
+pub const NO_ATTRIBUTES: &[u8] = &[0, 1];
+
+/// What stands before the text of a COM_QUERY without attributes, on a connection with these capabilities.
+pub fn no_attributes(capabilities: Capabilities) -> &'static [u8] {
+    if capabilities.contains(Capabilities::QUERY_ATTRIBUTES) { NO_ATTRIBUTES } else { &[] }
+}
+
 /// COM_QUERY: the statement and what stood before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Query<'a> {
@@ -265,7 +273,7 @@ fn skip_attributes(reader: &mut Reader<'_>, count: u64) -> Result<(), Malformed>
 }
 
 /// Steps over one value of the binary protocol; the numbers are `enum_field_types`.
-fn skip_value(reader: &mut Reader<'_>, kind: u8) -> Result<(), Malformed> {
+pub(crate) fn skip_value(reader: &mut Reader<'_>, kind: u8) -> Result<(), Malformed> {
     let fixed = match kind {
         0x06 => 0,
         0x01 => 1,

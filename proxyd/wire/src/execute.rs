@@ -48,6 +48,12 @@ pub fn types(payload: &[u8], parameters: u16) -> Result<Types<'_>, Malformed> {
     }
 }
 
+/// Where the types stand that [`types`] has found.
+pub fn types_at(parameters: u16) -> std::ops::Range<usize> {
+    let from = FIXED + usize::from(parameters).div_ceil(8) + 1;
+    from..from + 2 * usize::from(parameters)
+}
+
 /// The same execution with the types in it. `flag_at` is what [`types`] said, for this payload.
 pub fn with_types(payload: &[u8], flag_at: usize, types: &[u8]) -> Vec<u8> {
     let (before, rest) = payload.split_at(flag_at.min(payload.len()));
@@ -66,6 +72,7 @@ mod tests {
     #[test]
     fn types_are_found_where_they_are() {
         assert_eq!(types(&WITH, 2), Ok(Types::Sent(&[8, 0, 6, 0])));
+        assert_eq!(WITH[types_at(2)], [8, 0, 6, 0]);
         let without = [&WITH[..11], &[0], &WITH[16..]].concat();
         assert_eq!(types(&without, 2), Ok(Types::Relied { flag_at: 11 }));
         assert_eq!(types(&WITH[..10], 0), Ok(Types::None));

@@ -2,6 +2,7 @@
 //!
 //! Each function takes any bytes and must come back. It is public for the targets, and of no use to anyone else.
 
+use crate::attributed::Attributed;
 use crate::auth::{Plugin, Secret};
 use crate::handshake::{AuthMoreData, AuthSwitchRequest, ChangeUser, ClientHello, Greeting};
 use crate::response::{
@@ -33,6 +34,14 @@ pub fn packets(bytes: &[u8]) {
     if let Ok(execute::Types::Relied { flag_at }) = execute::types(bytes, 9) {
         let typed = execute::with_types(bytes, flag_at, &[0; 18]);
         assert_eq!(execute::types(&typed, 9), Ok(execute::Types::Sent(&[0; 18])));
+    }
+    if let Ok(Some(found)) = Attributed::parse(bytes, 9) {
+        let plain = found.plain(bytes, &[0; 18], |_| false);
+        assert_eq!(execute::types(&plain, 9), Ok(execute::Types::Sent(&[0; 18])));
+        if found.relies() {
+            let typed = found.with_types(bytes, &[0; 18]);
+            assert!(Attributed::parse(&typed, 9).is_ok_and(|typed| typed.is_some_and(|it| !it.relies())));
+        }
     }
     let _ = ClientHello::parse(bytes);
     let _ = Greeting::parse(bytes);

@@ -18,6 +18,7 @@
 //!   and say what to do next (send this, start TLS, look this user up, use the RSA key).
 #![forbid(unsafe_code)]
 
+pub mod attributed;
 pub mod auth;
 pub mod capabilities;
 pub mod client;

@@ -2,8 +2,10 @@
 //! No I/O.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
+use proxyd_wire::attributed::Attributed;
 use proxyd_wire::execute::{self, Types};
 use proxyd_wire::{Malformed, frame};
 
@@ -127,8 +129,13 @@ impl ClientStatements {
         std::mem::take(&mut statement.long_data)
     }
 
-    /// COM_STMT_EXECUTE in its frames, with what the client sent before.
-    pub fn execution<'a>(&mut self, id: u32, frames: &'a mut [u8]) -> Result<Execution<'a>, Unfit> {
+    /// COM_STMT_EXECUTE in its frames, with what the client sent before. `attributed`: it has QUERY_ATTRIBUTES.
+    pub fn execution<'a>(
+        &mut self,
+        id: u32,
+        frames: &'a mut [u8],
+        attributed: bool,
+    ) -> Result<Execution<'a>, Unfit> {
         let statement = self.by_id.get_mut(&id).ok_or(Unfit::Unknown)?;
         let shared = statement.shared().clone();
         if statement.too_long {
@@ -137,17 +144,12 @@ impl ClientStatements {
         }
         let parameters = shared.description().map_or(0, |it| it.parameters);
         let head = frames.get(frame::HEADER..frames.len().min(frame::HEADER + frame::MAX_PAYLOAD));
-        let found = execute::types(head.unwrap_or_default(), parameters).map_err(Unfit::Malformed)?;
-        let relied_at = match found {
-            Types::None => None,
-            Types::Sent(types) if statement.types.as_deref() == Some(types) => None,
-            Types::Sent(types) => {
-                statement.types = Some(types.into());
-                None
-            }
-            Types::Relied { flag_at } => Some(flag_at),
-        };
-        if relied_at.is_some() && statement.types.is_none() {
+        let form = Form::of(head.unwrap_or_default(), parameters, attributed).map_err(Unfit::Malformed)?;
+        let sent = form.types(head.unwrap_or_default());
+        if sent.is_some() && statement.types.as_deref() != sent {
+            statement.types = sent.map(Rc::from);
+        }
+        if form.relies() && statement.types.is_none() {
             return Err(Unfit::NoTypes);
         }
         let types = statement.types.clone();
@@ -158,7 +160,7 @@ impl ClientStatements {
             frames,
             made: None,
             types,
-            relied_at,
+            form,
             long_data,
             server_id: 0,
             again: false,
@@ -176,8 +178,7 @@ pub struct Execution<'a> {
     made: Option<Vec<u8>>,
     /// Two bytes for each parameter; `None` where there are none.
     pub types: Option<Rc<[u8]>>,
-    /// Where the payload says that the types are those of an earlier execution.
-    relied_at: Option<usize>,
+    form: Form,
     long_data: Vec<u8>,
     /// The server's id of the statement on the connection it was aimed at last.
     pub server_id: u32,
@@ -185,20 +186,73 @@ pub struct Execution<'a> {
     pub again: bool,
 }
 
+/// What an execution looks like, as far as its types.
+#[derive(Debug)]
+enum Form {
+    /// The statement has no parameters, and there are no attributes.
+    Bare,
+    /// The types are in it, at this place of the payload.
+    Typed {
+        types_at: Range<usize>,
+    },
+    /// They are those of an earlier execution; the flag that says so is at this place of the payload.
+    Relied {
+        flag_at: usize,
+    },
+    Attributed(Box<Attributed>),
+}
+
+impl Form {
+    fn of(payload: &[u8], parameters: u16, attributed: bool) -> Result<Form, Malformed> {
+        if attributed {
+            let found = Attributed::parse(payload, parameters)?;
+            return Ok(found.map_or(Form::Bare, |found| Form::Attributed(Box::new(found))));
+        }
+        Ok(match execute::types(payload, parameters)? {
+            Types::None => Form::Bare,
+            Types::Sent(_) => Form::Typed { types_at: execute::types_at(parameters) },
+            Types::Relied { flag_at } => Form::Relied { flag_at },
+        })
+    }
+
+    /// The types, two bytes for each parameter, if this execution brings them.
+    fn types<'a>(&'a self, payload: &'a [u8]) -> Option<&'a [u8]> {
+        match self {
+            Form::Typed { types_at } => payload.get(types_at.clone()),
+            Form::Attributed(form) => form.types(),
+            Form::Bare | Form::Relied { .. } => None,
+        }
+    }
+
+    fn relies(&self) -> bool {
+        match self {
+            Form::Relied { .. } => true,
+            Form::Attributed(form) => form.relies(),
+            Form::Bare | Form::Typed { .. } => false,
+        }
+    }
+}
+
 impl Execution<'_> {
-    /// Puts in what the connection needs: its id of the statement, and the types unless it remembers the same.
-    pub fn aim(&mut self, ready: Ready<'_>) {
+    /// Puts in what the connection needs: its id of the statement, and the types unless it remembers the same. A client's
+    /// attributes are left out where the connection has not `attributed`.
+    pub fn aim(&mut self, ready: Ready<'_>, attributed: bool) {
         self.server_id = ready.server_id;
         let id = ready.server_id.to_le_bytes();
         put_id(self.frames, id);
         put_ids(&mut self.long_data, id);
-        self.made = match (self.relied_at, &self.types) {
-            (Some(flag_at), Some(types)) if ready.types != Some(&types[..]) => {
-                let payload = frame::payload(self.frames);
-                Some(frames_of(&execute::with_types(&payload, flag_at, types), 0))
+        let types = self.types.as_deref().unwrap_or_default();
+        let payload = || frame::payload(self.frames);
+        let retyped = self.form.relies() && ready.types != Some(types);
+        let made = match &self.form {
+            Form::Attributed(form) if !attributed => {
+                Some(form.plain(&payload(), types, |index| sent_ahead(&self.long_data, index)))
             }
+            Form::Attributed(form) if retyped => Some(form.with_types(&payload(), types)),
+            Form::Relied { flag_at } if retyped => Some(execute::with_types(&payload(), *flag_at, types)),
             _ => None,
         };
+        self.made = made.map(|payload| frames_of(&payload, 0));
     }
 
     /// What to send, after the long data.
@@ -214,6 +268,21 @@ impl Execution<'_> {
     pub fn types(&self) -> &[u8] {
         self.types.as_deref().unwrap_or_default()
     }
+}
+
+/// Whether a parameter is among these packets of COM_STMT_SEND_LONG_DATA.
+fn sent_ahead(mut packets: &[u8], parameter: usize) -> bool {
+    let at = frame::HEADER + execute::STATEMENT_AT + 4;
+    while let Ok(frame::Located::Complete { framed, .. }) = frame::locate(packets, usize::MAX) {
+        let (packet, rest) = packets.split_at(framed);
+        let index =
+            packet.get(at..at + 2).map(|bytes| bytes.iter().rev().fold(0, |n, &b| n << 8 | usize::from(b)));
+        if index == Some(parameter) {
+            return true;
+        }
+        packets = rest;
+    }
+    false
 }
 
 /// The id stands at the same place in every command about a prepared statement.
@@ -273,19 +342,19 @@ mod tests {
         let mut statements = ClientStatements::default();
         let id = prepared(&mut statements);
         let mut relies = frames(&[], &[5]);
-        assert_eq!(statements.execution(id, &mut relies).unwrap_err(), Unfit::NoTypes);
+        assert_eq!(statements.execution(id, &mut relies, false).unwrap_err(), Unfit::NoTypes);
         let mut sends = frames(&[1, 0], &[5]);
-        statements.execution(id, &mut sends).unwrap();
-        let mut execution = statements.execution(id, &mut relies).unwrap();
-        execution.aim(ready(Some(&[1, 0])));
+        statements.execution(id, &mut sends, false).unwrap();
+        let mut execution = statements.execution(id, &mut relies, false).unwrap();
+        execution.aim(ready(Some(&[1, 0])), false);
         assert_eq!(execution.frames()[4..], [0x17, 4, 3, 2, 1, 0, 1, 0, 0, 0, 0, 0, 5]);
         for other in [None, Some(&[8, 0][..])] {
-            execution.aim(ready(other));
+            execution.aim(ready(other), false);
             assert_eq!(execution.frames()[4..], [0x17, 4, 3, 2, 1, 0, 1, 0, 0, 0, 0, 1, 1, 0, 5]);
             assert_eq!(execution.frames()[..4], [15, 0, 0, 0]);
         }
-        assert_eq!(statements.execution(9, &mut relies).unwrap_err(), Unfit::Unknown);
-        assert!(matches!(statements.execution(id, &mut relies[..8]), Err(Unfit::Malformed(_))));
+        assert_eq!(statements.execution(9, &mut relies, false).unwrap_err(), Unfit::Unknown);
+        assert!(matches!(statements.execution(id, &mut relies[..8], false), Err(Unfit::Malformed(_))));
     }
 
     #[test]
@@ -296,16 +365,16 @@ mod tests {
         statements.add_long_data(id, &data, 100);
         statements.add_long_data(id, &data, 100);
         let mut sends = frames(&[0xfc, 0], &[]);
-        let mut execution = statements.execution(id, &mut sends).unwrap();
-        execution.aim(ready(None));
+        let mut execution = statements.execution(id, &mut sends, false).unwrap();
+        execution.aim(ready(None), false);
         let aimed = [8, 0, 0, 0, 0x18, 4, 3, 2, 1, 0, 0, b'x'];
         assert_eq!(execution.long_data(), [aimed, aimed].concat());
-        assert!(statements.execution(id, &mut sends).unwrap().long_data().is_empty());
+        assert!(statements.execution(id, &mut sends, false).unwrap().long_data().is_empty());
         statements.add_long_data(id, &data, data.len());
         statements.add_long_data(id, &data, data.len());
         assert_eq!(statements.long_data, 0);
-        assert_eq!(statements.execution(id, &mut sends).unwrap_err(), Unfit::TooLong);
-        assert!(statements.execution(id, &mut sends).is_ok());
+        assert_eq!(statements.execution(id, &mut sends, false).unwrap_err(), Unfit::TooLong);
+        assert!(statements.execution(id, &mut sends, false).is_ok());
         statements.add_long_data(id, &data, 100);
         assert!(statements.remove(id) && !statements.remove(id));
         assert_eq!((statements.long_data, statements.texts), (0, 0));

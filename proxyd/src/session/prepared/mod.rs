@@ -155,7 +155,8 @@ impl Session {
         self.worker.counters.global.borrow_mut().com_frontend_stmt_execute += 1;
         self.tee = None;
         self.drop_cursor(id).await;
-        let mut execution = match self.statements().execution(id, frames) {
+        let attributed = self.traits.attributes;
+        let mut execution = match self.statements().execution(id, frames, attributed) {
             Ok(execution) => execution,
             Err(unfit) => return self.refuse(&refusal_of(id, &unfit)).await,
         };

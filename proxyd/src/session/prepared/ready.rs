@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use proxyd_wire::response::{Description, Expect};
-use proxyd_wire::{Command, frame};
+use proxyd_wire::{Capabilities, Command, frame};
 
 use super::cache::Shared;
 use super::client::Execution;
@@ -50,8 +50,10 @@ impl Session {
         }
         let types = execution.types.clone();
         let types = types.as_deref().unwrap_or_default();
+        let capabilities = held.backend.capabilities;
         if let Some(ready) = held.backend.statements.find(&shared, client_id, types) {
-            execution.aim(ready);
+            let attributed = capabilities.contains(Capabilities::QUERY_ATTRIBUTES);
+            execution.aim(ready, attributed);
         }
         if !execution.long_data().is_empty()
             && let Err(error) = held.backend.connection.write_all(execution.long_data()).await

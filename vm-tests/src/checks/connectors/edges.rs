@@ -5,10 +5,12 @@ use anyhow::{Context, Result, ensure};
 use super::maria::Maria;
 use crate::checks::mysql97::Bench;
 use crate::checks::runner::Runner;
+use crate::mysql97::connectors;
 
 pub(crate) fn run(runner: &mut Runner, bench: &Bench, maria: &Maria) {
     runner.check("connectors/login: ed25519 at MariaDB", || ed25519(bench));
     runner.check("connectors/ipv6: clients and servers", || ipv6(bench, maria));
+    runner.check("connectors/attributes: dropped where a server knows none", || attributes(bench));
     runner.check("connectors/binlog: a dump through an ordinary user's session", || binlog(bench, maria));
     runner.check("connectors/proxy: a trusted proxy's header says who the client is", || header_in(bench));
     runner.check("connectors/compression: zlib and zstd with clients, none where it is off", || {
@@ -36,6 +38,23 @@ fn ipv6(bench: &Bench, maria: &Maria) -> Result<()> {
     let seen = bench.ok(&held)?;
     ensure!(seen.contains('1'), "{seen}");
     Ok(())
+}
+
+/// By text, and in an execution: a parameter with a name, and an attribute beside it.
+fn attributes(bench: &Bench) -> Result<()> {
+    let script = "printf 'query_attributes k v\\nSELECT 41 + 1;\\nSELECT 43;\\n' | mysql97 -umaria -pmaria-pw --commands";
+    bench.prints(script, "42\n43")?;
+    let script = "import struct, sys, mysql.connector\n\
+        c = mysql.connector.connect(host='127.0.97.2', port=6033, user='maria', password='maria-pw', use_pure=True, charset='utf8mb4', collation='utf8mb4_general_ci')\n\
+        i = c.cmd_stmt_prepare(b'select hex(?)')['statement_id']\n\
+        for values in (b'\\x02\\0\\x01\\x01\\0\\0\\xfe\\0\\x01k\\x07\\x01v', b'\\x01\\0\\0\\x08'):\n    \
+            answer = c._send_cmd(0x17, struct.pack('<IBI', i, 8, 1) + values)\n    \
+            columns = c._handle_binary_result(answer)[1]\n    \
+            rows = c._protocol.read_binary_result(c._socket, columns, count=-1)[0]\n    \
+            print(bytes(rows[0][0], 'ascii') if isinstance(rows[0][0], str) else bytes(rows[0][0]))\n";
+    bench.write("attributes.py", script)?;
+    let python = connectors::python()?;
+    bench.prints(&format!("{} attributes.py 2>&1 | tail -c 400", python.display()), "b'7'\nb'8'")
 }
 
 fn binlog(bench: &Bench, maria: &Maria) -> Result<()> {

@@ -26,6 +26,9 @@ pub(crate) fn run(runner: &mut Runner, bench: &Bench) {
     runner.check("mysql97/client: a procedure with several results", || procedure(bench));
     runner.check("mysql97/client: utf8mb4 text in both directions", || text(bench));
     runner.check("mysql97/client: errors, warnings and NULLs arrive as they are", || errors(bench));
+    runner.check("mysql97/client: query attributes arrive with their statement and with no other", || {
+        attributes(bench)
+    });
     runner.check("mysql97/client: mysqldump there, and back into another schema", || dump(bench));
     runner.check("mysql97/client: mysqladmin ping, version, status", || mysqladmin(bench));
     runner.check("mysql97/client: KILL from another session ends a statement, then a connection", || {
@@ -133,6 +136,32 @@ fn local_infile(bench: &Bench) -> Result<()> {
     bench.fails(&format!("{MYSQL} --local-infile=0 -e '{}'", load("rows.txt")), "ERROR")?;
     bench.prints(&format!("{MYSQL} -e 'select count(*) from test.l; drop table test.l'"), "300000")?;
     switch(false).map(drop)
+}
+
+/// Through rules that route and that rewrite, over pooled connections that clients with and without attributes take turns at.
+fn attributes(bench: &Bench) -> Result<()> {
+    bench.server.query("INSTALL COMPONENT 'file://component_query_attributes'")?;
+    let rules = "INSERT INTO mysql_query_rules (rule_id, active, match_pattern, replace_pattern, destination_hostgroup, apply) VALUES \
+         (9702, 1, '^SELECT mysql_query', NULL, 1, 1), (9703, 1, 'my_attribute', 'mysql_query_attribute_string(0x6B)', 1, 1); \
+         LOAD MYSQL QUERY RULES TO RUNTIME";
+    bench.ok(&format!("admin \"{rules}\""))?;
+    bench.write(
+        "attributes.sql",
+        "query_attributes k one\nSELECT mysql_query_attribute_string('k');\n\
+         SELECT IFNULL(mysql_query_attribute_string('k'), 'none');\n\
+         query_attributes k two other 2\nSELECT CONCAT(my_attribute, mysql_query_attribute_string('other'));\n",
+    )?;
+    for round in 0..3 {
+        let script = format!("{MYSQL} --commands < attributes.sql");
+        bench.prints(&script, "one\nnone\ntwo2").with_context(|| format!("round {round}"))?;
+        let without =
+            "mariadb -uclear -pclear-pw -e \"SELECT IFNULL(mysql_query_attribute_string('k'), 'none')\"";
+        bench.prints(without, "none").with_context(|| format!("round {round}, without"))?;
+    }
+    let remove =
+        "DELETE FROM mysql_query_rules WHERE rule_id IN (9702, 9703); LOAD MYSQL QUERY RULES TO RUNTIME";
+    bench.ok(&format!("admin \"{remove}\""))?;
+    bench.server.query("UNINSTALL COMPONENT 'file://component_query_attributes'").map(drop)
 }
 
 fn procedure(bench: &Bench) -> Result<()> {

@@ -12,6 +12,8 @@ from mysql.connector.constants import ServerCmd
 
 HOST, PORT = sys.argv[1], int(sys.argv[2])
 CURSOR = 1
+# The connector has query attributes: an execution has a count and names of parameters.
+COUNTED = 8
 
 
 class Client:
@@ -111,7 +113,7 @@ def the_server_keeps_few():
 def types_are_remembered():
     one, two = Client(), Client()
     ours, theirs = one.prepare("select hex(?)"), two.prepare("select hex(?)")
-    again = struct.pack("<IBIBB", ours, 0, 1, 0, 0)
+    again = struct.pack("<IBIBBB", ours, COUNTED, 1, 1, 0, 0)
     fails_with(1210, lambda: one.execute_raw(again + b"\x07"))
     assert one.execute(ours, 7) == [("7",)]
     assert two.execute(theirs, "A") == [("41",)]
@@ -120,6 +122,16 @@ def types_are_remembered():
     assert rows == [("8",)], rows
     one.link.close()
     two.link.close()
+
+
+def attributes_beside_parameters():
+    client = Client()
+    statement = client.prepare("select hex(?)")
+    head = struct.pack("<IBI", statement, COUNTED, 1)
+    # An attribute k = "v" beside the parameter.
+    both = b"\x02\x00\x01" + b"\x01\x00\x00" + b"\xfe\x00\x01k" + b"\x09" + b"\x01v"
+    assert client.execute_raw(head + both) == [("9",)]
+    client.link.close()
 
 
 def cursors():
@@ -152,7 +164,7 @@ def long_data():
         client.link._socket.send(
             bytes([ServerCmd.STMT_SEND_LONG_DATA]) + struct.pack("<IH", statement, 0) + piece, 0, 0
         )
-    execution = struct.pack("<IBIBB", statement, 0, 1, 0, 1) + b"\xfc\x00\xfd\x00" + b"\x01x"
+    execution = struct.pack("<IBIBBB", statement, COUNTED, 1, 2, 0, 1) + b"\xfc\x00\x00\xfd\x00\x00" + b"\x01x"
     assert client.execute_raw(execution) == [(20000000, "X")]
     client.link.close()
 
@@ -213,6 +225,7 @@ admin.query("insert into pc with recursive n as (select 0 i union all select i +
 many_clients_few_connections()
 the_server_keeps_few()
 types_are_remembered()
+attributes_beside_parameters()
 cursors()
 long_data()
 tables_change()
