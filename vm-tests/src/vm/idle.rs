@@ -81,9 +81,9 @@ pub(crate) fn run(image: &Image, packages: &Packages, options: &Options) -> Resu
 
 /// One guest with enough memory, its package installed and its proxy up.
 fn boot(site: &Site, image: &Image, packages: &Packages, addresses: usize) -> Result<Machine> {
-    let list: Vec<String> = (0..addresses).map(|n| format!("{}/24", address(n).ip())).collect();
     let host = net::proxy_hosts().into_iter().next().context("no host")?;
-    let identity = Identity { name: host.name.clone(), mac: "52:54:00:5f:00:0b".into(), addresses: list };
+    let own = vec![format!("{}/24", address(0).ip())];
+    let identity = Identity { name: host.name.clone(), mac: "52:54:00:5f:00:0b".into(), addresses: own };
     let place = teardown::directory().join(&host.name);
     let mut guest =
         Machine::new(identity, site.network.switch(), site.first_tap(), image, &image.disk(), &place)?
@@ -91,6 +91,9 @@ fn boot(site: &Site, image: &Image, packages: &Packages, addresses: usize) -> Re
     guest.put_offline(&packages.old, "/root/old.deb")?;
     guest.power_on()?;
     guest.wait_until_up()?;
+    for number in 1..addresses {
+        guest.run(&format!("ip address add {}/24 dev eth0", address(number).ip()))?;
+    }
     guest.run("DEBIAN_FRONTEND=noninteractive apt-get install -y -q /root/old.deb")?;
     guest.run(&format!(
         "set -e\n\
@@ -99,16 +102,19 @@ fn boot(site: &Site, image: &Image, packages: &Packages, addresses: usize) -> Re
          printf '{EMULATED}\\n[mysql_variables]\\nmax_connections = 1000000\\n' >>/etc/standfast/standfast.toml\n\
          chown root:standfast /etc/standfast/standfast.toml && chmod 640 /etc/standfast/standfast.toml\n\
          standfast check /etc/standfast/standfast.toml\n\
-         systemctl start standfast-angel"
+         systemctl start standfast-angel || {{ journalctl --no-pager -n 30 -u standfast-angel; exit 1; }}"
     ))?;
     Ok(guest)
 }
 
-/// The guest's own address, and more of them for more ports.
+/// The guest's own address, and more of them for more ports: none that another host has.
 fn address(number: usize) -> SocketAddr {
     let [a, b, c, d] = net::proxy_hosts().first().map_or([127, 0, 0, 1], |host| host.address.octets());
-    let number = u8::try_from(number).unwrap_or(u8::MAX);
-    ([a, b, c, d.saturating_add(number)], PORT).into()
+    let last = match u8::try_from(number) {
+        Ok(0) => d,
+        other => d.saturating_add(100).saturating_add(other.unwrap_or(u8::MAX)),
+    };
+    ([a, b, c, last], PORT).into()
 }
 
 fn account(number: usize) -> Result<Account> {
