@@ -17,17 +17,16 @@ pub(super) struct Listen {
     pub workers: Option<u64>,
 }
 
-/// Where the service may make sockets.
-const RUN_DIR: &str = "/run/standfast";
 /// The most workers that the configuration takes.
 const MOST_WORKERS: u64 = 256;
 
 /// Reads `mysql-interfaces`, `admin-mysql_ifaces` and `mysql-threads` as `standfast-proxyd --import` passes them on.
-pub(super) fn read(settings: &Value, file: &str, report: &mut Report) -> Listen {
+/// `run_dir` is where the service may make sockets.
+pub(super) fn read(settings: &Value, file: &str, run_dir: &Path, report: &mut Report) -> Listen {
     let text = |name: &str| settings.get(name).and_then(Value::as_str).unwrap_or_default();
     let mut listen = Listen {
-        mysql: places(text("mysql-interfaces"), &format!("{file}: mysql-interfaces"), report),
-        admin: places(text("admin-mysql_ifaces"), &format!("{file}: admin-mysql_ifaces"), report),
+        mysql: places(text("mysql-interfaces"), run_dir, &format!("{file}: mysql-interfaces"), report),
+        admin: places(text("admin-mysql_ifaces"), run_dir, &format!("{file}: admin-mysql_ifaces"), report),
         workers: text("mysql-threads").parse().ok().filter(|count| (1..=MOST_WORKERS).contains(count)),
     };
     let known = text("admin-admin_credentials").split(';').any(|login| login.trim() == "admin:admin");
@@ -52,12 +51,12 @@ pub(super) fn read(settings: &Value, file: &str, report: &mut Report) -> Listen 
 }
 
 /// `0.0.0.0:6033;[::]:6033;/tmp/proxysql.sock`
-fn places(text: &str, place: &str, report: &mut Report) -> Vec<Place> {
+fn places(text: &str, run_dir: &Path, place: &str, report: &mut Report) -> Vec<Place> {
     let mut found = Vec::new();
     for one in text.split(';').map(str::trim).filter(|one| !one.is_empty()) {
         match one.parse() {
-            Ok(Place::Unix(path)) if !path.starts_with(RUN_DIR) => {
-                let ours = Path::new(RUN_DIR).join(path.file_name().unwrap_or_default());
+            Ok(Place::Unix(path)) if !path.starts_with(run_dir) => {
+                let ours = run_dir.join(path.file_name().unwrap_or_default());
                 let text = format!(
                     "{one}: now {}, the only directory that the service may write to; a symbolic link at the old place serves old clients",
                     ours.display()
@@ -127,13 +126,13 @@ mod tests {
             "mysql-interfaces": "0.0.0.0:3311;/tmp/proxysql.sock", "admin-mysql_ifaces": "10.0.0.1:3310",
             "mysql-threads": "4", "admin-admin_credentials": "boss:x",
         });
-        let listen = read(&settings, "f", &mut report);
+        let listen = read(&settings, "f", Path::new("/run/standfast"), &mut report);
         assert_eq!(
             listen.section(),
             "\n[proxy]\nmysql_listen = [\"0.0.0.0:3311\", \"/run/standfast/proxysql.sock\"]\nadmin_listen = [\"10.0.0.1:3310\"]\nworkers = 4\n"
         );
         assert_eq!((report.count(Fate::Left), report.count(Fate::Changed)), (0, 1));
-        assert_eq!(read(&json!({}), "f", &mut report).section(), "");
+        assert_eq!(read(&json!({}), "f", Path::new("/run/standfast"), &mut report).section(), "");
     }
 
     #[test]
@@ -142,7 +141,7 @@ mod tests {
         let settings = json!({
             "admin-mysql_ifaces": "0.0.0.0:6032", "admin-admin_credentials": "boss:x; admin:admin",
         });
-        let listen = read(&settings, "f", &mut report);
+        let listen = read(&settings, "f", Path::new("/run/standfast"), &mut report);
         assert_eq!(listen.section(), "\n[proxy]\nadmin_listen = [\"127.0.0.1:6032\"]\n");
         assert_eq!(report.count(Fate::Changed), 1);
     }

@@ -96,7 +96,7 @@ fn import(options: &Options) -> Result<String, String> {
     if let Some(source) = &sources.proxysql {
         let made = proxysql::convert(source, &staging.path("standfast.db"))?;
         report.append(made.report);
-        listen = listen::read(&made.settings, &source.display().to_string(), &mut report);
+        listen = listen::read(&made.settings, &source.display().to_string(), &paths.run_dir, &mut report);
         let place = paths.data_dir.join("standfast.db");
         placed.push(Placed { made: staging.path("standfast.db"), place, private: true });
     }

@@ -106,7 +106,8 @@ fn rehearsal(cluster: &Cluster, program: &Path, directory: &Path) -> Result<()> 
         "keepalived.conf:6: vrrp_script: replaced by the proxy's own liveness",
         "proxysql.cnf:2: datadir: ",
         "unknown global variable 'mysql-an_option_of_tomorrow'",
-        "/tmp/proxysql_admin.sock: now /run/standfast/proxysql_admin.sock",
+        "/tmp/proxysql_admin.sock: now ",
+        "/run/proxysql_admin.sock, the only directory",
         "would be written",
     ];
     for line in expected {
