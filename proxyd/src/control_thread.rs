@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use crate::admin::{self, Admin, End};
-use crate::backend::{Account, Backend, Traits};
+use crate::backend::{Account, Backend};
 use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
 use crate::counters::ServerCounters;
 use crate::hosts::ClientHosts;
@@ -264,16 +264,7 @@ async fn kill_at_server(
     let use_ssl = members.iter().any(|member| Arc::ptr_eq(&member.server, server) && member.use_ssl);
     let connector = || tls.connector(&server.hostname, server.port, user).ok();
     let tls = if use_ssl { Some(connector()?) } else { None };
-    let account = Account {
-        user,
-        secret: &secret,
-        traits: Traits::default(),
-        collation: 45,
-        exactly: None,
-        compress: false,
-        preface: b"",
-        tls: tls.as_ref(),
-    };
+    let account = Account::plain(user, &secret, tls.as_ref());
     let reservation = room_for_one(runtime, server).await;
     let mut backend =
         Backend::open(reservation, account, ServerCounters::new(server), &buffers).await.ok()?;

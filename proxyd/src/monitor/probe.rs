@@ -16,15 +16,13 @@ use super::decide::{Fault, read_only_value};
 use super::galera::{self, GaleraStatus};
 use super::group_replication::{GroupStatus, Source};
 use super::lag::{self, Form};
-use crate::backend::{Account, Backend, ConnectError, FitError, Table, Traits};
+use crate::backend::{Account, Backend, ConnectError, FitError, Table};
 use crate::counters::ServerCounters;
 use crate::net::BufferPool;
 use crate::runtime::{Address, AuroraServer, Lag};
 use crate::snapshot::Server;
 use crate::tls::BackendTls;
 
-/// utf8mb4_general_ci: every server knows it.
-const COLLATION: u16 = 45;
 /// Server shutdown in progress: an answer, but not one of a server that serves.
 const ER_SERVER_SHUTDOWN: u16 = 1053;
 const ER_PARSE_ERROR: u16 = 1064;
@@ -222,16 +220,7 @@ impl Prober {
         let connector = self.tls.as_ref().map(|tls| tls.connector(hostname, *port, &credentials.user));
         let connector =
             connector.transpose().map_err(|reason| Fault::Answered(format!("no TLS: {reason}")))?;
-        let account = Account {
-            user: &credentials.user,
-            secret: &secret,
-            traits: Traits::default(),
-            collation: COLLATION,
-            exactly: None,
-            compress: false,
-            preface: b"",
-            tls: connector.as_ref(),
-        };
+        let account = Account::plain(&credentials.user, &secret, connector.as_ref());
         let counters = ServerCounters::new(reservation.server());
         Backend::open(reservation, account, counters, &self.buffers).await.map_err(fault_of_connect)
     }

@@ -6,7 +6,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use super::super::server::serve;
 use super::*;
-use crate::backend::{Account, Backend, Traits};
+use crate::backend::{Account, Backend};
 use crate::net::{BufferPool, Listener};
 use crate::snapshot::Server;
 use crate::tls;
@@ -33,16 +33,7 @@ fn with_server_in<F: AsyncFnOnce(Arc<Server>)>(dir: &DataDir, work: F) {
 async fn connect(server: &Arc<Server>, password: &str, tls: bool) -> Result<Backend, String> {
     let secret = Secret::Password(password.to_owned());
     let connector = backend_tls().connector("", 0, "").expect("TLS");
-    let account = Account {
-        user: "admin",
-        secret: &secret,
-        traits: Traits::default(),
-        collation: 45,
-        exactly: None,
-        compress: false,
-        preface: b"",
-        tls: tls.then_some(&connector),
-    };
+    let account = Account::plain("admin", &secret, tls.then_some(&connector));
     let reservation = server.reserve(10).expect("a place");
     let counters = crate::counters::ServerCounters::new(reservation.server());
     Backend::open(reservation, account, counters, &BufferPool::default())
