@@ -21,6 +21,15 @@ impl Token {
     }
 }
 
+/// A token's text without its quotes.
+pub fn text_of(token: &Token) -> String {
+    match token {
+        Token::Word(text) | Token::Text(text) | Token::Name(text) => text.clone(),
+        Token::Variable => "@@".into(),
+        Token::Symbol(symbol) => symbol.to_string(),
+    }
+}
+
 /// Splits at `;` outside of quotes, with comments taken out. Empty statements are dropped.
 pub fn split(text: &str) -> Vec<String> {
     let mut statements = Vec::new();

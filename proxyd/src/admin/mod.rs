@@ -10,6 +10,7 @@ mod credentials;
 mod facts;
 mod history;
 mod import;
+mod keywords;
 mod lexer;
 mod load;
 mod one_user;

@@ -1,7 +1,8 @@
 //! `PROXYSQL …`: orders to the process, as grammar. Pure.
 
-use super::lexer::Token;
-use super::statement::{Refusal, Statement, syntax, text_of, words};
+use super::keywords::words;
+use super::lexer::{Token, text_of};
+use super::statement::{Refusal, Statement, syntax};
 
 /// An order to the process.
 #[derive(Debug, Clone, PartialEq, Eq)]

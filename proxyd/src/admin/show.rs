@@ -1,7 +1,8 @@
 //! `SHOW …` as SQL on the admin tables. Pure.
 
-use super::lexer::Token;
-use super::statement::{Refusal, Statement, syntax, text_of, words};
+use super::keywords::words;
+use super::lexer::{Token, text_of};
+use super::statement::{Refusal, Statement, syntax};
 
 /// What `USE` and `SHOW TABLES FROM` know.
 pub const SCHEMAS: [&str; 5] = ["main", "disk", "stats", "monitor", "stats_history"];

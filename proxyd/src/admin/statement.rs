@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use super::lexer::{Token, tokens};
+use super::keywords::words;
+use super::lexer::{Token, text_of, tokens};
 use super::proxysql::{self, Order};
 use super::route::Question;
 use super::show;
@@ -217,100 +218,6 @@ fn parse_module<'a>(verb: &str, rest: &'a [Token]) -> Result<(Module, &'a [Token
     Ok((module, rest.get(length..).unwrap_or_default()))
 }
 
-/// The leading words in capitals, up to the first token that is none.
-pub fn words(tokens: &[Token]) -> Vec<&'static str> {
-    const KEYWORDS: &[&str] = &[
-        "ADMIN",
-        "ALL",
-        "ATTRIBUTES",
-        "AURORA",
-        "CACHE",
-        "CHARACTER",
-        "CHARSET",
-        "CLICKHOUSE",
-        "CLIENT",
-        "CLUSTER_NODE_UUID",
-        "COLLATION",
-        "COLUMNS",
-        "COMPRESSEDCOREDUMP",
-        "CONFIG",
-        "CONFIGDB",
-        "CONNECTION",
-        "COREDUMP",
-        "CREATE",
-        "DATABASES",
-        "DEBUG",
-        "DIGEST",
-        "DISK",
-        "ENGINES",
-        "ERRORS",
-        "FIELDS",
-        "FILE",
-        "FIREWALL",
-        "FLUSH",
-        "FROM",
-        "FULL",
-        "GALERA",
-        "GCOV",
-        "GLOBAL",
-        "GLOBAL_CHECKSUM",
-        "GROUP",
-        "HOSTGROUP",
-        "HOSTGROUPS",
-        "HOSTS",
-        "IN",
-        "INDEX",
-        "INTO",
-        "KILL",
-        "LDAP",
-        "LIKE",
-        "LOGS",
-        "MEM",
-        "MEMORY",
-        "METRICS",
-        "MEMPROFILE",
-        "MYSQL",
-        "OUTFILE",
-        "PARAMS",
-        "PAUSE",
-        "PROCESSLIST",
-        "PROMETHEUS",
-        "PROXYSQL",
-        "QUERY",
-        "READONLY",
-        "READWRITE",
-        "RELOAD",
-        "REPLICATION",
-        "RESTAPI",
-        "RESTART",
-        "RESUME",
-        "RULES",
-        "RUN",
-        "RUNTIME",
-        "SCHEDULER",
-        "SCHEMAS",
-        "SERVERS",
-        "SESSION",
-        "SET",
-        "SHUTDOWN",
-        "SLOW",
-        "SQLITESERVER",
-        "SSL",
-        "START",
-        "STATUS",
-        "STOP",
-        "TABLE",
-        "TABLES",
-        "TLS",
-        "TO",
-        "USERS",
-        "VARIABLES",
-        "WARNINGS",
-        "WHERE",
-    ];
-    tokens.iter().map_while(|token| KEYWORDS.iter().copied().find(|keyword| token.is(keyword))).collect()
-}
-
 /// `SET` of our variables is a list of them; any other `SET` is a client setting its session up.
 fn parse_set(rest: &[Token]) -> Result<Statement, Refusal> {
     let rest = match rest.first() {
@@ -335,15 +242,6 @@ fn parse_set(rest: &[Token]) -> Result<Statement, Refusal> {
 fn is_our_variable(token: &Token) -> bool {
     let name = text_of(token).to_ascii_lowercase();
     name.starts_with("mysql-") || name.starts_with("admin-")
-}
-
-/// A token's text without its quotes.
-pub fn text_of(token: &Token) -> String {
-    match token {
-        Token::Word(text) | Token::Text(text) | Token::Name(text) => text.clone(),
-        Token::Variable => "@@".into(),
-        Token::Symbol(symbol) => symbol.to_string(),
-    }
 }
 
 /// `CHECKSUM [DISK|MEM|MEMORY] MYSQL …`: one table each, as configuration management compares them.
