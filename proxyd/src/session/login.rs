@@ -1,12 +1,10 @@
 //! A client's login: drives wire's pure machine over the socket, and builds the session at its end.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 
-use proxyd_wire::auth::sha2::{self, CachedHash};
 use proxyd_wire::auth::{Plugin, Secret};
 use proxyd_wire::compression::Algorithm;
 use proxyd_wire::handshake::{ChangeUser, NONCE};
@@ -15,6 +13,7 @@ use proxyd_wire::response::SchemaDebt;
 use proxyd_wire::server::{Config, Credential, Login, Step, nonce_from};
 use proxyd_wire::{Capabilities, Status, frame};
 
+use super::full_auth::public_key;
 use super::record::{Names, Record};
 use super::settings::{Charset, Settings};
 use super::{Cause, Phase, Session, SessionEnd, charset};
@@ -24,7 +23,7 @@ use crate::net::{Connection, Packets, Role, Stream};
 use crate::peer::Peer;
 use crate::reply::{self, Refusal};
 use crate::snapshot::{self, User};
-use crate::tls::{self, RsaKey};
+use crate::tls;
 use crate::users::NamedUser;
 use crate::variables::Variables;
 use crate::worker::Worker;
@@ -63,39 +62,6 @@ fn offered(variables: &Variables) -> Capabilities {
         | Capabilities::SESSION_TRACK
         | Capabilities::DEPRECATE_EOF
         | Capabilities::QUERY_ATTRIBUTES
-}
-
-/// What full authentications have left: the passwords of users that are stored as `$A$` hashes. Shared by the workers,
-/// used at logins only, and as bounded as the users table.
-#[derive(Default)]
-pub struct FullAuthCache {
-    known: Mutex<HashMap<Box<str>, Known>>,
-}
-
-struct Known {
-    stored: Box<str>,
-    hash: CachedHash,
-    secret: Secret,
-}
-
-impl FullAuthCache {
-    fn find(&self, user: &str, stored: &str) -> Option<(CachedHash, Secret)> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(user)
-            .filter(|entry| &*entry.stored == stored)
-            .map(|entry| (entry.hash, entry.secret.clone()))
-    }
-
-    fn learn(&self, user: &str, stored: &str, secret: &Secret) {
-        let Secret::Password(password) = secret else { return };
-        let entry = Known {
-            stored: stored.into(),
-            hash: sha2::cached_hash(password.as_bytes()),
-            secret: secret.clone(),
-        };
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(user.into(), entry);
-    }
 }
 
 /// Logs a client in.
@@ -519,41 +485,4 @@ async fn turn_away(client: &mut Connection, refusal: &Refusal, sequence: u8) -> 
 
 fn handshake(error: io::Error) -> SessionEnd {
     SessionEnd::client(Phase::Handshake, error)
-}
-
-/// Makes the RSA key in the background: it takes some 100 ms, and only clients without TLS whose password is stored as
-/// a hash ever need it.
-pub fn prepare_rsa(cell: Arc<OnceLock<RsaKey>>) {
-    std::thread::spawn(move || make_rsa(&cell));
-}
-
-/// The public key; the key is made now if nobody needed it before (such users may come long after the start).
-async fn public_key(cell: &Arc<OnceLock<RsaKey>>) -> Option<String> {
-    if cell.get().is_none() {
-        let cell = Arc::clone(cell);
-        // A panic in there leaves the cell empty, as an error does.
-        let _ = tokio::task::spawn_blocking(move || make_rsa(&cell)).await;
-    }
-    cell.get().map(|key| key.public_pem().to_owned())
-}
-
-/// Of two that make one at the same time the first is kept.
-fn make_rsa(cell: &OnceLock<RsaKey>) {
-    match RsaKey::generate() {
-        Ok(key) => drop(cell.set(key)),
-        Err(error) => tracing::warn!(%error, "no RSA key: $A$ users can log in under TLS only"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_key_is_made_for_the_first_who_needs_it_and_kept() {
-        let cell = Arc::new(OnceLock::new());
-        let first = public_key(&cell).await.unwrap();
-        assert!(first.starts_with("-----BEGIN PUBLIC KEY-----"));
-        assert_eq!(public_key(&cell).await.unwrap(), first);
-    }
 }

@@ -11,6 +11,7 @@ mod checkout;
 pub mod end;
 mod fast_forward;
 pub mod forward;
+mod full_auth;
 mod gtids;
 mod housekeeping;
 mod insert_id;
@@ -52,9 +53,9 @@ use crate::users::NamedUser;
 use crate::worker::Worker;
 
 pub use end::{Cause, Phase, SessionEnd};
+pub use full_auth::{FullAuthCache, prepare_rsa};
 pub use housekeeping::ping_idle;
 pub use local::annotations;
-pub use login::{FullAuthCache, prepare_rsa};
 
 use forward::{Attached, Job};
 use prepared::ClientStatements;
