@@ -3,6 +3,8 @@
 //! Nothing here is shared with another worker but the [`Gate`] (once a login) and a server's connection count (once a
 //! backend connect). A worker that stops turning its loop stops its heartbeat, which the angel takes for a hang.
 
+mod sweep;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
@@ -35,19 +37,12 @@ use crate::session::mirror::Mirrors;
 use crate::session::prepared::cache::Cache;
 use crate::session::record::{Interrupt, Record};
 use crate::session::{self, FullAuthCache, SessionEnd};
-use crate::snapshot::{Member, Snapshot, View};
+use crate::snapshot::{Snapshot, View};
 use crate::stats::{ServerKey, WorkerStats};
 use crate::tls::{BackendTls, ClientTls, RsaKey};
 
 /// Often enough that the angel can call 400 ms of silence a hang, seldom enough to cost nothing.
 const HEARTBEAT: Duration = Duration::from_millis(20);
-/// How often sessions and idle connections are looked over.
-const SWEEP: Duration = Duration::from_millis(100);
-/// Sessions that have rested for `mysql-wait_timeout` are found so late at most.
-const LAZY_SWEEP: Duration = Duration::from_secs(10);
-
-/// So many places of the query cache are looked at in one such round: expired answers leave within seconds.
-const PURGED_AT_ONCE: usize = 2_000;
 
 /// What a worker is given at its start.
 pub struct Setup {
@@ -147,7 +142,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         worker.acceptors.borrow_mut().push(acceptor.abort_handle());
     }
     tokio::task::spawn_local(beat(worker.clone()));
-    tokio::task::spawn_local(sweep(worker.clone()));
+    tokio::task::spawn_local(sweep::run(worker.clone()));
     while let Some(command) = commands.recv().await {
         worker.obey(command);
     }
@@ -197,21 +192,6 @@ async fn beat(worker: Rc<Worker>) {
         slot.beat();
         slot.set_sessions(u32::try_from(worker.sessions.borrow().len()).unwrap_or(u32::MAX));
         tick.tick().await;
-    }
-}
-
-async fn sweep(worker: Rc<Worker>) {
-    let mut tick = tokio::time::interval(SWEEP);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        let now = Instant::now();
-        worker.end_overdue(now);
-        worker.cache.borrow_mut().purge(PURGED_AT_ONCE, now);
-        let interval = worker.snapshot().variables.ping_interval_server;
-        for backend in worker.pool.take_stale(interval, now) {
-            tokio::task::spawn_local(session::ping_idle(worker.clone(), backend));
-        }
     }
 }
 
@@ -418,73 +398,6 @@ impl Worker {
             }
         }
         stats
-    }
-
-    /// Gives a session's statement until then, if it has a limit.
-    pub fn limit(&self, record: &Record, timeout: Option<Duration>) {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        record.deadline.set(deadline);
-        if let Some(deadline) = deadline.filter(|deadline| *deadline < self.next_look.get()) {
-            self.next_look.set(deadline);
-        }
-    }
-
-    /// Interrupts the sessions whose time is up. There may be very many, most of them at rest for long: they are looked at
-    /// only when somebody's time may be up, and for those that rest not too often.
-    fn end_overdue(&self, now: Instant) {
-        if now < self.next_look.get() {
-            return;
-        }
-        let snapshot = self.snapshot();
-        let variables = &snapshot.variables;
-        let shortest = variables
-            .wait_timeout
-            .min(variables.max_transaction_idle_time)
-            .min(variables.max_transaction_time);
-        // Who rests, or begins a transaction, from now on has that long at least.
-        let (mut next_rest, mut next_statement) = (now + shortest, None::<Instant>);
-        for record in self.sessions.borrow().values() {
-            match record.stays_until(variables) {
-                Some(ends) if now > ends => {
-                    record.interrupt(Interrupt::IdleTimeout);
-                    continue;
-                }
-                Some(ends) => next_rest = next_rest.min(ends),
-                None => {}
-            }
-            match record.deadline.get() {
-                Some(deadline) if now >= deadline => {
-                    // Once is enough: it is given some time to stop.
-                    record.deadline.set(None);
-                    record.interrupt(Interrupt::QueryTimeout);
-                }
-                Some(deadline) => {
-                    next_statement = Some(next_statement.map_or(deadline, |next| next.min(deadline)));
-                }
-                None => {}
-            }
-        }
-        let next_rest = next_rest.max(now + (shortest / 1000).clamp(SWEEP, LAZY_SWEEP));
-        self.next_look.set(next_statement.map_or(next_rest, |next| next.min(next_rest)));
-    }
-
-    /// Sessions on a server that is lost now let go of it.
-    fn drop_lost_backends(&self) {
-        let snapshot = self.snapshot();
-        let lost = |key: &ServerKey| {
-            snapshot.hostgroups.get(&key.hostgroup).is_none_or(|hostgroup| {
-                let member = hostgroup
-                    .members
-                    .iter()
-                    .find(|m| m.server.hostname == key.hostname && m.server.port == key.port);
-                member.is_none_or(Member::is_lost)
-            })
-        };
-        for record in self.sessions.borrow().values() {
-            if record.backend.borrow().as_ref().is_some_and(|place| lost(&place.server)) {
-                record.interrupt(Interrupt::BackendGone);
-            }
-        }
     }
 
     /// Lets what runs finish: idle sessions outside a transaction end now, the others when they get there.
