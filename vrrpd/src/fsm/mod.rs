@@ -60,6 +60,7 @@
 mod announce;
 mod backup;
 pub mod group;
+mod input;
 mod output;
 mod why;
 
@@ -69,32 +70,14 @@ use std::time::{Duration, Instant};
 use configs::Failback;
 use health::verdict::Verdict;
 
-use crate::interval::AdvertInterval;
 use crate::priority::{Priority, silence};
 
 use announce::Announcements;
 pub use backup::Backup;
+use input::Rfc;
+pub use input::{Event, Heard, Setup};
 pub use output::{Action, Actions, Cause};
 pub use why::Why;
-
-/// What a router is told once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setup {
-    /// Base priority of this host.
-    pub priority: Priority,
-    /// Added while the proxy is live.
-    pub weight: u8,
-    /// Place in the order of preference; 0 is the preferred host.
-    pub rank: u8,
-    pub interval: AdvertInterval,
-    pub failback: Failback,
-    /// The primary address, which decides between equal priorities; see [`Router::set_address`].
-    pub address: IpAddr,
-    /// For so long may the verdict be `Restarting`.
-    pub grace: Duration,
-    /// It moves together with others.
-    pub grouped: bool,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -108,53 +91,6 @@ pub struct Active {
     /// When the next advert goes out.
     pub advert_at: Instant,
     announcements: Announcements,
-}
-
-/// An advert that passed every check of RFC 9568 §7.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heard {
-    pub priority: Priority,
-    pub interval: AdvertInterval,
-    pub source: IpAddr,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
-    Startup,
-    /// Startup of a process whose predecessor was Active less than an Active_Down_Interval ago, its VIPs in place.
-    Resume,
-    Shutdown,
-    Deadline,
-    Advert(Heard),
-    /// The proxy of this host, as the liveness feed has it. Before the first one it counts as `Restarting`.
-    Verdict(Verdict),
-    /// Whether that proxy knows its backends: one that does not takes nothing back. Before the first one it does.
-    Warm(bool),
-    /// Whether the interface can carry adverts and has this host's address.
-    Link(bool),
-    /// What the operator's own checks say: whether this host may serve, and what they add to its priority.
-    Checks {
-        good: bool,
-        weight: i16,
-    },
-    /// Whether the others of its group are fit for the VIPs, as far as that is their own.
-    Partners(bool),
-    /// All of its group may take over.
-    Together,
-    /// One of its group is gone from here.
-    LetGo,
-    /// The whole machine was suspended for so long, and no timer has noticed.
-    Suspended(Duration),
-    /// From now on adverts so often: this host cannot keep up what was configured, or can again.
-    Interval(AdvertInterval),
-    /// A VIP that ought to be there is not.
-    VipsLost,
-    /// An operator wants the VIP on this host, whatever the fail-back policy.
-    Takeover,
-    /// An operator wants the VIP on this host now, whatever the priorities.
-    Seize,
-    /// An operator wants the VIP on the next host in line.
-    Yield,
 }
 
 /// One virtual router on this host.
@@ -520,15 +456,6 @@ impl Router {
     fn interval(&self) -> Duration {
         self.setup.interval.duration()
     }
-}
-
-/// The events of RFC 9568; a Shutdown knows what it was for.
-#[derive(Debug, Clone, Copy)]
-enum Rfc {
-    Startup,
-    Shutdown(Cause),
-    Deadline,
-    Advert(Heard),
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::interval::AdvertInterval;
 
 const SKEW: Duration = Duration::from_nanos(41_406_250);
 const DOWN: Duration = Duration::from_nanos(341_406_250);
