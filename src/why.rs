@@ -49,6 +49,9 @@ fn render(answer: &Value) -> String {
         text("cause"),
         text("because")
     );
+    if answer.get("accept") == Some(&Value::Bool(false)) {
+        page.push_str("Packets to it are dropped (accept = false).\n");
+    }
     page.push_str("What would move it:\n");
     for reason in list(answer, "moves") {
         let _ = writeln!(page, "- {}", cell(Some(reason)));
@@ -75,6 +78,8 @@ mod tests {
              test2 is BACKUP for 1m01s (startup): it has started and listens for a master\n\
              What would move it:\n- test1 is silent for 341 ms\n- test1 resigns\n"
         );
+        answer["accept"] = json!(false);
+        assert!(render(&answer).contains("Packets to it are dropped (accept = false).\n"));
         answer["owner"] = json!(null);
         answer["owner_for_ms"] = json!(null);
         assert!(

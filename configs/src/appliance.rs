@@ -58,6 +58,8 @@ pub struct Router {
     pub vips: Vec<Vip>,
     /// Whose MAC address the VIPs have.
     pub mac: MacAddress,
+    /// Packets to the VIPs are taken (RFC 9568's Accept_Mode); otherwise dropped, but by the host whose own address it is.
+    pub accept: bool,
     /// Its owner spreads new connections over the proxies of all hosts, by the kernel's IPVS.
     pub balanced: bool,
     /// There while this host is MASTER.

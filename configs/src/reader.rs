@@ -117,6 +117,16 @@ impl<'a> Section<'a> {
         Some(Located { value: text?, line })
     }
 
+    /// `true` or `false`.
+    pub(crate) fn flag(&self, key: &'static str) -> Option<Located<bool>> {
+        let (value, line) = self.ask(key)?;
+        let flag = value.as_bool();
+        if flag.is_none() {
+            self.wrong_type(key, line, "true or false", value);
+        }
+        Some(Located { value: flag?, line })
+    }
+
     /// Text of a form of its own; `expected` describes that form.
     pub(crate) fn parsed<T: FromStr>(&self, key: &'static str, expected: &str) -> Option<Located<T>> {
         let text = self.text(key)?;

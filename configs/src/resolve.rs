@@ -102,6 +102,7 @@ impl File {
             interface: vrrp.interface.clone(),
             vips: vips.collect(),
             mac: vrrp.mac,
+            accept: vrrp.accept,
             balanced: vrrp.balanced,
             routes: vip.routes.clone(),
             rules: vip.rules.clone(),

@@ -160,6 +160,7 @@ fn same_router(first: &File, other: &File, expected: &VipEntry, vip: &VipEntry, 
     let transport = |vip: &VipEntry| if vip.vrrp.unicast { "unicast" } else { "multicast" }.to_owned();
     let weight = |vip: &VipEntry| format!("weight {}", vip.vrrp.weight);
     let balance = |vip: &VipEntry| if vip.vrrp.balanced { "IPVS" } else { "no balance" }.to_owned();
+    let accept = |vip: &VipEntry| format!("accept = {}", vip.vrrp.accept);
     let sync = |vip: &VipEntry| match &vip.vrrp.sync {
         Some(name) => format!("sync group {name}"),
         None => "no sync group".to_owned(),
@@ -170,6 +171,7 @@ fn same_router(first: &File, other: &File, expected: &VipEntry, vip: &VipEntry, 
     differs("transport", vip.line, transport(vip), transport(expected));
     differs("weight", vip.line, weight(vip), weight(expected));
     differs("balance", vip.line, balance(vip), balance(expected));
+    differs("accept", vip.line, accept(vip), accept(expected));
     differs("sync", vip.line, sync(vip), sync(expected));
     if vip.vrrp.auth_pass != expected.vrrp.auth_pass {
         let text = format!("VIP {} has another password in {}", addresses(vip), first.name);

@@ -17,12 +17,29 @@ pub(crate) fn render(answers: &Answers) -> String {
     screen.push_str(&format!("vrrpd   {}\n", said(&answers.vrrpd, vrrpd)));
     screen.push_str(&format!("proxyd  {}\n", said(&answers.proxyd, proxyd)));
     if let Ok(answer) = &answers.vrrpd {
-        screen.push_str(&format!("\n{}", routers(answer)));
+        screen.push_str(&format!("\n{}{}", routers(answer), refused(answer)));
     }
     if let Ok(answer) = &answers.proxyd {
         screen.push_str(&format!("\n{}{}", backends(answer), unsaved(answer)));
     }
     screen
+}
+
+/// A line for addresses that packets are not taken for.
+fn refused(answer: &Value) -> String {
+    let Some(acceptance) = answer.get("acceptance") else { return String::new() };
+    let addresses: Vec<_> = list(acceptance, "refused").iter().map(|vip| cell(Some(vip))).collect();
+    match acceptance.get("error").and_then(Value::as_str) {
+        _ if addresses.is_empty() => String::new(),
+        None => format!("\npackets to {} are dropped (accept = false)\n", addresses.join(", ")),
+        Some(error) => {
+            format!(
+                "\npackets to {} should be dropped (accept = false): {}\n",
+                addresses.join(", "),
+                clean(error)
+            )
+        }
+    }
 }
 
 /// A line for what a restart would lose.

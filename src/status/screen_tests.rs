@@ -53,6 +53,21 @@ proxyd  version 0.1.0, up 12s, 14 sessions, 1 of 2 backends ONLINE
 }
 
 #[test]
+fn addresses_that_take_no_packets_have_a_line() {
+    let absent = || Err("not running".to_owned());
+    let screen = |acceptance| {
+        let vrrpd = Ok(json!({ "routers": [], "acceptance": acceptance }));
+        render(&Answers { angel: absent(), vrrpd, proxyd: absent() })
+    };
+    let all = json!({ "refused": ["192.0.2.88", "fd00::88"], "error": null });
+    assert!(screen(all).ends_with("\npackets to 192.0.2.88, fd00::88 are dropped (accept = false)\n"));
+    let failed = json!({ "refused": ["192.0.2.88"], "error": "no nftables" });
+    let line = "\npackets to 192.0.2.88 should be dropped (accept = false): no nftables\n";
+    assert!(screen(failed).ends_with(line));
+    assert!(!screen(json!({ "refused": [], "error": null })).contains("accept"));
+}
+
+#[test]
 fn nobody_answers() {
     let absent = || Err("not running (no /run/standfast/x.sock)".to_owned());
     assert_eq!(

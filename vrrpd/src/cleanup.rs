@@ -21,7 +21,7 @@ use vrrpd::priority::silence;
 
 use crate::cli::Arguments;
 use crate::daemon::vips::{self, Vips};
-use crate::daemon::{balance, routing};
+use crate::daemon::{acceptance, balance, routing};
 use crate::log::log;
 use crate::net::Rtnl;
 use crate::record::{LastAdverts, Lock, RouterId, boot_time};
@@ -89,5 +89,6 @@ fn remove(appliance: &Appliance, cause: &str) -> io::Result<()> {
             rtnl.remove_link(&own.name)?;
         }
     }
+    acceptance::remove(&appliance.paths.run_dir);
     Ok(())
 }

@@ -6,6 +6,8 @@
 
 use std::net::IpAddr;
 
+use crate::netlink::{self, NESTED, attribute, messages};
+
 /// `NETLINK_GENERIC`'s own family, which knows the numbers of the others.
 const CONTROL: u16 = 0x10;
 const GET_FAMILY: u8 = 3;
@@ -26,9 +28,6 @@ const DIRECT_ROUTING: u32 = 3;
 const TCP: u16 = 6;
 
 const REQUEST_AND_ACK: u16 = 1 | 4;
-const NLMSG_ERROR: u16 = 2;
-const HEADER: usize = 16;
-const NESTED: u16 = 0x8000;
 
 /// A virtual address and port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,15 +125,12 @@ pub enum Reply {
 /// One datagram's first message; `None` for what is none.
 #[must_use]
 pub fn reply(datagram: &[u8]) -> Option<Reply> {
-    let [l0, l1, l2, l3, k0, k1, ..] = *datagram.first_chunk::<HEADER>()?;
-    let length = usize::try_from(u32::from_ne_bytes([l0, l1, l2, l3])).ok()?;
-    let payload = datagram.get(HEADER..length)?;
-    if u16::from_ne_bytes([k0, k1]) == NLMSG_ERROR {
-        let code = i32::from_ne_bytes(*payload.first_chunk::<4>()?);
-        return Some(if code == 0 { Reply::Done } else { Reply::Refused(code.checked_neg()?) });
+    let message = messages(datagram).next()?;
+    if let Some(error) = message.error() {
+        return Some(if error == 0 { Reply::Done } else { Reply::Refused(error) });
     }
     // Behind the generic header: attributes, each a length, a kind and a value, padded to four bytes.
-    let mut rest = payload.get(4..)?;
+    let mut rest = message.payload.get(4..)?;
     while let Some([l0, l1, k0, k1]) = rest.first_chunk::<4>() {
         let length = usize::from(u16::from_ne_bytes([*l0, *l1]));
         let value = rest.get(4..length)?;
@@ -154,24 +150,9 @@ fn request(family: u16, command: u8, nests: &[(u16, Vec<u8>)]) -> Vec<u8> {
     message(family, command, &body)
 }
 
+/// Behind netlink's header the generic one, with the protocol's version.
 fn message(kind: u16, command: u8, body: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(HEADER + 4 + body.len()).unwrap_or(u32::MAX);
-    let mut bytes = Vec::new();
-    bytes.extend_from_slice(&length.to_ne_bytes());
-    bytes.extend_from_slice(&kind.to_ne_bytes());
-    bytes.extend_from_slice(&REQUEST_AND_ACK.to_ne_bytes());
-    bytes.extend_from_slice(&[0; 8]); // sequence, port
-    bytes.extend_from_slice(&[command, 1, 0, 0]); // version 1
-    bytes.extend_from_slice(body);
-    bytes
-}
-
-fn attribute(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
-    to.extend_from_slice(&length.to_ne_bytes());
-    to.extend_from_slice(&kind.to_ne_bytes());
-    to.extend_from_slice(value);
-    to.resize(to.len().next_multiple_of(4), 0);
+    netlink::message(kind, REQUEST_AND_ACK, 0, &[&[command, 1, 0, 0], body].concat())
 }
 
 /// `union nf_inet_addr`: always sixteen bytes.

@@ -7,6 +7,8 @@ pub mod fsm;
 pub mod interval;
 pub mod ipvs;
 pub mod ndp;
+pub mod netlink;
+pub mod nft;
 pub mod pace;
 pub mod packet;
 pub mod priority;

@@ -35,6 +35,7 @@ pub(crate) struct Vrrp {
     pub unicast: bool,
     pub interface: Option<String>,
     pub mac: MacAddress,
+    pub accept: bool,
     pub balanced: bool,
     pub auth_pass: Option<String>,
     pub failback: Failback,
@@ -53,6 +54,7 @@ struct Written {
     unicast: Option<Located<bool>>,
     interface: Option<Located<String>>,
     mac: Option<Located<MacAddress>>,
+    accept: Option<Located<bool>>,
     balanced: Option<Located<bool>>,
     auth_pass: Option<Located<String>>,
     failback: Option<Located<Failback>>,
@@ -162,6 +164,9 @@ fn written(section: &Section<'_>, checks: &[Located<Check>]) -> Written {
         interface: interface(section).map(owned),
         // `mac`: "own", the interface's (default), or "virtual", 00:00:5e:00:01:ID (IPv6: 02:ID) on an interface vrrp.ID.
         mac: section.choice("mac", &[("own", MacAddress::Own), ("virtual", MacAddress::Virtual)]),
+        // `accept`: whether the MASTER takes packets to the address for its own; true by default, for a proxy is behind it. With false
+        // it only forwards (keepalived's no_accept), and drops them with a rule of nftables.
+        accept: section.flag("accept"),
         // `balance`: "none" (default), or "ipvs": the owner of the VIP spreads new connections over the proxies of all hosts.
         balanced: section.choice("balance", &[("none", false), ("ipvs", true)]),
         // `auth_pass`: simple password of version 2, 1 to 8 bytes; it travels in the clear.
@@ -308,6 +313,11 @@ fn settle(
         let text = "contradiction: IPVS leaves packets their MAC addresses; it needs mac = \"own\"";
         section.problem(Some(balanced.line), "balance", text);
     }
+    let accept = own.accept.or(common.accept.clone()).filter(|it| !it.value);
+    if let (Some(_), Some(accept)) = (&balanced, &accept) {
+        let text = "contradiction: hosts that take nothing for the VIP have no connections to balance";
+        section.problem(Some(accept.line), "accept", text);
+    }
     let usual = if several { Failback::AfterHealthy(SETTLED) } else { Failback::Never };
     let weight = own.weight.or(common.weight.clone()).map_or(0, |it| it.value);
     Vrrp {
@@ -316,6 +326,7 @@ fn settle(
         unicast: own.unicast.or(common.unicast.clone()).is_none_or(|it| it.value),
         interface: own.interface.or(common.interface.clone()).map(|it| it.value),
         mac: mac.map_or(MacAddress::Own, |it| it.value),
+        accept: accept.is_none(),
         balanced: balanced.is_some(),
         auth_pass: auth_pass.map(|it| it.value),
         failback: own.failback.or(common.failback.clone()).map_or(usual, |it| it.value),

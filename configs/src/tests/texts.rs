@@ -120,6 +120,14 @@ fn contradictions() {
          f.toml:6: vip[1].balance: contradiction: IPVS leaves packets their MAC addresses; it needs mac = \"own\""
     );
     assert_eq!(
+        problems("[vrrp]\naccept = false\n[[vip]]\naddress = \"192.0.2.9\"\nbalance = \"ipvs\""),
+        "f.toml:2: vip[1].accept: contradiction: hosts that take nothing for the VIP have no connections to balance"
+    );
+    assert_eq!(
+        problems("[[vip]]\naddress = \"192.0.2.9\"\naccept = \"no\""),
+        "f.toml:3: vip[1].accept: expected true or false, found string"
+    );
+    assert_eq!(
         problems("[vrrp]\nweight = 200\n[[vip]]\naddress = \"192.0.2.9\""),
         "f.toml:3: vip[1].weight: priority 200 and weight 200 are more than 254 together"
     );

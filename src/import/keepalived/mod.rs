@@ -143,6 +143,9 @@ fn vip(out: &mut String, file: &str, it: &Instance, around: &Surroundings, repor
     if it.virtual_mac {
         out.push_str("mac = \"virtual\"\n");
     }
+    if !it.accept {
+        out.push_str("accept = false\n");
+    }
     for (key, lines) in [("routes", &it.routes), ("rules", &it.rules)] {
         if !lines.is_empty() {
             let lines: Vec<_> = lines.iter().map(|line| quoted(line)).collect();

@@ -29,6 +29,8 @@ pub(super) struct Instance {
     pub notify_state: Vec<(&'static str, Vec<String>)>,
     /// The VIPs have the virtual router's MAC address.
     pub virtual_mac: bool,
+    /// Packets to the VIPs are taken.
+    pub accept: bool,
     /// In the words of iproute2.
     pub routes: Vec<String>,
     pub rules: Vec<String>,
@@ -187,6 +189,7 @@ impl<'a> Reader<'a> {
             notify: None,
             notify_state: Vec::new(),
             virtual_mac: false,
+            accept: true,
             routes: Vec::new(),
             rules: Vec::new(),
             sync: None,
@@ -270,8 +273,7 @@ impl<'a> Reader<'a> {
                     it.track_interface.push(other.keyword().to_owned());
                 }
             }
-            "garp_lower_prio_repeat" | "garp_lower_prio_delay" | "skip_check_adv_addr" | "accept"
-            | "promote_secondaries" | "native_ipv6" | "lower_prio_no_advert" | "higher_prio_send_advert"
+            "garp_lower_prio_repeat" | "garp_lower_prio_delay" | "skip_check_adv_addr" | "promote_secondaries" | "native_ipv6" | "lower_prio_no_advert" | "higher_prio_send_advert"
             | "check_unicast_src" | "old_unicast_checksum" => self.note(Fate::Taken, statement, BUILT_IN),
             "debug" | "lvs_sync_daemon_interface" | "strict_mode" | "dont_track_primary" | "linkbeat_use_polling" => {
                 self.note(Fate::Taken, statement, NO_EFFECT);
@@ -296,9 +298,12 @@ impl<'a> Reader<'a> {
                 }
             }
             "vmac_xmit_base" => self.note(Fate::Taken, statement, BUILT_IN),
-            "use_ipvlan" | "no_accept" => {
-                self.note(Fate::Left, statement, "the proxy answers on its VIPs, by macvlan or the interface itself");
+            "accept" => it.accept = true,
+            "no_accept" => {
+                it.accept = false;
+                self.note(Fate::Taken, statement, "`accept = false`: no proxy answers on these VIPs");
             }
+            "use_ipvlan" => self.note(Fate::Left, statement, "VIPs are on a macvlan or on the interface itself"),
             _ => self.unknown(statement),
         }
     }

@@ -106,12 +106,13 @@ fn what_has_no_counterpart_is_told_with_its_line_and_no_secret() {
     let text = "vrrp_script disk {\n script /bin/df\n}\nvrrp_instance A {\n interface eth0\n virtual_router_id 7\n\
         priority 253\n advert_int 0.3\n authentication {\n  auth_type PASS\n  auth_pass sesame-open\n }\n\
         virtual_ipaddress {\n  10.0.0.9\n }\n track_script {\n  disk\n  nobody\n  live weight 5\n }\n\
-        notify_master /bin/page\n use_vmac\n frobnicate 1\n preempt_delay 30\n}\nvrrp_script live {\n script \"pidof proxysql\"\n}\n\
+        notify_master /bin/page\n use_vmac\n no_accept\n frobnicate 1\n preempt_delay 30\n}\nvrrp_script live {\n script \"pidof proxysql\"\n}\n\
         virtual_server 10.0.0.1 80 {\n}\ninclude /etc/more\nvrrp_sync_group G {\n group {\n  A\n  B\n }\n}\n";
     let (text, report) = translate("k", text, &around(&[("a", "10.0.0.1")], &[])).expect("translated");
     let router = &appliance(&text, "a").routers[0];
     assert_eq!((router.priority, router.weight, router.advert.as_millis()), (253, 1, 1000));
     assert_eq!((router.sync.as_deref(), router.mac), (Some("G"), configs::MacAddress::Virtual));
+    assert!(!router.accept);
     assert_eq!(router.auth_pass.as_deref(), Some("sesame-o"));
     let report = report.to_string();
     let expected = [
@@ -119,11 +120,12 @@ fn what_has_no_counterpart_is_told_with_its_line_and_no_secret() {
         "k:8: advert_int: 1000 ms",
         "k:11: auth_pass: its first 8 bytes",
         "k:18: nobody: there is no script",
-        "k:23: frobnicate: not known here",
-        "k:29: virtual_server: LVS",
-        "k:31: include: the included file is not read",
-        "k:32: vrrp_sync_group: `sync` of its instances",
-        "k:35: B: there is no vrrp_instance",
+        "k:23: no_accept: `accept = false`",
+        "k:24: frobnicate: not known here",
+        "k:30: virtual_server: LVS",
+        "k:32: include: the included file is not read",
+        "k:33: vrrp_sync_group: `sync` of its instances",
+        "k:36: B: there is no vrrp_instance",
         "k:4: weight 1 instead of 5: the sum ends at 254",
     ];
     for line in expected {

@@ -3,6 +3,7 @@
 //! Owns every socket and the clock. Stopped by SIGTERM or SIGINT, which resigns every router first; SIGHUP and SIGUSR2 are
 //! [`renewal`]'s.
 
+pub(crate) mod acceptance;
 pub(crate) mod balance;
 mod checks;
 mod control;
@@ -46,6 +47,7 @@ use crate::notify::Notify;
 use crate::realtime::Realtime;
 use crate::record::{self, LastAdverts, Lock, Record, RouterId, awake_time, boot_time};
 
+use acceptance::Acceptance;
 use balance::Balance;
 use checks::Checks;
 use control::{Answer, Control};
@@ -100,6 +102,7 @@ struct Daemon {
     appliance: Appliance,
     candidate: Candidate,
     checks: Checks,
+    acceptance: Acceptance,
     balance: Balance,
     suspension: Suspension,
     /// `None` when this kernel has no packet sockets.
@@ -145,6 +148,7 @@ impl Daemon {
             arguments,
             candidate: Candidate::default(),
             checks: Checks::default(),
+            acceptance: Acceptance::default(),
             balance: Balance::default(),
             suspension: Suspension::new(boot_time(), awake_time()),
             claims: Claims::open().ok(),
@@ -180,6 +184,7 @@ impl Daemon {
     fn start(&mut self) {
         let interfaces = self.interfaces().unwrap_or_default();
         let now = Instant::now();
+        self.acceptance.adopt(now, &self.appliance);
         for at in 0..self.stations.len() {
             let link = self.connect(at, &interfaces);
             let Some(station) = self.stations.get_mut(at) else { return };
@@ -212,6 +217,7 @@ impl Daemon {
         self.feed.fd().into_iter().for_each(|fd| self.poller.watch(fd));
         self.candidate.fd().into_iter().for_each(|fd| self.poller.watch(fd));
         self.checks.fds().for_each(|fd| self.poller.watch(fd));
+        self.acceptance.fd().into_iter().for_each(|fd| self.poller.watch(fd));
         self.balance.fds().for_each(|fd| self.poller.watch_output(fd));
         self.kernel.notifier.fd().into_iter().for_each(|fd| self.poller.watch(fd));
         self.poller.watch(self.monitor.fd());
@@ -242,6 +248,7 @@ impl Daemon {
             self.apply_checks();
         }
         self.settle_groups();
+        self.acceptance.settle(Instant::now(), &self.poller);
         self.balance.settle(Instant::now(), &self.appliance, &self.stations, &self.poller);
         self.kernel.notifier.poll(Instant::now());
         self.publish();
@@ -274,6 +281,7 @@ impl Daemon {
             self.checks.next_deadline(),
             self.kernel.notifier.deadline(),
             self.realtime.deadline(),
+            self.acceptance.next_deadline(),
             self.balance.next_deadline(),
         ];
         routers.chain(others.into_iter().flatten()).min().unwrap_or(self.survey_at)
@@ -401,7 +409,7 @@ impl Daemon {
 
     fn answer(&mut self) {
         let (stations, kernel) = (&mut self.stations, &mut self.kernel);
-        let beside = (&self.checks, &self.balance);
+        let beside = (&self.checks, &self.balance, &self.acceptance);
         let (appliance, verdict, cause) = (&self.appliance, self.verdict, self.feed.cause());
         self.control.poll(|request| match request.split_once(' ') {
             None if request == "status" => {
@@ -452,6 +460,7 @@ impl Daemon {
             station.remove_mac(&mut self.kernel);
             station.remove_loopback(&self.appliance, &mut self.kernel);
         }
+        acceptance::remove(&self.appliance.paths.run_dir);
         let patience = Instant::now() + LAST_NEWS;
         while !self.kernel.notifier.is_idle() && Instant::now() < patience {
             self.kernel.notifier.poll(Instant::now());

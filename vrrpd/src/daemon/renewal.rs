@@ -132,6 +132,7 @@ impl Daemon {
         let mut changed = Vec::new();
         let mut old = std::mem::take(&mut self.stations);
         self.appliance = new;
+        self.acceptance.adopt(now, &self.appliance);
         for (place, router) in self.appliance.routers.iter().enumerate() {
             let former = old.iter().position(|station| station.config.name == router.name);
             let former = former.map(|at| old.swap_remove(at));

@@ -7,6 +7,7 @@ use configs::Appliance;
 use health::verdict::Verdict;
 use serde_json::{Value, json};
 
+use super::acceptance::Acceptance;
 use super::balance::Balance;
 use super::checks::Checks;
 use super::counters::Counters;
@@ -17,7 +18,7 @@ pub(crate) fn json(
     appliance: &Appliance,
     stations: &[Station],
     counters: &Counters,
-    (checks, balance): (&Checks, &Balance),
+    (checks, balance, acceptance): (&Checks, &Balance, &Acceptance),
     (verdict, verdict_cause): (Verdict, &str),
 ) -> String {
     let routers: Vec<Value> = stations.iter().map(|station| router(appliance, station)).collect();
@@ -28,6 +29,7 @@ pub(crate) fn json(
         "verdict_cause": verdict_cause,
         "checks": checks.to_json(),
         "balance": balance.to_json(),
+        "acceptance": acceptance.to_json(),
         "routers": routers,
         "counters": counters.to_json(),
     })
@@ -45,6 +47,7 @@ fn router(appliance: &Appliance, station: &Station) -> Value {
         "since_ms": millis(station.since.elapsed()),
         "cause": station.router.cause().word(),
         "master": station.router.master().map(|address| name(appliance, station, address)),
+        "accept": station.config.accept,
         "peers": peers(appliance, station),
         "changes": station.history.counts(),
         "transitions": station.history.transitions().map(|it| it.to_json()).collect::<Vec<_>>(),
@@ -92,6 +95,7 @@ pub(crate) fn why(appliance: &Appliance, stations: &[Station], wanted: &str) -> 
         "owner": why.owner.map(|owner| name(appliance, station, owner)),
         "owner_for_ms": why.owner_for.map(millis),
         "moves": why.moves,
+        "accept": station.config.accept,
     })
     .to_string()
 }

@@ -2,6 +2,7 @@
 //!
 //! Needs root and `ip`; without root it says so and passes. The big lab is in `vm-tests`.
 
+mod acceptance;
 mod balance;
 mod bed;
 mod groups;
