@@ -23,6 +23,7 @@ use crate::session::prepared::Handles;
 use crate::session::record::BackendPlace;
 use crate::session::settings::{Charset, Difference, Settings};
 use crate::snapshot::{Reservation, Server};
+use crate::warmth::Profile;
 
 /// An answer to a statement of the proxy's own is no longer than this.
 const OWN_ANSWER: usize = 8 << 20;
@@ -32,7 +33,7 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 const A_MOMENT: Duration = Duration::from_millis(10);
 
 /// The capabilities of a client that change what a backend does, so that connections with other ones do not fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Traits {
     pub found_rows: bool,
     pub ignore_space: bool,
@@ -59,6 +60,8 @@ pub struct Backend {
     pub counters: Rc<ServerCounters>,
     /// Where it leads, for the process list.
     pub place: Rc<BackendPlace>,
+    /// What it counts as, where the like of it is worth opening before it is asked for.
+    pub profile: Option<Rc<Profile>>,
     user: Box<str>,
     is_mariadb: bool,
     tracking: Tracking,
@@ -121,6 +124,7 @@ impl Backend {
             opened: Instant::now(),
             place: Rc::new(BackendPlace { server: counters.key.clone(), local }),
             counters,
+            profile: None,
             user: account.user.into(),
             reservation,
         })

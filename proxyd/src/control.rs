@@ -11,6 +11,7 @@ use crate::executed::News;
 use crate::runtime::Address;
 use crate::snapshot::Server;
 use crate::stats::{FreeRow, ProcessRow, StatementRow, WorkerStats};
+use crate::warmth::{Profile, Wish};
 
 /// Asked of a worker by the control thread, or by a sibling (`ReleaseIdle`).
 #[derive(Debug)]
@@ -46,6 +47,13 @@ pub enum WorkerCommand {
     SnapshotChanged,
     /// What a server has executed. At most one in a millisecond for each server.
     Executed(Arc<(Address, News)>),
+    /// Open these connections in advance, then say how many there are.
+    Fill {
+        wishes: Vec<Wish>,
+        done: oneshot::Sender<usize>,
+    },
+    /// For whom how many connections are open.
+    Profiles(oneshot::Sender<Vec<(Profile, u32)>>),
     /// `PROXYSQL FLUSH QUERY CACHE`.
     FlushQueryCache,
     /// `PROXYSQL PAUSE` (true): leave new clients in the listeners' queues until `RESUME` (false).

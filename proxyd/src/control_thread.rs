@@ -23,19 +23,23 @@ use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
 use crate::counters::ServerCounters;
 use crate::hosts::ClientHosts;
 use crate::logs::Logs;
+use crate::memory::{Memory, Notebook};
 use crate::monitor;
 use crate::net::BufferPool;
 use crate::pool::member_of;
-use crate::runtime::{Runtime, SharedRuntime};
+use crate::runtime::{Runtime, SharedRuntime, collect_profiles};
 use crate::scheduler::keep_schedule;
 use crate::snapshot::{Credential, Reservation, Server, Snapshot, Status};
 use crate::tls::{BackendTls, ClientTls, ServerTls};
+use crate::warmth::Warmth;
 use crate::web::{self, Web};
 
 /// How often shuns are looked over and the angel is told of the backends.
 const TICK: Duration = Duration::from_millis(100);
 /// After so long the proxy counts as warm, whomever its monitors could not ask yet.
 const LONGEST_COLD: Duration = Duration::from_secs(15);
+/// How often it is noted for whom there are backend connections.
+const NOTES: Duration = Duration::from_secs(10);
 /// A `KILL` at a server must be done by then.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a `KILL` looks for room at a server that has all the connections that it may have.
@@ -52,6 +56,9 @@ pub struct Control {
     web: Web,
     backend_tls: BackendTls,
     client_tls: ClientTls,
+    warmth: Warmth,
+    memory: Rc<RefCell<Memory>>,
+    notebook: Notebook,
 }
 
 impl Control {
@@ -64,7 +71,10 @@ impl Control {
         workers: Vec<WorkerHandle>,
         heartbeat: Arc<Segment>,
     ) -> io::Result<Control> {
-        let runtime = Rc::new(RefCell::new(Runtime::new(published, workers.clone())));
+        let memory = Memory::read(&appliance.paths.data_dir);
+        let mut runtime = Runtime::new(published, workers.clone());
+        runtime.restore_single_writers(memory.single_writers.iter().cloned());
+        let runtime = Rc::new(RefCell::new(runtime));
         let (config, host) = (config.to_owned(), host.map(str::to_owned));
         let read_config = Box::new(move || {
             configs::load(&config, host.as_deref())
@@ -90,6 +100,9 @@ impl Control {
             drain: appliance.angel.drain,
             backend_tls,
             client_tls,
+            warmth: Warmth::default(),
+            notebook: Notebook::new(&appliance.paths.data_dir, memory.clone()),
+            memory: Rc::new(RefCell::new(memory)),
         })
     }
 
@@ -153,6 +166,7 @@ async fn serve(
     tokio::task::spawn_local(admin::keep_history(control.admin.clone()));
     tokio::task::spawn_local(monitor::listen_to_readers(control.runtime.clone()));
     tokio::task::spawn_local(keep_schedule(control.admin.jobs()));
+    tokio::task::spawn_local(note_profiles(control.memory.clone(), control.workers.clone()));
     let monitors =
         monitor::start(control.runtime.clone(), control.admin.clone(), control.backend_tls.clone());
     let mut terminate = signal(SignalKind::terminate())?;
@@ -205,10 +219,15 @@ impl Control {
         }
     }
 
-    fn tick(&self, monitors: &monitor::Handle) {
-        if monitors.has_seen_all() || self.runtime.borrow().started().elapsed() > LONGEST_COLD {
+    fn tick(&mut self, monitors: &monitor::Handle) {
+        if self.warmth.is_cold() && monitors.has_seen_all() {
+            let remembered = &self.memory.borrow().profiles;
+            self.warmth.fill(&self.runtime.borrow().snapshot(), remembered, &self.workers);
+        }
+        if self.warmth.is_full() || self.runtime.borrow().started().elapsed() > LONGEST_COLD {
             self.heartbeat.set_warm();
         }
+        self.remember();
         let mut runtime = self.runtime.borrow_mut();
         runtime.tick(Instant::now());
         self.admin.web.follow(&runtime, &self.web.wanted);
@@ -218,6 +237,13 @@ impl Control {
         let online = members.filter(|member| member.status == Status::Online).count();
         let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         self.heartbeat.set_backends(small(online), small(known));
+    }
+
+    /// Keeps what the next proxy here should know, as soon as it has changed.
+    fn remember(&mut self) {
+        let mut memory = self.memory.borrow_mut();
+        memory.single_writers = self.runtime.borrow().single_writers();
+        self.notebook.keep(&memory);
     }
 
     /// Sessions may end their transactions; whoever is left at the deadline is cut.
@@ -240,6 +266,15 @@ impl Control {
         if tokio::time::timeout(self.drain, all).await.is_err() {
             tracing::warn!("sessions were cut at the end of the drain time");
         }
+    }
+}
+
+/// Notes for whom there are connections, for the next start.
+async fn note_profiles(memory: Rc<RefCell<Memory>>, workers: Vec<WorkerHandle>) {
+    loop {
+        tokio::time::sleep(NOTES).await;
+        let profiles = collect_profiles(&workers).await;
+        memory.borrow_mut().learn(profiles);
     }
 }
 

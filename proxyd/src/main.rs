@@ -23,6 +23,7 @@ mod gate;
 mod hosts;
 mod logfile;
 mod logs;
+mod memory;
 mod messages;
 mod monitor;
 mod net;
@@ -40,6 +41,7 @@ mod stats;
 mod tls;
 mod users;
 mod variables;
+mod warmth;
 mod web;
 mod worker;
 

@@ -229,7 +229,7 @@ fn attributes_of<'s>(snapshot: &'s Snapshot, server: &Server) -> Option<&'s Host
 }
 
 /// `mysql-free_connections_pct` of `max_connections`, shared by the workers, and never less than one each.
-fn idle_limit(max_connections: u32, pct: u32, workers: usize) -> usize {
+pub fn idle_limit(max_connections: u32, pct: u32, workers: usize) -> usize {
     let total = max_connections as usize * pct as usize / 100;
     (total / workers.max(1)).max(1)
 }

@@ -66,6 +66,7 @@ pub struct HostgroupAttributes {
     /// With more ONLINE servers than this the hostgroup serves nobody.
     pub max_num_online_servers: u32,
     pub free_connections_pct: Option<u32>,
+    pub connection_warming: Option<bool>,
     pub init_connect: Option<Box<str>>,
     pub multiplex: bool,
     pub throttle_connections_per_sec: Option<u32>,
@@ -87,6 +88,7 @@ impl Default for HostgroupAttributes {
         HostgroupAttributes {
             max_num_online_servers: 1_000_000,
             free_connections_pct: None,
+            connection_warming: None,
             init_connect: None,
             multiplex: true,
             throttle_connections_per_sec: None,

@@ -40,6 +40,7 @@ use crate::session::{self, FullAuthCache, SessionEnd};
 use crate::snapshot::{Snapshot, View};
 use crate::stats::{ServerKey, WorkerStats};
 use crate::tls::{BackendTls, ClientTls, RsaKey};
+use crate::warmth::{self, Profiles};
 
 /// Often enough that the angel can call 400 ms of silence a hang, seldom enough to cost nothing.
 const HEARTBEAT: Duration = Duration::from_millis(20);
@@ -85,6 +86,8 @@ pub struct Worker {
     pub known_shapes: RefCell<proxyd_sql::KnownShapes>,
     pub cache: RefCell<QueryCache>,
     pub mirrors: Mirrors,
+    /// For whom there are backend connections.
+    pub profiles: Profiles,
     /// What its clients have prepared.
     pub statements: RefCell<Cache>,
     /// The rules that matched the statement that is being routed.
@@ -122,6 +125,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         counters: Counters::new(shared.workers),
         texts: RefCell::default(),
         mirrors: Mirrors::default(),
+        profiles: Profiles::default(),
         cache: RefCell::new(QueryCache::new(snapshot.variables.query_cache_size / shared.workers.max(1))),
         digester: RefCell::new(proxyd_sql::Digester::new(snapshot.variables.digest_options)),
         known_shapes: RefCell::default(),
@@ -337,6 +341,14 @@ impl Worker {
                 let _ = reply.send(allowed && self.kill(session, query_only));
             }
             WorkerCommand::Executed(told) => self.executed.borrow_mut().learn(&told.0, &told.1),
+            WorkerCommand::Profiles(reply) => drop(reply.send(self.profiles.counts())),
+            WorkerCommand::Fill { wishes, done } => {
+                let filling = warmth::fill(self.clone(), wishes);
+                tokio::task::spawn_local(async move {
+                    // Whoever asked may have stopped waiting.
+                    let _ = done.send(filling.await);
+                });
+            }
             WorkerCommand::FlushQueryCache => drop(self.cache.borrow_mut().flush()),
             WorkerCommand::Pause(on) => self.pause(on),
             WorkerCommand::Stop => {

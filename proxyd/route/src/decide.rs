@@ -144,6 +144,11 @@ impl RuleSet {
         RuleSet { fast, ..self }
     }
 
+    /// The hostgroups that rules (but for the fast ones) send queries to.
+    pub fn destinations(&self) -> impl Iterator<Item = u32> {
+        self.rules.iter().filter_map(|compiled| compiled.rule.destination_hostgroup)
+    }
+
     /// Whether [`QueryFacts::digest`] has to be there.
     pub fn needs_digest(&self) -> bool {
         self.needs_digest

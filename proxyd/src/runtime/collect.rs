@@ -11,6 +11,7 @@ use crate::control::{WorkerCommand, WorkerHandle};
 use crate::digests::{self, DigestRow};
 use crate::errors::{self, ErrorKey, ErrorStats};
 use crate::stats::{FreeRow, ProcessRow, StatementRow, WorkerStats};
+use crate::warmth::Profile;
 
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -53,6 +54,16 @@ pub async fn collect_statements(workers: &[WorkerHandle]) -> Vec<StatementRow> {
         same
     });
     rows
+}
+
+/// For whom there are how many backend connections, over all workers that answer.
+pub async fn collect_profiles(workers: &[WorkerHandle]) -> Vec<(Profile, u32)> {
+    let mut sum: HashMap<Profile, u32> = HashMap::new();
+    for (profile, count) in ask_all(workers, WorkerCommand::Profiles).await.into_iter().flatten() {
+        let total = sum.entry(profile).or_default();
+        *total = total.saturating_add(count);
+    }
+    sum.into_iter().collect()
 }
 
 /// What ran, by digest, over all workers; with `reset`, they count from zero afterwards.

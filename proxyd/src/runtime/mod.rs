@@ -24,8 +24,8 @@ mod tests;
 
 pub use aurora::{AuroraHostgroups, AuroraServer};
 pub use collect::{
-    collect_digests, collect_errors, collect_free_connections, collect_processlist, collect_statements,
-    collect_stats, kill,
+    collect_digests, collect_errors, collect_free_connections, collect_processlist, collect_profiles,
+    collect_statements, collect_stats, kill,
 };
 pub use discovery::Peer;
 pub use hostgroup_json::{HostgroupSettings, ServersDefaults};

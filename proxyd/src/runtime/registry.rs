@@ -298,6 +298,19 @@ impl Runtime {
         }
     }
 
+    /// Who wrote before this proxy was started, where there is to be one writer. Before the servers are loaded.
+    pub fn restore_single_writers(&mut self, writers: impl IntoIterator<Item = (HostgroupId, Address)>) {
+        self.incumbents.restore(writers);
+    }
+
+    /// Who writes where there is to be one writer, in order.
+    pub fn single_writers(&self) -> Vec<(HostgroupId, Address)> {
+        let mut writers: Vec<_> =
+            self.incumbents.writers().map(|(hostgroup, address)| (hostgroup, address.clone())).collect();
+        writers.sort();
+        writers
+    }
+
     pub fn started(&self) -> Instant {
         self.started
     }

@@ -2,7 +2,8 @@
 //!
 //! Of several servers that say `read_only=0`, the **incumbent** writes and the others are in quarantine: in the reader hostgroup,
 //! SHUNNED, until an operator or the database's own management makes one of them `read_only`. The incumbent is who wrote until
-//! now; at first, who is configured as writer, then by weight and address, so that three proxies agree without talking.
+//! now, or wrote when the proxy that ran here before last knew ([`Incumbents::restore`]); at first, who is configured as writer,
+//! then by weight and address, so that three proxies agree without talking.
 //!
 //! It yields when it answers `read_only=1`, when it is taken out of service, and when it **cannot be heard** while another says
 //! that it may write: a dead writer's successor takes over, and the dead one is a newcomer when it is back. With no other, it stays.
@@ -17,6 +18,8 @@ use crate::snapshot::{HostgroupId, Status};
 #[derive(Debug, Default)]
 pub struct Incumbents {
     writers: HashMap<HostgroupId, Address>,
+    /// Who wrote before this proxy was started, until its pair is settled for the first time.
+    remembered: HashMap<HostgroupId, Address>,
     unheard: HashSet<(HostgroupId, Address)>,
     /// By the writer hostgroup from which it is kept: why.
     quarantined: HashMap<(HostgroupId, Address), String>,
@@ -30,6 +33,21 @@ struct Candidate {
 }
 
 impl Incumbents {
+    /// Who wrote when the proxy before this one last looked. One that has not answered yet writes on that alone, as a configured
+    /// writer does on being configured.
+    pub fn restore(&mut self, writers: impl IntoIterator<Item = (HostgroupId, Address)>) {
+        self.remembered.extend(writers);
+    }
+
+    /// Who writes where there is to be one writer.
+    pub fn writers(&self) -> impl Iterator<Item = (HostgroupId, &Address)> {
+        self.writers.iter().map(|(writer, address)| (*writer, address))
+    }
+
+    pub fn is_incumbent(&self, writer: HostgroupId, address: &Address) -> bool {
+        self.writers.get(&writer) == Some(address)
+    }
+
     /// It answered; true when it could not be heard until now.
     pub fn heard(&mut self, writer: HostgroupId, address: &Address) -> bool {
         self.unheard.remove(&(writer, address.clone()))
@@ -62,16 +80,21 @@ impl Incumbents {
         let mut settled = HashSet::new();
         for pair in pairs {
             settled.insert(pair.writer);
-            let candidates = self.candidates(pair, rows, verdicts, &is_shunned);
-            let Some(incumbent) = choose(&candidates, self.writers.get(&pair.writer)).cloned() else {
+            let before = self.writers.get(&pair.writer).or(self.remembered.get(&pair.writer)).cloned();
+            let candidates = self.candidates(pair, before.as_ref(), rows, verdicts, &is_shunned);
+            let Some(incumbent) = choose(&candidates, before.as_ref()).cloned() else {
                 continue;
             };
-            for address in candidates.keys().filter(|address| **address != incumbent) {
+            self.remembered.remove(&pair.writer);
+            let rivals = candidates.iter().filter(|(address, candidate)| {
+                let has_said = verdicts.contains_key(&(pair.writer, (*address).clone()));
+                **address != incumbent && (candidate.is_configured || has_said)
+            });
+            for (address, _) in rivals {
                 let reason = format!("quarantined: read_only is 0 beside the writer {incumbent}");
                 self.quarantined.insert((pair.writer, address.clone()), reason);
             }
-            let before = self.writers.insert(pair.writer, incumbent.clone());
-            if before.as_ref() != Some(&incumbent) {
+            if self.writers.insert(pair.writer, incumbent.clone()).as_ref() != Some(&incumbent) {
                 let before = before.map_or_else(String::new, |address| address.to_string());
                 tracing::info!(hostgroup = pair.writer, before, writer = %incumbent, "the single writer");
             }
@@ -82,6 +105,7 @@ impl Incumbents {
     fn candidates(
         &self,
         pair: &ReplicationHostgroup,
+        incumbent: Option<&Address>,
         rows: &[ServerRow],
         verdicts: &ReadOnlyVerdicts,
         is_shunned: impl Fn(&Address) -> bool,
@@ -97,7 +121,8 @@ impl Incumbents {
         for row in rows.iter().filter(in_pair).filter(|row| !out_of_service.contains(&row.address)) {
             let is_configured = row.hostgroup_id == pair.writer;
             let key = (pair.writer, row.address.clone());
-            if verdicts.get(&key).map_or(!is_configured, |read_only| *read_only) {
+            let is_trusted = is_configured || incumbent == Some(&row.address);
+            if verdicts.get(&key).map_or(!is_trusted, |read_only| *read_only) {
                 continue;
             }
             let is_heard = !self.unheard.contains(&key) && !is_shunned(&row.address);

@@ -33,9 +33,17 @@ struct Scene(Runtime, Vec<ServerRow>);
 
 impl Scene {
     fn new(rows: &[(HostgroupId, &str, i64)]) -> Scene {
+        Scene::after_restart(rows, None)
+    }
+
+    /// As of a proxy whose predecessor knew this writer.
+    fn after_restart(rows: &[(HostgroupId, &str, i64)], writer: Option<&str>) -> Scene {
         let mut runtime = Runtime::new(Arc::new(ArcSwap::from_pointee(Snapshot::default())), Vec::new());
         let settings = HostgroupSettings { single_writer: true, ..HostgroupSettings::default() };
         let attributes = HostgroupAttributes { settings, ..HostgroupAttributes::default() };
+        runtime.restore_single_writers(writer.map(|host| (WRITERS, address(host))));
+        // The variables are loaded before the servers.
+        runtime.load_settings(super::super::Settings::default());
         runtime.set_hostgroup_attributes(HashMap::from([(WRITERS, attributes)]));
         let mut scene = Scene(runtime, rows.iter().map(|(h, host, weight)| row(*h, host, *weight)).collect());
         scene.load();
@@ -147,4 +155,29 @@ fn without_the_setting_there_may_be_several_writers() {
     scene.0.set_hostgroup_attributes(HashMap::new());
     scene.load();
     assert_eq!(scene.places(), "a b / b");
+}
+
+#[test]
+fn a_restarted_proxy_keeps_the_writer_that_it_had() {
+    let rows = [(WRITERS, "a", 1000), (READERS, "b", 1), (READERS, "c", 1)];
+    let mut scene = Scene::after_restart(&rows, Some("b"));
+    assert_eq!(scene.places(), "b / (a) b c", "before anybody has answered");
+    assert_eq!(scene.0.single_writers(), [(WRITERS, address("b"))]);
+    scene.says("a", false);
+    assert_eq!(scene.places(), "b / (a) b c");
+    scene.says("b", false);
+    assert_eq!(scene.places(), "b / (a) b c");
+}
+
+#[test]
+fn what_the_servers_say_is_worth_more_than_a_memory() {
+    let rows = [(WRITERS, "a", 1), (READERS, "b", 1)];
+    let mut scene = Scene::after_restart(&rows, Some("b"));
+    scene.says("b", true);
+    assert_eq!(scene.places(), "a / b");
+    let mut scene = Scene::after_restart(&rows, Some("b"));
+    scene.is_unheard("b");
+    assert_eq!(scene.places(), "a / b", "it is dead by now");
+    let scene = Scene::after_restart(&rows, Some("z"));
+    assert_eq!(scene.places(), "a / b", "and this one is not configured any more");
 }

@@ -19,6 +19,7 @@ use crate::peer::Peer;
 use crate::pool::Want;
 use crate::reply::Refusal;
 use crate::snapshot::{HostgroupId, Member, ProxyProtocol, Reservation, Server, Snapshot};
+use crate::warmth::Profile;
 
 /// How often, and how long, somebody who waits for a connection looks again.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -202,12 +203,7 @@ impl Session {
             member.server.reserve(member.max_connections)
         });
         let Some(reservation) = reservation else { return Room::Full };
-        let hostgroup = member.server.hostgroup;
-        let own =
-            snapshot.hostgroups.get(&hostgroup).and_then(|its| its.attributes.throttle_connections_per_sec);
-        let per_second = own.unwrap_or(snapshot.variables.throttle_connections_per_sec_to_hostgroup);
-        let share = per_second.div_ceil(u32::try_from(self.worker.workers).unwrap_or(1).max(1));
-        match self.worker.pool.may_open(hostgroup, share, Instant::now()) {
+        match self.worker.may_open(snapshot, member.server.hostgroup) {
             true => Room::Taken(reservation),
             false => Room::Throttled,
         }
@@ -242,38 +238,33 @@ impl Session {
         let snapshot = self.snapshot();
         let patience = snapshot.variables.connect_timeout_server;
         let limit = patience.min(deadline.saturating_duration_since(Instant::now()));
-        let Server { hostname, port, .. } = &**reservation.server();
         let hostgroup = reservation.server().hostgroup;
         let traits = self.traits_in(&snapshot, hostgroup);
         let preface = self.preface(&snapshot, hostgroup);
-        let tls = &self.worker.shared.backend_tls;
-        let connector = options.use_ssl.then(|| tls.connector(hostname, *port, self.user())).transpose();
-        let connector = connector.map_err(ConnectError::Tls)?;
         let account = Account {
             user: self.user(),
             secret: &self.secret,
             traits,
-            compress: options.compression,
+            compress: false,
             preface: &preface,
             collation: self.collation,
-            tls: connector.as_ref(),
+            tls: None,
             exactly: self.account.fast_forward.then_some(Exactly {
                 capabilities: self.capabilities,
                 attributes: self.attributes.as_deref(),
             }),
         };
-        let counters = self.worker.counters.server(reservation.server());
-        let attributes = snapshot.hostgroups.get(&hostgroup).map(|hostgroup| &hostgroup.attributes);
-        let init_connect = attributes.and_then(|its| its.init_connect.as_deref());
-        let init_connect = init_connect.unwrap_or(&snapshot.variables.init_connect);
-        let opened = async {
-            let mut backend = Backend::open(reservation, account, counters, &self.worker.buffers).await?;
-            if !init_connect.is_empty() {
-                backend.query(init_connect, &self.worker.buffers).await?;
-            }
-            Ok(Box::new(backend))
-        };
-        tokio::time::timeout(limit, opened).await.unwrap_or(Err(ConnectError::Timeout(limit)))
+        let mut backend = self.worker.open_backend(reservation, options, account, limit).await?;
+        if !self.account.fast_forward && traits.origin.is_none() {
+            backend.profile = self.worker.profiles.enter(Profile {
+                hostgroup,
+                user: self.user().into(),
+                schema: self.settings.schema.clone(),
+                traits,
+                collation: self.collation,
+            });
+        }
+        Ok(backend)
     }
 
     fn note_connect_failure(&self, server: &Arc<Server>, error: &ConnectError) {

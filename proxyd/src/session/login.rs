@@ -441,7 +441,7 @@ fn chosen_schema(asked: Option<&str>, account: &User, worker: &Worker) -> String
 }
 
 /// What a session begins with.
-pub(super) fn first_settings(schema: &str, collation: u16, account: &User) -> Settings {
+pub fn first_settings(schema: &str, collation: u16, account: &User) -> Settings {
     let mut settings = Settings::new(schema, Charset::Id(collation));
     let assignments = account.isolation.map(|level| proxyd_sql::parse_set(level.statement().as_bytes()));
     for assignment in assignments.into_iter().flatten().flatten() {

@@ -19,6 +19,7 @@ mod local;
 mod local_file;
 mod login;
 pub mod mirror;
+mod opening;
 mod patience;
 pub mod pins;
 pub mod prepared;
@@ -56,6 +57,7 @@ pub use end::{Cause, Phase, SessionEnd};
 pub use full_auth::{FullAuthCache, prepare_rsa};
 pub use housekeeping::ping_idle;
 pub use local::annotations;
+pub use login::first_settings;
 
 use forward::{Attached, Job};
 use prepared::ClientStatements;

@@ -1,15 +1,16 @@
-//! What the monitors of many servers cost: processor time and memory of one proxyd, at default intervals.
+//! What the monitors of many servers cost: processor time and memory of one proxyd, at default intervals, and whether it keeps them.
 //!
 //! The servers are one [`Fake`] on many addresses of the loopback network, in pairs of hostgroups of four: one says that it may
 //! write, three say that they may not.
 
+use std::collections::HashMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -27,11 +28,11 @@ const QUIET: f64 = 0.1;
 
 /// Prints the table, and writes it into its place in the file if there is one. True if nothing disturbed it.
 pub(crate) fn run(binaries: &Path, count: u16, seconds: Option<f64>, file: Option<&Path>) -> Result<bool> {
-    let slice = Duration::from_secs_f64(seconds.unwrap_or(120.0));
-    let asked = Arc::new(AtomicU64::new(0));
+    let slice = Duration::from_secs_f64(seconds.unwrap_or(30.0));
+    let asked = Arc::new(Asked::default());
     let counted = Arc::clone(&asked);
     let script = move |address: SocketAddr, sql: &str| {
-        counted.fetch_add(1, Ordering::Relaxed);
+        counted.note(address, sql, Instant::now());
         let is_writer = address.port() == PORT && writes(address);
         match sql.contains("read_only") {
             true => Answer::Rows(vec!["read_only"], vec![vec![Some(u8::from(!is_writer).to_string())]]),
@@ -41,18 +42,20 @@ pub(crate) fn run(binaries: &Path, count: u16, seconds: Option<f64>, file: Optio
     let addresses: Vec<SocketAddr> = (0..count).map(address).collect();
     let _fake = Fake::start(None, &addresses, Arc::new(script))?;
     let mut table = String::from(
-        "| servers | monitors | CPU, % of a core | memory, MB | checks a second |\n|---:|---|---:|---:|---:|\n",
+        "| servers | monitors | CPU, % of a core | memory, MB | checks a second | `read_only` of a server every, ms: median, 99 %, longest |\n\
+         |---:|---|---:|---:|---:|---:|\n",
     );
     let mut sound = true;
     for (servers, monitored) in [(0, false), (count, false), (count, true)] {
         let measured = measure(binaries, servers, monitored, slice, &asked)?;
         sound &= measured.foreign < QUIET;
         table += &format!(
-            "| {servers} | {} | {:.2} | {:.1} | {:.0} |{}\n",
+            "| {servers} | {} | {:.2} | {:.1} | {:.0} | {} |{}\n",
             if monitored { "on" } else { "off" },
             measured.cpu * 100.0,
             measured.bytes as f64 / 1e6,
             measured.checks,
+            measured.gaps,
             if measured.foreign < QUIET { "" } else { " disturbed: do not quote" },
         );
     }
@@ -69,7 +72,59 @@ struct Measured {
     cpu: f64,
     bytes: u64,
     checks: f64,
+    gaps: String,
     foreign: f64,
+}
+
+/// What the servers were asked.
+#[derive(Debug, Default)]
+struct Asked {
+    count: AtomicU64,
+    gaps: Mutex<Gaps>,
+}
+
+/// When each server was last asked for `read_only`, and the times between, in milliseconds.
+#[derive(Debug, Default)]
+struct Gaps {
+    last: HashMap<SocketAddr, Instant>,
+    between: Vec<u64>,
+}
+
+impl Asked {
+    fn gaps(&self) -> MutexGuard<'_, Gaps> {
+        self.gaps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An empty statement is no check: a login, or a look whether the server is still there.
+    fn note(&self, address: SocketAddr, sql: &str, now: Instant) {
+        self.count.fetch_add(u64::from(!sql.is_empty()), Ordering::Relaxed);
+        if sql.contains("read_only") {
+            let mut gaps = self.gaps();
+            if let Some(before) = gaps.last.insert(address, now) {
+                gaps.between.push(u64::try_from((now - before).as_millis()).unwrap_or(u64::MAX));
+            }
+        }
+    }
+
+    /// From now on.
+    fn begin(&self) -> u64 {
+        *self.gaps() = Gaps::default();
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Median, 99th of a hundred and longest; a dash where nobody was asked twice.
+    fn spread(&self) -> String {
+        let mut between = std::mem::take(&mut self.gaps().between);
+        between.sort_unstable();
+        let at = |share: usize| between.get((between.len() * share / 100).min(between.len() - 1));
+        match (between.is_empty(), between.last()) {
+            (false, Some(longest)) => {
+                let [median, late] = [50, 99].map(|share| at(share).copied().unwrap_or_default());
+                format!("{median}, {late}, {longest}")
+            }
+            _ => "-".to_owned(),
+        }
+    }
 }
 
 fn measure(
@@ -77,7 +132,7 @@ fn measure(
     servers: u16,
     monitored: bool,
     slice: Duration,
-    asked: &AtomicU64,
+    asked: &Asked,
 ) -> Result<Measured> {
     let directory = teardown::directory().join(format!("monitors-{servers}-{monitored}"));
     let mut proxy = start(binaries, &directory, servers, monitored)?;
@@ -90,14 +145,15 @@ fn measure(
             })?;
         }
         std::thread::sleep(slice.min(Duration::from_secs(10)));
-        let (start, used, before) = (Instant::now(), cpu::of_tree(pid)?, asked.load(Ordering::Relaxed));
+        let (start, used, before) = (Instant::now(), cpu::of_tree(pid)?, asked.begin());
         let foreign = Foreign::begin(&[pid])?;
         std::thread::sleep(slice);
         let seconds = start.elapsed().as_secs_f64();
         Ok(Measured {
             cpu: (cpu::of_tree(pid)? - used).as_secs_f64() / seconds,
             bytes: cpu::private_bytes(pid)?,
-            checks: (asked.load(Ordering::Relaxed) - before) as f64 / seconds,
+            checks: (asked.count.load(Ordering::Relaxed) - before) as f64 / seconds,
+            gaps: asked.spread(),
             foreign: foreign.share(&[pid])?,
         })
     })();
@@ -177,6 +233,19 @@ fn replaced(file: &str, table: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_between_two_looks_is_told_by_server() {
+        let asked = Asked::default();
+        assert_eq!((asked.begin(), asked.spread()), (0, "-".to_owned()));
+        let start = Instant::now();
+        for ms in [0, 900, 1900] {
+            asked.note(address(1), "SELECT @@global.read_only read_only", start + Duration::from_millis(ms));
+            asked.note(address(2), "DO 0", start + Duration::from_millis(ms));
+            asked.note(address(2), "", start + Duration::from_millis(ms));
+        }
+        assert_eq!((asked.spread(), asked.begin()), ("1000, 1000, 1000".to_owned(), 6));
+    }
 
     #[test]
     fn every_fourth_server_writes_and_only_the_place_of_the_table_changes() {

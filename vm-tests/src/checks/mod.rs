@@ -5,7 +5,7 @@
 //! which installs half a gigabyte; `all-connectors`, every library of applications in every way (`connectors` is a short run of
 //! it); `causal-long`, a hundred thousand pairs of write and read (`causal` is a short run of it);
 //! `differential`, thousands of random sessions (`sessions` is a short run of it); `switches` and `deaths`, fail-overs
-//! under load (`switch` and `death` are short runs of them); `soak`, half an hour of everything at once;
+//! under load (`switch` and `death` are short runs of them); `fail-backs`, a cold host's return with real servers (`fail-back` has none); `soak`, half an hour of everything at once;
 //! `large`, the limits with two gigabytes (`limits` has less).
 
 mod ansible;
@@ -18,6 +18,7 @@ mod clusters;
 mod connectors;
 mod differential;
 mod drill;
+mod fail_back;
 mod failover;
 mod import;
 mod instructions;
@@ -41,7 +42,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, drill, rules, aurora, mysql97, causal, causal-long, sessions, connectors, import, switch, death, limits, ansible, differential, switches, deaths, soak, large, galera, group, replication, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `causal-long`, `differential`, `switches`, `deaths`, `soak`, `large`, `galera`, `group`, `interop`, `load` and `replication`.
+    /// A group (lab, article, chains, permutations, bad-input, drill, fail-back, fail-backs, rules, aurora, mysql97, causal, causal-long, sessions, connectors, import, pairs, switch, death, limits, ansible, differential, switches, deaths, soak, large, galera, group, replication, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `causal-long`, `differential`, `switches`, `deaths`, `fail-backs`, `soak`, `large`, `galera`, `group`, `interop`, `load` and `replication`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -50,12 +51,13 @@ pub(crate) struct Options {
 type Group = fn(&mut Runner) -> Result<()>;
 
 /// Run only when they are asked for.
-const ON_REQUEST: [&str; 13] = [
+const ON_REQUEST: [&str; 14] = [
     "all-connectors",
     "ansible",
     "causal-long",
     "deaths",
     "differential",
+    "fail-backs",
     "galera",
     "group",
     "interop",
@@ -66,13 +68,15 @@ const ON_REQUEST: [&str; 13] = [
     "switches",
 ];
 
-const GROUPS: [(&str, Group); 31] = [
+const GROUPS: [(&str, Group); 34] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
     ("permutations", permutations::run),
     ("bad-input", bad_input::run),
     ("drill", drill::run),
+    ("fail-back", fail_back::short),
+    ("fail-backs", fail_back::long),
     ("rules", rules::run),
     ("aurora", aurora::run),
     ("mysql97", mysql97::run),
@@ -84,6 +88,7 @@ const GROUPS: [(&str, Group); 31] = [
     ("ansible", ansible::run),
     ("sessions", differential::short),
     ("differential", differential::run),
+    ("pairs", failover::pairs::run),
     ("switch", failover::switch::short),
     ("soak", failover::soak::run),
     ("limits", failover::limits::short),

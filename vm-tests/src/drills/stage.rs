@@ -173,6 +173,14 @@ impl Stage {
         failures
     }
 
+    /// How long the first so many answers on the first VIP took that began behind then.
+    pub(crate) fn first_answers(&self, start: Instant, count: usize) -> Vec<Duration> {
+        let mut samples: Vec<_> = self.probes.first().map(|probe| probe.log.since(start)).unwrap_or_default();
+        samples.retain(|sample| sample.start >= start && sample.result.is_ok());
+        samples.sort_unstable_by_key(|sample| sample.start);
+        samples.iter().take(count).map(|sample| sample.end - sample.start).collect()
+    }
+
     /// The longest pause between two answers since then, over all VIPs.
     pub(crate) fn outage_since(&self, start: Instant) -> Duration {
         let now = Instant::now();

@@ -19,7 +19,7 @@ impl Store {
         &self,
     ) -> Result<(HashMap<HostgroupId, HostgroupAttributes>, Vec<String>), String> {
         let sql = "SELECT hostgroup_id, max_num_online_servers, free_connections_pct, init_connect, multiplex, \
-                   throttle_connections_per_sec, hostgroup_settings, servers_defaults FROM main.mysql_hostgroup_attributes";
+                   throttle_connections_per_sec, hostgroup_settings, servers_defaults, connection_warming FROM main.mysql_hostgroup_attributes";
         let mut warnings = Vec::new();
         let mut named = |column: &str, hostgroup: HostgroupId, idle: Vec<String>| {
             let text = |key| {
@@ -39,6 +39,8 @@ impl Store {
             let attributes = HostgroupAttributes {
                 max_num_online_servers: row.get(1)?,
                 free_connections_pct: Some(row.get(2)?),
+                // 0 is the column's default: it says nothing against the variable.
+                connection_warming: row.get::<_, bool>(8)?.then_some(true),
                 init_connect: (!init_connect.is_empty()).then(|| init_connect.into()),
                 multiplex: row.get(4)?,
                 throttle_connections_per_sec: Some(row.get(5)?),
@@ -47,9 +49,7 @@ impl Store {
             };
             Ok((hostgroup, attributes))
         })?;
-        for (column, default) in
-            [("autocommit", "-1"), ("connection_warming", "0"), ("ignore_session_variables", "''")]
-        {
+        for (column, default) in [("autocommit", "-1"), ("ignore_session_variables", "''")] {
             self.warn_of("mysql_hostgroup_attributes", column, default, &mut warnings)?;
         }
         Ok((rows.into_iter().collect(), warnings))

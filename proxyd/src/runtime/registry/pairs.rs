@@ -39,9 +39,18 @@ impl Runtime {
             read_only,
             is_shunned,
         );
-        let verdict = |writer, address: &Address| match incumbents.is_quarantined(writer, address) {
-            true => Some(true),
-            false => read_only.get(&(writer, address.clone())).copied(),
+        let is_configured = |writer, address: &Address| {
+            config.servers.iter().any(|row| row.hostgroup_id == writer && row.address == *address)
+        };
+        let verdict = |writer, address: &Address| {
+            if incumbents.is_quarantined(writer, address) {
+                return Some(true);
+            }
+            let answered = read_only.get(&(writer, address.clone())).copied();
+            // Who is only remembered as the writer has no place yet where it could write.
+            let is_remembered =
+                || incumbents.is_incumbent(writer, address) && !is_configured(writer, address);
+            answered.or_else(|| is_remembered().then_some(false))
         };
         membership(config, verdict, self.variables.monitor_writer_is_also_reader)
     }

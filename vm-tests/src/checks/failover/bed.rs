@@ -182,6 +182,16 @@ impl Bed {
         Ok(kilobytes * 1024)
     }
 
+    /// `kill -9` of the proxy, and a new one, from what is on disk.
+    pub(crate) fn restart_proxy(&mut self, binaries: &Path, settings: &str) -> Result<()> {
+        self.proxy.kill()?;
+        self.proxy.wait()?;
+        self.proxy = start_proxy(binaries, &self.netns, &self.directory, settings)?;
+        wait::until("the proxy", Duration::from_secs(20), || self.admin("SELECT 1").is_ok())
+            .with_context(|| self.log())
+            .map(drop)
+    }
+
     /// The proxy's process.
     pub(crate) fn proxy_pid(&self) -> u32 {
         self.proxy.id()

@@ -3,6 +3,7 @@
 mod bed;
 pub(super) mod death;
 pub(super) mod limits;
+pub(super) mod pairs;
 mod server;
 pub(super) mod soak;
 pub(super) mod switch;
