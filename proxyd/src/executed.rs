@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_server_is_known_while_its_reader_talks() {
-        let address = Address { hostname: "db1".into(), port: 3306 };
+        let address = Address::sample("db1");
         let (server, other) = (Server::new(2, "db1", 3306), Server::new(2, "db1", 3307));
         let mut sets = ExecutedSets::default();
         let wanted: Wanted = "0-1-7".parse().unwrap();

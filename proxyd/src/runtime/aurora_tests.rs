@@ -28,19 +28,7 @@ fn hostgroups() -> AuroraHostgroups {
 }
 
 fn row(hostgroup_id: HostgroupId, host: &str) -> ServerRow {
-    ServerRow {
-        hostgroup_id,
-        address: Address { hostname: host.into(), port: 3306 },
-        gtid_port: 0,
-        status: Status::Online,
-        weight: 1,
-        compression: false,
-        max_connections: 50,
-        max_replication_lag: 0,
-        use_ssl: true,
-        max_latency_ms: 0,
-        comment: String::new(),
-    }
+    ServerRow { max_connections: 50, use_ssl: true, ..ServerRow::sample(hostgroup_id, host) }
 }
 
 /// `identifier`, `identifier+lag`, or `*identifier` for a writer.
@@ -171,5 +159,5 @@ fn between_them_the_servers_are_asked_once_an_interval_and_each_while_one_is_sil
     assert_eq!(pace(&scene), 1000);
     scene.says("a", "*a c", 2);
     assert_eq!(pace(&scene), 3000, "b is known to be gone");
-    assert!(scene.0.aurora_of(&Address { hostname: "a.elsewhere".into(), port: 3306 }).is_empty());
+    assert!(scene.0.aurora_of(&Address::sample("a.elsewhere")).is_empty());
 }

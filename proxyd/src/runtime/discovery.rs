@@ -116,16 +116,12 @@ impl Discovery {
 mod tests {
     use super::*;
 
-    fn address(host: &str) -> Address {
-        Address { hostname: host.into(), port: 3306 }
-    }
-
     fn peers(hosts: &[(&str, &str)]) -> Vec<Peer> {
-        hosts.iter().map(|(id, host)| Peer { id: (*id).into(), address: address(host) }).collect()
+        hosts.iter().map(|(id, host)| Peer { id: (*id).into(), address: Address::sample(host) }).collect()
     }
 
     fn nodes(hosts: &[&str]) -> BTreeSet<Address> {
-        hosts.iter().map(|host| address(host)).collect()
+        hosts.iter().map(|host| Address::sample(host)).collect()
     }
 
     fn ask(
@@ -136,11 +132,11 @@ mod tests {
         named: &[(&str, &str)],
     ) -> News {
         let known = Known { writer: 2, nodes: &nodes(hosts), is_heard_of: &|_| heard, is_member: &|_| false };
-        discovery.of_group(&known, &address(asked.0), asked.1, &peers(named))
+        discovery.of_group(&known, &Address::sample(asked.0), asked.1, &peers(named))
     }
 
     fn news(found: &[&str], gone: &[&str]) -> News {
-        let all = |hosts: &[&str]| hosts.iter().map(|host| address(host)).collect();
+        let all = |hosts: &[&str]| hosts.iter().map(|host| Address::sample(host)).collect();
         News { found: all(found), gone: all(gone) }
     }
 
@@ -155,7 +151,7 @@ mod tests {
             "B is not heard of"
         );
         assert_eq!(ask(&mut discovery, &hosts, true, ("10.0.0.2", "B"), &named), news(&["db-c"], &[]));
-        assert!(discovery.is_found(2, &address("db-c")));
+        assert!(discovery.is_found(2, &Address::sample("db-c")));
         let hosts = ["10.0.0.1", "10.0.0.2", "db-c"];
         assert_eq!(
             ask(&mut discovery, &hosts, true, ("10.0.0.1", "A"), &named),
@@ -184,7 +180,7 @@ mod tests {
     #[test]
     fn names_that_come_and_go() {
         let mut discovery = Discovery::default();
-        let named = [address("a"), address("b")];
+        let named = [Address::sample("a"), Address::sample("b")];
         assert_eq!(discovery.of_names(2, &nodes(&["a"]), named.iter()), news(&["b"], &[]));
         assert_eq!(discovery.of_names(2, &nodes(&["a", "b"]), named[..1].iter()), news(&[], &["b"]));
         assert_eq!(
@@ -193,7 +189,7 @@ mod tests {
             "a is configured"
         );
         discovery.of_names(2, &nodes(&["a"]), named.iter());
-        discovery.retain(|_| true, |it| *it == address("b"));
-        assert!(!discovery.is_found(2, &address("b")));
+        discovery.retain(|_| true, |it| *it == Address::sample("b"));
+        assert!(!discovery.is_found(2, &Address::sample("b")));
     }
 }

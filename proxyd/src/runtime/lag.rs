@@ -84,22 +84,9 @@ impl LagBook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::Status;
 
     fn row(limit: u32) -> ServerRow {
-        ServerRow {
-            hostgroup_id: 20,
-            address: Address { hostname: "a".into(), port: 3306 },
-            gtid_port: 0,
-            status: Status::Online,
-            weight: 1,
-            compression: false,
-            max_connections: 1000,
-            max_replication_lag: limit,
-            use_ssl: false,
-            max_latency_ms: 0,
-            comment: String::new(),
-        }
+        ServerRow { max_replication_lag: limit, ..ServerRow::sample(20, "a") }
     }
 
     #[test]

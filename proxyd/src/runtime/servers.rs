@@ -46,9 +46,42 @@ pub struct ServerRow {
 }
 
 impl ServerRow {
+    /// A row that says no more than where a server is: the rest are the table's defaults.
+    pub fn new(hostgroup_id: HostgroupId, address: Address) -> ServerRow {
+        ServerRow {
+            hostgroup_id,
+            address,
+            gtid_port: 0,
+            status: Status::Online,
+            weight: 1,
+            compression: false,
+            max_connections: 1000,
+            max_replication_lag: 0,
+            use_ssl: false,
+            max_latency_ms: 0,
+            comment: String::new(),
+        }
+    }
+
     /// The weight that routing uses.
     pub fn effective_weight(&self) -> u32 {
         u32::try_from(self.weight.clamp(0, MAX_WEIGHT)).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+impl Address {
+    /// A server at MySQL's own port.
+    pub fn sample(hostname: &str) -> Address {
+        Address { hostname: hostname.into(), port: 3306 }
+    }
+}
+
+#[cfg(test)]
+impl ServerRow {
+    /// A server at MySQL's own port, with the table's defaults.
+    pub fn sample(hostgroup_id: HostgroupId, hostname: &str) -> ServerRow {
+        ServerRow::new(hostgroup_id, Address::sample(hostname))
     }
 }
 

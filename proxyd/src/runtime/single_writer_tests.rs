@@ -9,24 +9,8 @@ use crate::snapshot::{HostgroupAttributes, Snapshot};
 const WRITERS: HostgroupId = 10;
 const READERS: HostgroupId = 20;
 
-fn address(host: &str) -> Address {
-    Address { hostname: host.into(), port: 3306 }
-}
-
 fn row(hostgroup_id: HostgroupId, host: &str, weight: i64) -> ServerRow {
-    ServerRow {
-        hostgroup_id,
-        address: address(host),
-        gtid_port: 0,
-        status: Status::Online,
-        weight,
-        compression: false,
-        max_connections: 1000,
-        max_replication_lag: 0,
-        use_ssl: false,
-        max_latency_ms: 0,
-        comment: String::new(),
-    }
+    ServerRow { weight, ..ServerRow::sample(hostgroup_id, host) }
 }
 
 struct Scene(Runtime, Vec<ServerRow>);
@@ -60,13 +44,14 @@ impl Scene {
     }
 
     fn says(&mut self, host: &str, read_only: bool) -> &mut Scene {
-        let change = ServerChange::ReadOnly { writer_hostgroup: WRITERS, address: address(host), read_only };
+        let change =
+            ServerChange::ReadOnly { writer_hostgroup: WRITERS, address: Address::sample(host), read_only };
         self.0.apply(change);
         self
     }
 
     fn is_unheard(&mut self, host: &str) -> &mut Scene {
-        self.0.apply(ServerChange::Unheard { writer_hostgroup: WRITERS, address: address(host) });
+        self.0.apply(ServerChange::Unheard { writer_hostgroup: WRITERS, address: Address::sample(host) });
         self
     }
 

@@ -7,26 +7,6 @@ use super::servers::{ReadOnlyVerdicts, membership};
 use super::*;
 use crate::snapshot::{Credential, Snapshot, Status};
 
-fn row(hostgroup_id: u32, host: &str) -> ServerRow {
-    ServerRow {
-        hostgroup_id,
-        address: Address { hostname: host.into(), port: 3306 },
-        gtid_port: 0,
-        status: Status::Online,
-        weight: 1,
-        compression: false,
-        max_connections: 1000,
-        max_replication_lag: 0,
-        use_ssl: false,
-        max_latency_ms: 0,
-        comment: String::new(),
-    }
-}
-
-fn address(host: &str) -> Address {
-    Address { hostname: host.into(), port: 3306 }
-}
-
 fn pair(writer: u32, reader: u32) -> ReplicationHostgroup {
     ReplicationHostgroup { writer, reader, check_type: "read_only".into() }
 }
@@ -37,7 +17,7 @@ fn runtime() -> Runtime {
 
 fn places(config: &ServersConfig, verdicts: &[(&str, bool)], also_reader: bool) -> Vec<(u32, String)> {
     let verdicts: ReadOnlyVerdicts =
-        verdicts.iter().map(|(host, read_only)| ((10, address(host)), *read_only)).collect();
+        verdicts.iter().map(|(host, read_only)| ((10, Address::sample(host)), *read_only)).collect();
     membership(config, |writer, address| verdicts.get(&(writer, address.clone())).copied(), also_reader)
         .into_iter()
         .map(|row| (row.hostgroup_id, row.address.hostname.into()))
@@ -51,7 +31,7 @@ fn expect(rows: &[(u32, &str)]) -> Vec<(u32, String)> {
 #[test]
 fn read_only_moves_writers_and_readers() {
     let config = ServersConfig {
-        servers: vec![row(10, "a"), row(20, "b")],
+        servers: vec![ServerRow::sample(10, "a"), ServerRow::sample(20, "b")],
         replication: vec![pair(10, 20)],
         ..ServersConfig::default()
     };
@@ -73,13 +53,21 @@ fn read_only_moves_writers_and_readers() {
 fn a_load_keeps_identities_and_what_the_monitors_saw() {
     let mut runtime = runtime();
     let config = ServersConfig {
-        servers: vec![row(10, "a"), row(20, "b")],
+        servers: vec![ServerRow::sample(10, "a"), ServerRow::sample(20, "b")],
         replication: vec![pair(10, 20)],
         ..ServersConfig::default()
     };
     runtime.load_servers(config.clone());
-    runtime.apply(ServerChange::ReadOnly { writer_hostgroup: 10, address: address("a"), read_only: true });
-    runtime.apply(ServerChange::ReadOnly { writer_hostgroup: 10, address: address("b"), read_only: false });
+    runtime.apply(ServerChange::ReadOnly {
+        writer_hostgroup: 10,
+        address: Address::sample("a"),
+        read_only: true,
+    });
+    runtime.apply(ServerChange::ReadOnly {
+        writer_hostgroup: 10,
+        address: Address::sample("b"),
+        read_only: false,
+    });
     let before = runtime.snapshot();
     runtime.load_servers(config);
     let after = runtime.snapshot();
@@ -92,8 +80,15 @@ fn a_load_keeps_identities_and_what_the_monitors_saw() {
 #[test]
 fn the_same_finding_twice_publishes_once() {
     let mut runtime = runtime();
-    runtime.load_servers(ServersConfig { servers: vec![row(10, "a")], ..ServersConfig::default() });
-    let down = ServerChange::Status { address: address("a"), status: Status::Shunned, reason: "ping".into() };
+    runtime.load_servers(ServersConfig {
+        servers: vec![ServerRow::sample(10, "a")],
+        ..ServersConfig::default()
+    });
+    let down = ServerChange::Status {
+        address: Address::sample("a"),
+        status: Status::Shunned,
+        reason: "ping".into(),
+    };
     runtime.apply(down.clone());
     let generation = runtime.snapshot().generation;
     runtime.apply(down);
@@ -102,7 +97,7 @@ fn the_same_finding_twice_publishes_once() {
     let member = &snapshot.hostgroups[&10].members[0];
     assert_eq!((member.status, &*member.reason), (Status::Shunned, "ping"));
     runtime.apply(ServerChange::Status {
-        address: address("a"),
+        address: Address::sample("a"),
         status: Status::Online,
         reason: String::new(),
     });
@@ -112,7 +107,10 @@ fn the_same_finding_twice_publishes_once() {
 #[test]
 fn five_connect_errors_in_a_second_shun_for_nine() {
     let mut runtime = runtime();
-    runtime.load_servers(ServersConfig { servers: vec![row(10, "a")], ..ServersConfig::default() });
+    runtime.load_servers(ServersConfig {
+        servers: vec![ServerRow::sample(10, "a")],
+        ..ServersConfig::default()
+    });
     let server = runtime.members()[0].server.clone();
     let start = Instant::now();
     for n in 0..4 {
@@ -133,7 +131,10 @@ fn five_connect_errors_in_a_second_shun_for_nine() {
 #[test]
 fn slow_connect_errors_do_not_shun() {
     let mut runtime = runtime();
-    runtime.load_servers(ServersConfig { servers: vec![row(10, "a")], ..ServersConfig::default() });
+    runtime.load_servers(ServersConfig {
+        servers: vec![ServerRow::sample(10, "a")],
+        ..ServersConfig::default()
+    });
     let server = runtime.members()[0].server.clone();
     let start = Instant::now();
     for n in 0..20 {
@@ -146,7 +147,7 @@ fn slow_connect_errors_do_not_shun() {
 fn a_removed_server_is_offline_hard_until_its_connections_are_closed() {
     let mut runtime = runtime();
     runtime.load_servers(ServersConfig {
-        servers: vec![row(10, "a"), row(10, "b")],
+        servers: vec![ServerRow::sample(10, "a"), ServerRow::sample(10, "b")],
         ..ServersConfig::default()
     });
     let held = runtime.members()[0].server.reserve(10).expect("a place");
@@ -163,7 +164,7 @@ fn a_removed_server_is_offline_hard_until_its_connections_are_closed() {
 #[test]
 fn a_removed_server_that_comes_back_is_the_same_server() {
     let mut runtime = runtime();
-    let config = ServersConfig { servers: vec![row(10, "a")], ..ServersConfig::default() };
+    let config = ServersConfig { servers: vec![ServerRow::sample(10, "a")], ..ServersConfig::default() };
     runtime.load_servers(config.clone());
     let held = runtime.members()[0].server.reserve(10).expect("a place");
     runtime.load_servers(ServersConfig::default());
@@ -176,7 +177,7 @@ fn a_removed_server_that_comes_back_is_the_same_server() {
 #[test]
 fn weights_are_clamped_for_routing_only() {
     let mut runtime = runtime();
-    let mut heavy = row(500, "a");
+    let mut heavy = ServerRow::sample(500, "a");
     heavy.weight = 1_000_000_000;
     runtime.load_servers(ServersConfig { servers: vec![heavy], ..ServersConfig::default() });
     assert_eq!(runtime.snapshot().hostgroups[&500].members[0].weight, 10_000_000);
@@ -218,12 +219,13 @@ fn settings_refuse_unknown_names_and_bad_values() {
 fn a_server_that_answers_leaves_its_place_softly_and_one_that_does_not_leaves_it_hard() {
     let mut runtime = runtime();
     runtime.load_servers(ServersConfig {
-        servers: vec![row(10, "a"), row(20, "b")],
+        servers: vec![ServerRow::sample(10, "a"), ServerRow::sample(20, "b")],
         replication: vec![pair(10, 20)],
         ..ServersConfig::default()
     });
     let says = |runtime: &mut Runtime, host: &str, read_only| {
-        let change = ServerChange::ReadOnly { writer_hostgroup: 10, address: address(host), read_only };
+        let change =
+            ServerChange::ReadOnly { writer_hostgroup: 10, address: Address::sample(host), read_only };
         runtime.apply(change)
     };
     let generation = runtime.generation();
@@ -237,7 +239,7 @@ fn a_server_that_answers_leaves_its_place_softly_and_one_that_does_not_leaves_it
         (member.status, member.row.hostgroup_id)
     };
     assert_eq!(old(&runtime), (Status::OfflineSoft, 10));
-    runtime.apply(ServerChange::Unheard { writer_hostgroup: 10, address: address("a") });
+    runtime.apply(ServerChange::Unheard { writer_hostgroup: 10, address: Address::sample("a") });
     assert_eq!(old(&runtime), (Status::OfflineHard, 10));
     drop(connection);
 }
@@ -246,12 +248,13 @@ fn a_server_that_answers_leaves_its_place_softly_and_one_that_does_not_leaves_it
 fn a_new_role_forgets_connect_errors() {
     let mut runtime = runtime();
     runtime.load_servers(ServersConfig {
-        servers: vec![row(10, "a"), row(20, "a")],
+        servers: vec![ServerRow::sample(10, "a"), ServerRow::sample(20, "a")],
         replication: vec![pair(10, 20)],
         ..ServersConfig::default()
     });
     let says = |runtime: &mut Runtime, read_only| {
-        let change = ServerChange::ReadOnly { writer_hostgroup: 10, address: address("a"), read_only };
+        let change =
+            ServerChange::ReadOnly { writer_hostgroup: 10, address: Address::sample("a"), read_only };
         runtime.apply(change);
     };
     says(&mut runtime, false);

@@ -21,24 +21,8 @@ fn cluster() -> ClusterHostgroups {
     }
 }
 
-fn address(host: &str) -> Address {
-    Address { hostname: host.into(), port: 3306 }
-}
-
 fn row(hostgroup_id: u32, host: &str, weight: i64) -> ServerRow {
-    ServerRow {
-        hostgroup_id,
-        address: address(host),
-        gtid_port: 0,
-        status: Status::Online,
-        weight,
-        compression: false,
-        max_connections: 1000,
-        max_replication_lag: 0,
-        use_ssl: false,
-        max_latency_ms: 0,
-        comment: String::new(),
-    }
+    ServerRow { weight, ..ServerRow::sample(hostgroup_id, host) }
 }
 
 /// The configuration of slide 35: 112 and 113 as writers with weights 100 and 10, 114 as a reader.
@@ -64,7 +48,7 @@ impl Scene {
     }
 
     fn sees(&mut self, host: &str, sight: Sight) -> &mut Scene {
-        self.topology.observe(&self.cluster, address(host), sight, self.limits);
+        self.topology.observe(&self.cluster, Address::sample(host), sight, self.limits);
         self
     }
 
@@ -200,7 +184,7 @@ fn silence_of_a_member_yields_in_the_end_or_when_pings_are_missed_too() {
     assert_eq!(scene.places(), "1 112, 2 113, 3 114");
 
     let mut scene = Scene::well();
-    scene.silent("112", 1).shunned.push(address("112"));
+    scene.silent("112", 1).shunned.push(Address::sample("112"));
     assert_eq!(scene.places(), "1 112, 2 113, 3 114");
 }
 
@@ -311,7 +295,9 @@ fn a_row_of_its_own_keeps_its_columns() {
     let mut rows = scene.rows.clone();
     scene.topology.arrange(&mut rows, &scene.cluster, LIMIT, |_| false);
     let find = |hostgroup, host: &str| {
-        rows.iter().find(|row| row.hostgroup_id == hostgroup && row.address == address(host)).expect("a row")
+        rows.iter()
+            .find(|row| row.hostgroup_id == hostgroup && row.address == Address::sample(host))
+            .expect("a row")
     };
     assert_eq!((find(READER, "112").max_connections, find(READER, "112").weight), (7, 5));
     assert_eq!((find(BACKUP, "113").weight, find(READER, "113").weight), (10, 10));

@@ -13,7 +13,7 @@ const SERVERS: &str = "INSERT INTO mysql_servers (hostgroup_id, hostname, port, 
     VALUES (2,'172.16.1.112',3306,100), (2,'172.16.1.113',3306,10), (3,'172.16.1.114',3306,100);";
 
 fn address() -> Address {
-    Address { hostname: "172.16.1.112".into(), port: 3306 }
+    Address::sample("172.16.1.112")
 }
 
 fn booted(dir: &DataDir) -> Console {

@@ -128,7 +128,7 @@ fn saving_from_runtime_keeps_inactive_rows_and_takes_moved_writers() {
     console.ok(
         "LOAD MYSQL USERS TO RUNTIME; LOAD MYSQL SERVERS TO RUNTIME; UPDATE mysql_users SET password = 'y'",
     );
-    let address = Address { hostname: "db1".into(), port: 3306 };
+    let address = Address::sample("db1");
     let demoted = ServerChange::ReadOnly { writer_hostgroup: 10, address, read_only: true };
     console.runtime.borrow_mut().apply(demoted);
     assert_eq!(console.rows("SELECT hostgroup_id FROM runtime_mysql_servers"), ["20"]);
@@ -146,7 +146,7 @@ fn saving_from_runtime_keeps_inactive_rows_and_takes_moved_writers() {
 fn a_shunned_server_is_saved_as_online() {
     let dir = DataDir::new();
     let mut console = Console::boot(&dir.0, small_config());
-    let address = Address { hostname: "db1".into(), port: 3306 };
+    let address = Address::sample("db1");
     let shun = ServerChange::Status { address, status: Status::Shunned, reason: "ping".into() };
     console.runtime.borrow_mut().apply(shun);
     assert_eq!(console.rows("SELECT status FROM runtime_mysql_servers"), ["SHUNNED"]);

@@ -14,8 +14,8 @@ use tokio::task::LocalSet;
 use super::super::listen_to_readers;
 use crate::control::{WorkerCommand, WorkerHandle};
 use crate::executed::News;
-use crate::runtime::{Address, Runtime, ServerRow, ServersConfig, SharedRuntime};
-use crate::snapshot::{Snapshot, Status};
+use crate::runtime::{Runtime, ServerRow, ServersConfig, SharedRuntime};
+use crate::snapshot::Snapshot;
 
 const A: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
 /// Far more than anything here takes, for a machine that is busy.
@@ -42,19 +42,7 @@ impl Scene {
     }
 
     fn load(&self, gtid_port: u16) {
-        let row = ServerRow {
-            hostgroup_id: 20,
-            address: Address { hostname: "127.0.0.1".into(), port: 3306 },
-            gtid_port,
-            status: Status::Online,
-            weight: 1,
-            compression: false,
-            max_connections: 1000,
-            max_replication_lag: 0,
-            use_ssl: false,
-            max_latency_ms: 0,
-            comment: String::new(),
-        };
+        let row = ServerRow { gtid_port, ..ServerRow::sample(20, "127.0.0.1") };
         self.runtime
             .borrow_mut()
             .load_servers(ServersConfig { servers: vec![row], ..ServersConfig::default() });

@@ -185,19 +185,7 @@ impl Scene {
 }
 
 fn row(address: &Address) -> ServerRow {
-    ServerRow {
-        hostgroup_id: READERS,
-        address: address.clone(),
-        gtid_port: 0,
-        status: Status::Online,
-        weight: 1,
-        compression: false,
-        max_connections: 1000,
-        max_replication_lag: 10,
-        use_ssl: false,
-        max_latency_ms: 0,
-        comment: String::new(),
-    }
+    ServerRow { max_replication_lag: 10, ..ServerRow::new(READERS, address.clone()) }
 }
 
 fn play(act: impl Future<Output = ()>) {

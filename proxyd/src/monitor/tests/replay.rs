@@ -26,24 +26,8 @@ const GALERA: &str = include_str!("traces/galera.txt");
 const GROUP: &str = include_str!("traces/group.txt");
 const REPLICATION: &str = include_str!("traces/replication.txt");
 
-fn address(host: &str) -> Address {
-    Address { hostname: host.into(), port: 3306 }
-}
-
 fn row(hostgroup_id: HostgroupId, host: &str, weight: i64) -> ServerRow {
-    ServerRow {
-        hostgroup_id,
-        address: address(host),
-        gtid_port: 0,
-        status: Status::Online,
-        weight,
-        compression: false,
-        max_connections: 1000,
-        max_replication_lag: 0,
-        use_ssl: false,
-        max_latency_ms: 0,
-        comment: String::new(),
-    }
+    ServerRow { weight, ..ServerRow::sample(hostgroup_id, host) }
 }
 
 /// The labs' servers: the first is the preferred writer.
@@ -106,7 +90,7 @@ impl Scene {
     }
 
     fn check(&mut self, host: &str, check: &str, answer: &str, lost: bool) {
-        let judge = self.judges.entry(host.to_owned()).or_insert_with(|| Judge::new(address(host)));
+        let judge = self.judges.entry(host.to_owned()).or_insert_with(|| Judge::new(Address::sample(host)));
         let mut findings = Vec::new();
         match check {
             "ping" if lost => findings.extend(judge.on_ping(&Err(TIMEOUT), LIMITS)),
@@ -119,7 +103,7 @@ impl Scene {
                 let part = if answer == "writable" { Part::Writable } else { Part::ReadOnly };
                 let report = NodeReport { part, behind: 0, members: 3 };
                 let sight = if lost { Sight::Silent } else { Sight::Answered(report) };
-                let address = address(host);
+                let address = Address::sample(host);
                 findings.push(Finding::Change(ServerChange::Node {
                     writer_hostgroup: WRITERS,
                     address,

@@ -13,8 +13,6 @@ use crate::snapshot::{HostgroupId, Status};
 /// Between two checks of a cluster's node, at most: while no node writes, and while one does not answer.
 pub(super) const WITHOUT_WRITER: Duration = Duration::from_millis(250);
 const UNSETTLED: Duration = Duration::from_millis(500);
-/// What a server gets that was discovered, unless `servers_defaults` says otherwise.
-const MAX_CONNECTIONS: u32 = 1000;
 
 impl Runtime {
     /// Every check is a piece of a decision about all nodes, so the places are worked out anew each time.
@@ -100,18 +98,13 @@ impl Runtime {
         }
         for address in &news.found {
             tracing::info!(server = %address, named_by = %named_by, "a server was discovered");
+            let row = ServerRow::new(hostgroup_id, address.clone());
             self.config.servers.push(ServerRow {
-                hostgroup_id,
-                address: address.clone(),
-                gtid_port: 0,
-                status: Status::Online,
                 weight,
-                compression: false,
-                max_connections: defaults.max_connections.unwrap_or(MAX_CONNECTIONS),
-                max_replication_lag: 0,
+                max_connections: defaults.max_connections.unwrap_or(row.max_connections),
                 use_ssl,
-                max_latency_ms: 0,
                 comment: "discovered".into(),
+                ..row
             });
         }
         let is_news = !(news.gone.is_empty() && news.found.is_empty());
