@@ -13,7 +13,6 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use crate::lab::netns::Netns;
-use crate::mysql::auth;
 use crate::mysql::packet::{self, Greeting};
 
 /// What a statement gets.
@@ -111,18 +110,7 @@ async fn serve(mut stream: TcpStream, own: SocketAddr, script: &Script) -> std::
     if matches!(script(own, ""), Answer::Gone) {
         return Ok(());
     }
-    let greeting = Greeting {
-        version: "8.0.11-fake".into(),
-        capabilities: packet::LONG_PASSWORD
-            | packet::CONNECT_WITH_DB
-            | packet::PROTOCOL_41
-            | packet::TRANSACTIONS
-            | packet::SECURE_CONNECTION
-            | packet::MULTI_RESULTS
-            | packet::PLUGIN_AUTH,
-        nonce: vec![b'n'; 20],
-        plugin: auth::NATIVE.into(),
-    };
+    let greeting = Greeting::native("8.0.11-fake", &[b'n'; 20]);
     let ok = packet::ok(0, 0, packet::AUTOCOMMIT);
     write(&mut stream, 0, &[greeting.encode(1)]).await?;
     let (sequence, _) = read(&mut stream).await?;

@@ -88,20 +88,7 @@ impl Backend {
     /// Greeting, answer, verdict. `None`: turned away, and told so.
     fn log_in(&self, wire: &mut Wire, id: u32) -> io::Result<Option<Login>> {
         let nonce = nonce()?;
-        let capabilities = packet::LONG_PASSWORD
-            | packet::CONNECT_WITH_DB
-            | packet::PROTOCOL_41
-            | packet::TRANSACTIONS
-            | packet::SECURE_CONNECTION
-            | packet::MULTI_RESULTS
-            | packet::PLUGIN_AUTH;
-        let greeting = Greeting {
-            version: VERSION.into(),
-            capabilities,
-            nonce: nonce.clone(),
-            plugin: auth::NATIVE.into(),
-        };
-        wire.write(&greeting.encode(id))?;
+        wire.write(&Greeting::native(VERSION, &nonce).encode(id))?;
         let Some(mut login) = Login::parse(&wire.read()?) else {
             wire.write(&packet::err(1043, "08S01", "Bad handshake"))?;
             return Ok(None);
@@ -125,10 +112,10 @@ impl Backend {
 }
 
 /// 20 bytes that are never zero: a zero would end the nonce early for some clients.
-fn nonce() -> io::Result<Vec<u8>> {
+fn nonce() -> io::Result<[u8; 20]> {
     let mut bytes = [0u8; 20];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|b| b & 0x3f | 0x40).collect())
+    Ok(bytes.map(|b| b & 0x3f | 0x40))
 }
 
 fn status(session: &Session) -> u16 {

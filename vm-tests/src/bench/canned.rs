@@ -11,7 +11,6 @@ use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::mysql::auth;
 use crate::mysql::packet::{self, Greeting};
 
 #[derive(Debug, clap::Args)]
@@ -76,18 +75,7 @@ fn append(out: &mut Vec<u8>, payload: &[u8], sequence: u8) {
 
 async fn serve(mut stream: TcpStream, answers: &Answers) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let greeting = Greeting {
-        version: "8.0.11-canned".into(),
-        capabilities: packet::LONG_PASSWORD
-            | packet::CONNECT_WITH_DB
-            | packet::PROTOCOL_41
-            | packet::TRANSACTIONS
-            | packet::SECURE_CONNECTION
-            | packet::MULTI_RESULTS
-            | packet::PLUGIN_AUTH,
-        nonce: vec![b'n'; 20],
-        plugin: auth::NATIVE.into(),
-    };
+    let greeting = Greeting::native("8.0.11-canned", &[b'n'; 20]);
     let mut out = Vec::new();
     append(&mut out, &greeting.encode(1), 0);
     stream.write_all(&out).await?;

@@ -94,6 +94,22 @@ pub(crate) struct Greeting {
 }
 
 impl Greeting {
+    /// Of a server that knows one way to log in: by the native password.
+    pub(crate) fn native(version: &str, nonce: &[u8; 20]) -> Self {
+        Self {
+            version: version.into(),
+            capabilities: LONG_PASSWORD
+                | CONNECT_WITH_DB
+                | PROTOCOL_41
+                | TRANSACTIONS
+                | SECURE_CONNECTION
+                | MULTI_RESULTS
+                | PLUGIN_AUTH,
+            nonce: nonce.to_vec(),
+            plugin: super::auth::NATIVE.into(),
+        }
+    }
+
     pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
         let mut r = Reader::new(payload);
         if r.u8()? != 10 {
