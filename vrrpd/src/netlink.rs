@@ -6,7 +6,8 @@ pub(crate) const NESTED: u16 = 0x8000;
 const NLMSG_ERROR: u16 = 2;
 
 /// One message: the header (the kernel fills in the port), and what it carries.
-pub(crate) fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(HEADER + payload.len()).unwrap_or(u32::MAX);
     let mut bytes = Vec::with_capacity(HEADER + payload.len());
     bytes.extend_from_slice(&length.to_ne_bytes());
@@ -29,7 +30,7 @@ pub(crate) fn attribute(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
 
 /// A message from the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Message<'a> {
+pub struct Message<'a> {
     pub kind: u16,
     pub sequence: u32,
     pub payload: &'a [u8],
@@ -37,14 +38,15 @@ pub(crate) struct Message<'a> {
 
 impl Message<'_> {
     /// What an acknowledgement says: 0, or the number of an error. `None` if it is none.
-    pub(crate) fn error(&self) -> Option<i32> {
+    #[must_use]
+    pub fn error(&self) -> Option<i32> {
         let code = i32::from_ne_bytes(*self.payload.first_chunk::<4>()?);
         if self.kind == NLMSG_ERROR { code.checked_neg() } else { None }
     }
 }
 
 /// A datagram's messages, up to the first that is none.
-pub(crate) fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
         let [l0, l1, l2, l3, k0, k1, _, _, s0, s1, s2, s3, ..] = *rest.first_chunk::<HEADER>()?;

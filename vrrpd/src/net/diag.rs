@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use netlink_sys::{Socket, SocketAddr};
+use vrrpd::netlink::{Message, message, messages};
+
+use super::netlink;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const SOCK_DESTROY: u16 = 21;
@@ -17,7 +20,6 @@ const NLM_F_ACK: u16 = 4;
 const NLM_F_DUMP: u16 = 0x300;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
-const HEADER: usize = 16;
 /// `struct inet_diag_sockid`.
 const ID: usize = 48;
 /// Every TCP state but TIME_WAIT (6), CLOSE (7) and LISTEN (10).
@@ -33,11 +35,7 @@ pub(crate) struct ConnectionReset {
 
 impl ConnectionReset {
     pub(crate) fn open() -> io::Result<ConnectionReset> {
-        let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
-        socket.bind_auto()?;
-        let timeout = nix::sys::time::TimeVal::from(libc::timeval { tv_sec: 0, tv_usec: 200_000 });
-        nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::ReceiveTimeout, &timeout)?;
-        Ok(ConnectionReset { socket, refused: false })
+        Ok(ConnectionReset { socket: netlink::open(NETLINK_SOCK_DIAG, netlink::AT_ONCE_MS)?, refused: false })
     }
 
     /// Resets what is bound to `address`, for at most `budget`. Returns how many connections that were.
@@ -80,11 +78,11 @@ impl ConnectionReset {
         filter.extend_from_slice(&octets);
         self.send(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, family, &[0; ID], &filter)?;
         let mut found = Vec::new();
-        self.replies(|kind, payload| match kind {
+        self.replies(|message| match message.kind {
             NLMSG_DONE => Ok(true),
-            NLMSG_ERROR => Err(error(payload)),
+            NLMSG_ERROR => Err(io::Error::from_raw_os_error(number(message))),
             _ => {
-                found.extend(payload.get(4..).and_then(<[u8]>::first_chunk::<ID>));
+                found.extend(message.payload.get(4..).and_then(<[u8]>::first_chunk::<ID>));
                 Ok(false)
             }
         })?;
@@ -94,62 +92,42 @@ impl ConnectionReset {
     /// False when the connection was gone already.
     fn destroy(&mut self, family: u8, id: &SocketId) -> io::Result<bool> {
         self.send(SOCK_DESTROY, NLM_F_ACK, family, id, &[])?;
-        let mut result = Ok(());
-        self.replies(|kind, payload| {
-            if kind == NLMSG_ERROR {
-                result = match error(payload) {
-                    error if error.raw_os_error() == Some(0) => Ok(()),
-                    error => Err(error),
-                };
-            }
+        let mut refused = 0;
+        self.replies(|message| {
+            refused = if message.kind == NLMSG_ERROR { number(message) } else { 0 };
             Ok(true)
         })?;
-        match result {
-            Ok(()) => Ok(true),
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTCONN)) => Ok(false),
-            Err(error) => {
-                self.refused =
-                    matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EPERM | libc::EINVAL));
-                Err(error)
+        match refused {
+            0 => Ok(true),
+            libc::ENOENT | libc::ENOTCONN => Ok(false),
+            error => {
+                self.refused = matches!(error, libc::EOPNOTSUPP | libc::EPERM | libc::EINVAL);
+                Err(io::Error::from_raw_os_error(error))
             }
         }
     }
 
     fn send(&self, kind: u16, flags: u16, family: u8, id: &SocketId, filter: &[u8]) -> io::Result<()> {
-        let length = HEADER + 8 + ID + filter.len();
-        let mut bytes = Vec::with_capacity(length);
-        bytes.extend_from_slice(&u32::try_from(length).map_err(io::Error::other)?.to_ne_bytes());
-        bytes.extend_from_slice(&kind.to_ne_bytes());
-        bytes.extend_from_slice(&(NLM_F_REQUEST | flags).to_ne_bytes());
-        bytes.extend_from_slice(&[0; 8]); // sequence, port
-        bytes.extend_from_slice(&[family, u8::try_from(libc::IPPROTO_TCP).unwrap_or(6), 0, 0]);
-        bytes.extend_from_slice(&STATES.to_ne_bytes());
-        bytes.extend_from_slice(id);
-        bytes.extend_from_slice(filter);
+        let of = [family, u8::try_from(libc::IPPROTO_TCP).unwrap_or(6), 0, 0];
+        let payload = [&of[..], &STATES.to_ne_bytes(), id, filter].concat();
+        let bytes = message(kind, NLM_F_REQUEST | flags, 0, &payload);
         self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0).map(|_| ())
     }
 
-    /// Hands out (type, payload) until `done` says that it has seen the last one.
-    fn replies(&self, mut done: impl FnMut(u16, &[u8]) -> io::Result<bool>) -> io::Result<()> {
+    /// Hands out messages until `done` says that it has seen the last one.
+    fn replies(&self, mut done: impl FnMut(Message<'_>) -> io::Result<bool>) -> io::Result<()> {
         loop {
             let (datagram, _) = self.socket.recv_from_full()?;
-            let mut rest = datagram.as_slice();
-            while let Some((header, _)) = rest.split_first_chunk::<HEADER>() {
-                let [l0, l1, l2, l3, k0, k1, ..] = *header;
-                let length =
-                    usize::try_from(u32::from_ne_bytes([l0, l1, l2, l3])).map_err(io::Error::other)?;
-                let payload = rest.get(HEADER..length).unwrap_or_default();
-                if done(u16::from_ne_bytes([k0, k1]), payload)? {
+            for message in messages(&datagram) {
+                if done(message)? {
                     return Ok(());
                 }
-                rest = rest.get(length.max(HEADER).next_multiple_of(4)..).unwrap_or_default();
             }
         }
     }
 }
 
-/// `struct nlmsgerr`: a negative error number; zero is an acknowledgement.
-fn error(payload: &[u8]) -> io::Error {
-    let code = payload.first_chunk::<4>().map_or(-libc::EBADMSG, |bytes| i32::from_ne_bytes(*bytes));
-    io::Error::from_raw_os_error(-code)
+/// What an error says; zero is an acknowledgement.
+fn number(message: Message<'_>) -> i32 {
+    message.error().unwrap_or(libc::EBADMSG)
 }

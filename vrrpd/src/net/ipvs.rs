@@ -6,8 +6,7 @@ use netlink_sys::protocols::NETLINK_GENERIC;
 use netlink_sys::{Socket, SocketAddr};
 use vrrpd::ipvs::{Reply, Step, ask_for_family, reply};
 
-/// The kernel answers at once; waiting for ever would keep adverts waiting.
-const REPLY_TIMEOUT: libc::timeval = libc::timeval { tv_sec: 0, tv_usec: 200_000 };
+use super::netlink;
 
 pub(crate) struct Ipvs {
     socket: Socket,
@@ -17,11 +16,7 @@ pub(crate) struct Ipvs {
 impl Ipvs {
     /// An error of the kind "not found" says that this kernel has none, and could load none.
     pub(crate) fn open() -> io::Result<Ipvs> {
-        let mut socket = Socket::new(NETLINK_GENERIC)?;
-        socket.bind_auto()?;
-        let timeout = nix::sys::time::TimeVal::from(REPLY_TIMEOUT);
-        nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::ReceiveTimeout, &timeout)?;
-        let mut ipvs = Ipvs { socket, family: 0 };
+        let mut ipvs = Ipvs { socket: netlink::open(NETLINK_GENERIC, netlink::AT_ONCE_MS)?, family: 0 };
         match ipvs.ask(&ask_for_family())? {
             Reply::Family(family) => ipvs.family = family,
             Reply::Refused(error) => return Err(io::Error::from_raw_os_error(error)),

@@ -6,6 +6,7 @@ pub(crate) mod claims;
 pub(crate) mod diag;
 mod ipvs;
 mod macvlan;
+mod netlink;
 mod nft;
 pub(crate) mod poller;
 mod routing;

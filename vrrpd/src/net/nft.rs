@@ -8,8 +8,8 @@ use netlink_sys::protocols::NETLINK_NETFILTER;
 use netlink_sys::{Socket, SocketAddr};
 use vrrpd::nft::{Answer, answer, ask_for_rules, refuse};
 
-/// The kernel answers at once; waiting for ever would keep adverts waiting.
-const REPLY_TIMEOUT: libc::timeval = libc::timeval { tv_sec: 0, tv_usec: 200_000 };
+use super::netlink;
+
 /// `NFNLGRP_NFTABLES`, as a bit.
 const CHANGES: u32 = 1 << 6;
 
@@ -18,11 +18,7 @@ pub(crate) struct Nft(Socket);
 
 impl Nft {
     pub(crate) fn open() -> io::Result<Nft> {
-        let mut socket = Socket::new(NETLINK_NETFILTER)?;
-        socket.bind_auto()?;
-        let timeout = nix::sys::time::TimeVal::from(REPLY_TIMEOUT);
-        nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::ReceiveTimeout, &timeout)?;
-        Ok(Nft(socket))
+        netlink::open(NETLINK_NETFILTER, netlink::AT_ONCE_MS).map(Nft)
     }
 
     /// From now on packets to these addresses are dropped, and to no others.

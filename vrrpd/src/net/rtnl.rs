@@ -17,13 +17,14 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use vrrpd::arp::Mac;
 
+use super::netlink;
+
 /// `struct nlmsghdr`.
 const HEADER: usize = 16;
 const GROUP_LINK: u32 = 1;
 const GROUP_IPV4_ADDRESS: u32 = 0x10;
 const GROUP_IPV6_ADDRESS: u32 = 0x100;
-/// A request that got lost inside the kernel would be a bug there; waiting for ever would be ours.
-const REPLY_TIMEOUT: libc::timeval = libc::timeval { tv_sec: 1, tv_usec: 0 };
+const PATIENCE_MS: i64 = 1000;
 
 /// One network interface and its addresses. An IPv6 address that duplicate address detection has not passed yet is
 /// not among them.
@@ -54,11 +55,7 @@ pub(crate) struct Rtnl {
 
 impl Rtnl {
     pub(crate) fn open() -> io::Result<Rtnl> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        let timeout = nix::sys::time::TimeVal::from(REPLY_TIMEOUT);
-        nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::ReceiveTimeout, &timeout)?;
-        Ok(Rtnl { socket, sequence: 0 })
+        Ok(Rtnl { socket: netlink::open(NETLINK_ROUTE, PATIENCE_MS)?, sequence: 0 })
     }
 
     /// Every interface, as it is now.
