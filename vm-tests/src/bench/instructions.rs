@@ -8,8 +8,9 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
 use super::sysbench::{self, Statements};
-use super::target::{Owned, accepts, own_address, owned};
+use super::target::{accepts, own_address, owned};
 use super::{canned, proxy};
+use crate::lab::child::Owned;
 use crate::lab::{process, wait};
 
 /// Two lengths of the same script; their difference is free of what starting and stopping cost.

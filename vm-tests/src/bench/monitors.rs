@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +17,8 @@ use anyhow::{Context, Result, ensure};
 use super::cpu::{self, Foreign};
 use super::target::{own_address, owned};
 use crate::fake::{Answer, Fake};
+use crate::lab::child;
+use crate::lab::proxyd::{self, Listeners};
 use crate::lab::{teardown, wait};
 
 const BEGIN: &str = "<!-- monitors: begin -->";
@@ -173,18 +174,8 @@ fn address(index: u16) -> SocketAddr {
 }
 
 fn start(binaries: &Path, directory: &Path, servers: u16, monitored: bool) -> Result<Child> {
-    for name in ["run", "data"] {
-        fs::create_dir_all(directory.join(name))?;
-    }
-    fs::set_permissions(directory.join("data"), fs::Permissions::from_mode(0o700))?;
-    let (config, own, path) = (directory.join("standfast.toml"), own_address(9), directory.display());
-    let mut text = format!(
-        "[[hosts]]\nname = \"bench\"\naddress = \"127.0.0.1\"\n\
-         [proxy]\nmysql_listen = [\"{own}:6033\"]\nadmin_listen = [\"{own}:6032\"]\n\
-         [paths]\nrun_dir = \"{path}/run\"\ndata_dir = \"{path}/data\"\n\
-         [admin_variables]\nadmin_credentials = \"admin:admin\"\n\
-         [mysql_variables]\nmonitor_enabled = {monitored}\n"
-    );
+    let mut text = proxyd::head(&Listeners::at(own_address(9)), "", directory);
+    text += &format!("[mysql_variables]\nmonitor_enabled = {monitored}\n");
     for index in 0..servers {
         // Each begins as a reader, so that the writers are found by their word.
         text += &format!(
@@ -200,11 +191,11 @@ fn start(binaries: &Path, directory: &Path, servers: u16, monitored: bool) -> Re
             pair * 2 + 11,
         );
     }
-    fs::write(&config, text)?;
-    let child = owned(binaries.join("standfast-proxyd"), directory, "proxyd")?
+    let config = proxyd::lay_out(directory, &text)?;
+    let child = owned(child::built(binaries, "standfast-proxyd")?, directory, "proxyd")?
         .arg("--config")
         .arg(&config)
-        .args(["--host", "bench"])
+        .args(["--host", proxyd::HOST])
         .spawn()
         .context("start proxyd")?;
     wait::until("proxyd's admin interface", Duration::from_secs(60), || admin("SELECT 1").is_ok())

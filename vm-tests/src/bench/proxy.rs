@@ -3,16 +3,15 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use toml::{Table, Value};
 
 use super::database::{DATABASE, PASSWORD, USER};
 use super::target::{accepts, owned};
+use crate::lab::proxyd::{self, Listeners};
 use crate::lab::wait;
 
 pub(crate) struct Plan {
@@ -30,19 +29,14 @@ pub(crate) struct Plan {
 
 pub(crate) fn start(plan: &Plan, directory: &Path) -> Result<Child> {
     ensure!(plan.program.exists(), "{} is not built: cargo build --release", plan.program.display());
-    for name in ["run", "data"] {
-        fs::create_dir_all(directory.join(name))?;
-    }
-    fs::set_permissions(directory.join("data"), fs::Permissions::from_mode(0o700))?;
-    let config = directory.join("standfast.toml");
-    fs::write(&config, configuration(plan, directory)?)?;
+    let config = proxyd::lay_out(directory, &configuration(plan, directory))?;
     let words: Vec<&OsStr> = plan.under.iter().map(OsStr::new).chain([plan.program.as_os_str()]).collect();
     let mut command = owned(words[0], directory, "proxyd")?;
     let child = command
         .args(&words[1..])
         .arg("--config")
         .arg(&config)
-        .args(["--host", "bench"])
+        .args(["--host", proxyd::HOST])
         .spawn()
         .context("start proxyd")?;
     wait::until("proxyd's admin interface", Duration::from_secs(60), || admin(plan, "SELECT 1").is_ok())
@@ -79,38 +73,24 @@ fn rules(count: usize) -> String {
 }
 
 /// Hostgroups 1 and 2 are the same server: writes and reads.
-fn configuration(plan: &Plan, directory: &Path) -> Result<String> {
-    let table = |pairs: &[(&str, Value)]| {
-        Value::Table(pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
+fn configuration(plan: &Plan, directory: &Path) -> String {
+    let listeners = Listeners {
+        mysql: plan.addresses.iter().map(ToString::to_string).collect(),
+        admin: vec![format!("{}:6032", plan.addresses[0].ip())],
     };
-    let addresses: Vec<Value> = plan.addresses.iter().map(|a| Value::from(a.to_string())).collect();
-    let admin = Value::from(vec![format!("{}:6032", plan.addresses[0].ip())]);
-    let path = |name: &str| Value::from(directory.join(name).display().to_string());
-    let server = |hostgroup: i64| {
-        table(&[
-            ("hostgroup_id", hostgroup.into()),
-            ("hostname", plan.database.ip().to_string().into()),
-            ("port", i64::from(plan.database.port()).into()),
-            ("max_connections", 2000.into()),
-        ])
-    };
-    let user = table(&[
-        ("username", USER.into()),
-        ("password", PASSWORD.into()),
-        ("default_hostgroup", 1.into()),
-        ("default_schema", DATABASE.into()),
-        ("max_connections", 200_000.into()),
-    ]);
-    let mut file = Table::new();
-    let host = table(&[("name", "bench".into()), ("address", "127.0.0.1".into())]);
-    file.insert("hosts".into(), vec![host].into());
-    let mut proxy = vec![("mysql_listen", addresses.into()), ("admin_listen", admin)];
-    proxy.extend(plan.workers.map(|workers| ("workers", workers.into())));
-    file.insert("proxy".into(), table(&proxy));
-    file.insert("paths".into(), table(&[("run_dir", path("run")), ("data_dir", path("data"))]));
-    file.insert("admin_variables".into(), table(&[("admin_credentials", "admin:admin".into())]));
-    file.insert("mysql_variables".into(), table(&[("max_connections", 200_000.into())]));
-    file.insert("mysql_servers".into(), vec![server(1), server(2)].into());
-    file.insert("mysql_users".into(), vec![user].into());
-    toml::to_string(&file).context("write the configuration")
+    let workers = plan.workers.map(|workers| format!("workers = {workers}")).unwrap_or_default();
+    let mut text = proxyd::head(&listeners, workers, directory);
+    text += "[mysql_variables]\nmax_connections = 200000\n";
+    for hostgroup in [1, 2] {
+        text += &format!(
+            "[[mysql_servers]]\nhostgroup_id = {hostgroup}\nhostname = \"{}\"\nport = {}\nmax_connections = 2000\n",
+            plan.database.ip(),
+            plan.database.port(),
+        );
+    }
+    text += &format!(
+        "[[mysql_users]]\nusername = \"{USER}\"\npassword = \"{PASSWORD}\"\ndefault_hostgroup = 1\n\
+         default_schema = \"{DATABASE}\"\nmax_connections = 200000\n"
+    );
+    text
 }

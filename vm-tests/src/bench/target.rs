@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use super::cases::{Backend, Case, Kind};
 use super::database::{Database, PASSWORD, USER};
 use super::{Options, canned, proxy, router, sysbench};
+use crate::lab::child::{self, Owned};
 use crate::lab::{teardown, wait};
 use crate::mysql::client::Account;
 use crate::mysql::packet;
@@ -120,7 +121,7 @@ impl Bed {
         database: SocketAddr,
         wants: &dyn Fn(&str) -> bool,
     ) -> Result<()> {
-        let built = options.places.binaries()?.join("standfast-proxyd");
+        let built = child::built(&options.places.binaries()?, "standfast-proxyd")?;
         let number = backend as u8;
         let few = if backend == Backend::ManyRules { 200 } else { 10 };
         let mut wanted: Vec<(&str, PathBuf, usize, u8)> = vec![("proxyd", built.clone(), few, 10 + number)];
@@ -179,24 +180,6 @@ impl Bed {
         self.add("router", Backend::MariaDb, vec![bind], Some(child.pid()));
         self.children.push(child);
         Ok(())
-    }
-}
-
-/// A child that is killed with this value.
-#[derive(Debug)]
-pub(crate) struct Owned(pub Child);
-
-impl Owned {
-    pub(crate) fn pid(&self) -> i32 {
-        self.0.id().cast_signed()
-    }
-}
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        // Nothing of it is needed any more; one that is dead already is what is wanted.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

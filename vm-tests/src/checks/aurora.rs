@@ -4,11 +4,9 @@
 //! name has to be resolved: the cluster is 10.7.7.7, 11.7.7.7 and so on, in a namespace of its own.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,9 +16,10 @@ use super::runner::Runner;
 use super::shell;
 use crate::fake::{Answer, Fake};
 use crate::lab::netns::Netns;
+use crate::lab::proxyd::{self, Listeners, Proxyd};
 use crate::lab::{teardown, wait};
 
-const PROXY: &str = "127.0.0.1";
+const PROXY: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const LIMIT: Duration = Duration::from_secs(20);
 const COLUMNS: [&str; 5] =
     ["SERVER_ID", "SESSION_ID", "LAST_UPDATE_TIMESTAMP", "REPLICA_LAG_IN_MILLISECONDS", "CPU"];
@@ -82,7 +81,7 @@ struct Scene {
     netns: Netns,
     directory: PathBuf,
     cluster: Arc<Mutex<Cluster>>,
-    proxy: Child,
+    proxy: Proxyd,
     _fake: Fake,
 }
 
@@ -103,10 +102,10 @@ impl Scene {
         let played = Arc::clone(&cluster);
         let script = move |asked: SocketAddr, sql: &str| lock(&played).answer(asked, sql);
         let fake = Fake::start(Some(&netns), &addresses, Arc::new(script))?;
-        let proxy = start_proxy(binaries, &netns, &directory)?;
+        let proxy = Proxyd::start(binaries, &netns, &directory, &configuration(&directory))?;
         let scene = Scene { netns, directory, cluster, proxy, _fake: fake };
         wait::until("the proxy", LIMIT, || scene.admin("SELECT 1").is_ok())
-            .with_context(|| fs::read_to_string(scene.directory.join("log")).unwrap_or_default())?;
+            .with_context(|| scene.proxy.log())?;
         Ok(scene)
     }
 
@@ -152,42 +151,20 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
-    fn drop(&mut self) {
-        // Nothing of it is needed any more; one that is dead already is what is wanted.
-        let _ = self.proxy.kill();
-        let _ = self.proxy.wait();
-    }
-}
-
 fn lock(cluster: &Mutex<Cluster>) -> MutexGuard<'_, Cluster> {
     cluster.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn start_proxy(binaries: &Path, netns: &Netns, directory: &Path) -> Result<Child> {
-    for name in ["run", "data"] {
-        fs::create_dir_all(directory.join(name))?;
-    }
-    fs::set_permissions(directory.join("data"), fs::Permissions::from_mode(0o700))?;
-    let (config, path) = (directory.join("standfast.toml"), directory.display());
-    let text = format!(
-        "[[hosts]]\nname = \"proxy\"\naddress = \"{PROXY}\"\n\
-         [proxy]\nmysql_listen = [\"{PROXY}:6033\"]\nadmin_listen = [\"{PROXY}:6032\"]\n\
-         [paths]\nrun_dir = \"{path}/run\"\ndata_dir = \"{path}/data\"\n\
-         [admin_variables]\nadmin_credentials = \"admin:admin\"\n\
+fn configuration(directory: &Path) -> String {
+    let head = proxyd::head(&Listeners::at(PROXY), "", directory);
+    format!(
+        "{head}\
          [[mysql_servers]]\nhostgroup_id = 1\nhostname = \"10.7.7.7\"\nweight = 100\n\
          [[mysql_servers]]\nhostgroup_id = 2\nhostname = \"11.7.7.7\"\nweight = 1000\n\
          [[mysql_aws_aurora_hostgroups]]\nwriter_hostgroup = 1\nreader_hostgroup = 2\ndomain_name = \".7.7.7\"\n\
          check_interval_ms = 200\ncheck_timeout_ms = 800\nmax_lag_ms = 100\nnew_reader_weight = 7\n\
          [[mysql_users]]\nusername = \"app\"\npassword = \"app\"\ndefault_hostgroup = 1\n"
-    );
-    fs::write(&config, text)?;
-    let log = File::create(directory.join("log"))?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("exec-unit").arg(netns.path()).arg("--").arg(binaries.join("standfast-proxyd"));
-    command.arg("--config").arg(config).args(["--host", "proxy"]);
-    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    command.spawn().context("start the proxy")
+    )
 }
 
 fn roles(scene: &Scene) -> Result<()> {
@@ -222,9 +199,7 @@ fn fail_over(scene: &Scene) -> Result<()> {
         cluster.writer = 11;
         cluster.named.remove(&10);
     });
-    let by = scene
-        .writes()
-        .with_context(|| fs::read_to_string(scene.directory.join("log")).unwrap_or_default())?;
+    let by = scene.writes().with_context(|| scene.proxy.log())?;
     ensure!(by == "11", "the write went to {by}");
     let took = promoted.elapsed();
     ensure!(took < Duration::from_secs(3), "writes flowed {took:?} after the promotion");

@@ -3,22 +3,23 @@
 //!
 //! Hostgroup 1 is the first server, hostgroup 2 the second. The proxy runs without angel: it binds its listeners itself.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::shell::{self, Output};
+use crate::lab::child::{self, Owned};
 use crate::lab::netns::Netns;
+use crate::lab::proxyd::{self, Listeners, Proxyd};
 use crate::lab::{teardown, wait};
 
 /// The proxy's address; 6033 is for clients, 6032 for admin.
-pub(crate) const PROXY: &str = "127.0.33.9";
+pub(crate) const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 33, 9);
 /// The servers' addresses, in the order of their hostgroups.
 const SERVERS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 33, 1), Ipv4Addr::new(127, 0, 33, 2)];
 /// A check that hangs is a failed one.
@@ -56,8 +57,8 @@ log_bin=binlog
 /// Servers, proxy, namespace. Everything in it dies with it.
 #[derive(Debug)]
 pub(crate) struct Pair {
-    servers: Vec<Child>,
-    proxy: Child,
+    _servers: Vec<Owned>,
+    proxy: Proxyd,
     netns: Netns,
     directory: PathBuf,
 }
@@ -86,8 +87,8 @@ impl Pair {
                 *address,
             )?);
         }
-        let proxy = start_proxy(binaries, &netns, &directory)?;
-        let pair = Self { servers, proxy, netns, directory };
+        let proxy = Proxyd::start(binaries, &netns, &directory, &configuration(&directory))?;
+        let pair = Self { _servers: servers, proxy, netns, directory };
         fs::write(pair.directory.join("client.sh"), functions())?;
         for server in ["one", "two"] {
             wait::until("MariaDB", Duration::from_secs(30), || {
@@ -97,7 +98,7 @@ impl Pair {
         wait::until("the proxy", Duration::from_secs(10), || {
             pair.bash("app 'DO 1'").is_ok_and(|o| o.success)
         })
-        .with_context(|| pair.log())?;
+        .with_context(|| pair.proxy.log())?;
         Ok(pair)
     }
 
@@ -147,8 +148,7 @@ impl Pair {
 
     /// Where the first server and the proxy take clients.
     pub(crate) fn places(&self) -> (SocketAddr, SocketAddr) {
-        let proxy = PROXY.parse().unwrap_or(Ipv4Addr::LOCALHOST);
-        ((SERVERS[0], 3306).into(), (proxy, 6033).into())
+        ((SERVERS[0], 3306).into(), (PROXY, 6033).into())
     }
 
     pub(crate) fn netns(&self) -> &Netns {
@@ -166,20 +166,6 @@ impl Pair {
     /// A file or directory of the bench.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.path("proxy.log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        for child in self.servers.iter_mut().chain([&mut self.proxy]) {
-            // Nothing of it is needed any more; one that is dead already is what is wanted.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }
 
@@ -223,7 +209,7 @@ fn template(directory: &Path) -> Result<PathBuf> {
     Ok(data)
 }
 
-fn start_server(netns: &Netns, directory: &Path, template: &Path, address: Ipv4Addr) -> Result<Child> {
+fn start_server(netns: &Netns, directory: &Path, template: &Path, address: Ipv4Addr) -> Result<Owned> {
     fs::create_dir_all(directory)?;
     let data = directory.join("data");
     let copied = Command::new("cp").arg("-a").arg(template).arg(&data).status()?;
@@ -239,38 +225,13 @@ fn start_server(netns: &Netns, directory: &Path, template: &Path, address: Ipv4A
             id = address.octets()[3],
         ),
     )?;
-    let output = File::create(directory.join("out.log"))?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("exec-unit").arg(netns.path()).args(["--", "/usr/sbin/mariadbd"]);
+    let mut command = child::inside(netns, "/usr/sbin/mariadbd")?;
     command.arg(format!("--defaults-file={}", config.display()));
-    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-    command.spawn().context("start mariadbd")
-}
-
-fn start_proxy(binaries: &Path, netns: &Netns, directory: &Path) -> Result<Child> {
-    let program = binaries.join("standfast-proxyd");
-    ensure!(program.exists(), "{} is not built: cargo build --release", program.display());
-    for name in ["run", "data"] {
-        fs::create_dir_all(directory.join(name))?;
-    }
-    fs::set_permissions(directory.join("data"), fs::Permissions::from_mode(0o700))?;
-    let config = directory.join("standfast.toml");
-    fs::write(&config, configuration(directory))?;
-    let log = File::create(directory.join("proxy.log"))?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("exec-unit").arg(netns.path()).arg("--").arg(program).arg("--config").arg(config);
-    command.args(["--host", "test1"]).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    command.spawn().context("start the proxy")
+    Owned::spawn(command, &directory.join("out.log"))
 }
 
 fn configuration(directory: &Path) -> String {
-    let mut text = format!(
-        "[[hosts]]\nname = \"test1\"\naddress = \"127.0.0.1\"\n\
-         [proxy]\nmysql_listen = [\"{PROXY}:6033\"]\nadmin_listen = [\"{PROXY}:6032\"]\nworkers = 1\n\
-         [paths]\nrun_dir = \"{place}/run\"\ndata_dir = \"{place}/data\"\n\
-         [admin_variables]\nadmin_credentials = \"admin:admin\"\n",
-        place = directory.display(),
-    );
+    let mut text = proxyd::head(&Listeners::at(PROXY), "workers = 1", directory);
     for (hostgroup, address) in (1..).zip(SERVERS) {
         text.push_str(&format!("[[mysql_servers]]\nhostgroup_id = {hostgroup}\nhostname = \"{address}\"\n"));
     }

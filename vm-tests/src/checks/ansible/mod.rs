@@ -1,9 +1,8 @@
 //! Ansible's own ProxySQL modules against the admin interface: a playbook as one writes it for ProxySQL, unmodified, twice.
 
-use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,21 +10,13 @@ use anyhow::{Context, Result, ensure};
 use super::runner::Runner;
 use super::shell;
 use crate::lab::netns::Netns;
+use crate::lab::proxyd::{self, Listeners, Proxyd};
 use crate::lab::{teardown, wait};
 use crate::mysql97::connectors;
 
 const PLAYBOOK: &str = include_str!("playbook.yml");
 /// A run takes some ten seconds.
 const LIMIT: Duration = Duration::from_secs(180);
-const CONFIGURATION: &str = r#"
-[[hosts]]
-name = "test1"
-address = "127.0.0.1"
-[admin_variables]
-admin_credentials = "admin:admin"
-[paths]
-"#;
-
 pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     let python = connectors::ansible()?;
     let bench = Bench::start(&runner.binaries)?;
@@ -46,7 +37,7 @@ pub(crate) fn run(runner: &mut Runner) -> Result<()> {
 
 /// One proxy in a namespace; it dies with it.
 struct Bench {
-    proxy: Child,
+    proxy: Proxyd,
     netns: Netns,
     directory: PathBuf,
 }
@@ -57,26 +48,15 @@ impl Bench {
         teardown::remove_stale();
         let netns = Netns::create(&format!("{}ansible", teardown::prefix()))?;
         let directory = teardown::directory().join("ansible");
-        for name in ["run", "data", "home"] {
-            fs::create_dir_all(directory.join(name))?;
-            fs::set_permissions(directory.join(name), fs::Permissions::from_mode(0o700))?;
-        }
+        fs::create_dir_all(directory.join("home"))?;
         fs::write(directory.join("playbook.yml"), PLAYBOOK)?;
-        let place = |name: &str| directory.join(name).display().to_string();
-        let paths = format!("run_dir = {:?}\ndata_dir = {:?}\n", place("run"), place("data"));
-        fs::write(directory.join("standfast.toml"), format!("{CONFIGURATION}{paths}"))?;
-        let program = binaries.join("standfast-proxyd");
-        ensure!(program.exists(), "{} is not built: cargo build --release", program.display());
-        let log = File::create(directory.join("proxy.log"))?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("exec-unit").arg(netns.path()).arg("--").arg(program);
-        command.arg("--config").arg(directory.join("standfast.toml")).args(["--host", "test1"]);
-        let proxy = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        let configuration = proxyd::head(&Listeners::at(Ipv4Addr::LOCALHOST), "", &directory);
+        let proxy = Proxyd::start(binaries, &netns, &directory, &configuration)?;
         let bench = Bench { proxy, netns, directory };
         wait::until("the proxy's control socket", Duration::from_secs(10), || {
             bench.directory.join("run/proxyd.sock").exists()
         })
-        .with_context(|| fs::read_to_string(bench.directory.join("proxy.log")).unwrap_or_default())?;
+        .with_context(|| bench.proxy.log())?;
         Ok(bench)
     }
 
@@ -93,14 +73,6 @@ impl Bench {
         let output = shell::bash(&self.netns, &self.directory.join("shell"), &script, LIMIT)?;
         ensure!(output.success, "{}{}", output.stdout, output.stderr);
         changed(&output.stdout).with_context(|| format!("no summary in what it printed:\n{}", output.stdout))
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        // One that is dead already is what is wanted.
-        let _ = self.proxy.kill();
-        let _ = self.proxy.wait();
     }
 }
 

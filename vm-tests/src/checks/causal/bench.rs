@@ -2,18 +2,19 @@
 //!
 //! Hostgroup 10 is the source, hostgroup 20 the replica. Only the replica needs a reader: the source is where reads fall back to.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::pairs::{self, Read, Tally};
 use crate::checks::shell;
+use crate::lab::child::{self, Owned};
 use crate::lab::netns::Netns;
+use crate::lab::proxyd::{self, Listeners, Proxyd};
 use crate::lab::{teardown, wait};
 use crate::mysql97::root::SidRoot;
 use crate::mysql97::server::{self, MySql97};
@@ -43,8 +44,8 @@ GRANT REPLICATION SLAVE ON *.* TO repl@'%';
 pub(super) struct Bench {
     pub source: MySql97,
     pub replica: MySql97,
-    reader: Child,
-    proxy: Child,
+    reader: Owned,
+    proxy: Proxyd,
     binaries: PathBuf,
     netns: Netns,
     directory: PathBuf,
@@ -71,7 +72,7 @@ impl Bench {
         ))?;
         source.query(pairs::TABLE)?;
         let reader = start_reader(binaries, &netns, &directory)?;
-        let proxy = start_proxy(binaries, &netns, &directory)?;
+        let proxy = Proxyd::start(binaries, &netns, &directory, &configuration(&directory))?;
         let bench = Self { source, replica, reader, proxy, binaries: binaries.into(), netns, directory };
         bench.load_rules().with_context(|| bench.logs())?;
         bench.until_heard().with_context(|| bench.logs())?;
@@ -138,9 +139,7 @@ impl Bench {
     }
 
     pub(super) fn kill_reader(&mut self) -> Result<()> {
-        self.reader.kill()?;
-        self.reader.wait()?;
-        Ok(())
+        self.reader.kill()
     }
 
     pub(super) fn start_reader(&mut self) -> Result<()> {
@@ -149,29 +148,17 @@ impl Bench {
     }
 
     pub(super) fn restart_proxy(&mut self) -> Result<()> {
-        self.proxy.kill()?;
-        self.proxy.wait()?;
-        self.proxy = start_proxy(&self.binaries, &self.netns, &self.directory)?;
+        self.proxy.restart()?;
         wait::until("the proxy's admin interface", SETTLE, || self.admin("SELECT 1").is_ok()).map(drop)
     }
 
     fn logs(&self) -> String {
-        let read = |name| fs::read_to_string(self.directory.join(name)).unwrap_or_default();
-        format!("reader: {}\nproxy: {}", read("reader.log"), read("proxy.log"))
+        let reader = fs::read_to_string(self.directory.join("reader.log")).unwrap_or_default();
+        format!("reader: {reader}\nproxy: {}", self.proxy.log())
     }
 }
 
-impl Drop for Bench {
-    fn drop(&mut self) {
-        for child in [&mut self.reader, &mut self.proxy] {
-            // Nothing of it is needed any more; one that is dead already is what is wanted.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-fn start_reader(binaries: &Path, netns: &Netns, directory: &Path) -> Result<Child> {
+fn start_reader(binaries: &Path, netns: &Netns, directory: &Path) -> Result<Owned> {
     let (config, password) = (directory.join("reader.toml"), directory.join("reader.password"));
     fs::write(&password, "repl\n")?;
     fs::set_permissions(&password, fs::Permissions::from_mode(0o600))?;
@@ -180,39 +167,18 @@ fn start_reader(binaries: &Path, netns: &Netns, directory: &Path) -> Result<Chil
         password.display()
     );
     fs::write(&config, text)?;
-    spawn(&binaries.join("standfast-binlog-reader"), &config, &[], netns, &directory.join("reader.log"))
-}
-
-fn start_proxy(binaries: &Path, netns: &Netns, directory: &Path) -> Result<Child> {
-    for name in ["run", "data"] {
-        fs::create_dir_all(directory.join(name))?;
-    }
-    fs::set_permissions(directory.join("data"), fs::Permissions::from_mode(0o700))?;
-    let config = directory.join("standfast.toml");
-    fs::write(&config, configuration(directory))?;
-    let program = binaries.join("standfast-proxyd");
-    spawn(&program, &config, &["--host", "test1"], netns, &directory.join("proxy.log"))
-}
-
-fn spawn(program: &Path, config: &Path, more: &[&str], netns: &Netns, log: &Path) -> Result<Child> {
-    ensure!(program.exists(), "{} is not built: cargo build --release", program.display());
-    let log = File::options().create(true).append(true).open(log)?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("exec-unit").arg(netns.path()).arg("--").arg(program).arg("--config").arg(config).args(more);
-    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    command.spawn().with_context(|| format!("start {}", program.display()))
+    let mut command = child::inside(netns, child::built(binaries, "standfast-binlog-reader")?)?;
+    command.arg("--config").arg(&config);
+    Owned::spawn(command, &directory.join("reader.log"))
 }
 
 fn configuration(directory: &Path) -> String {
+    let head = proxyd::head(&Listeners::at(PROXY), "workers = 2", directory);
     format!(
-        "[[hosts]]\nname = 'test1'\naddress = '127.0.0.1'\n\
-         [proxy]\nmysql_listen = ['{PROXY}:6033']\nadmin_listen = ['{PROXY}:6032']\nworkers = 2\n\
-         [paths]\nrun_dir = '{place}/run'\ndata_dir = '{place}/data'\n\
-         [admin_variables]\nadmin_credentials = 'admin:admin'\n\
+        "{head}\
          [[mysql_servers]]\nhostgroup_id = {WRITER}\nhostname = '{source}'\n\
          [[mysql_servers]]\nhostgroup_id = {READER}\nhostname = '{REPLICA}'\ngtid_port = {GTID_PORT}\n\
          [[mysql_users]]\nusername = 'app'\npassword = 'app'\ndefault_hostgroup = {WRITER}\ndefault_schema = 'test'\n",
-        place = directory.display(),
         source = server::ADDRESS,
     )
 }

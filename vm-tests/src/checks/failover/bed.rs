@@ -2,11 +2,9 @@
 //!
 //! Hostgroup 1 takes writes, hostgroup 2 reads; both servers read.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -14,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use super::server::{Kind, PORT, Server};
 use crate::checks::shell::{self, Output};
 use crate::lab::netns::Netns;
+use crate::lab::proxyd::{self, Listeners, Proxyd};
 use crate::lab::{teardown, wait};
 use crate::mysql::client::Account;
 
@@ -33,7 +32,7 @@ CREATE TABLE test.ledger (client INT, n BIGINT, how VARCHAR(12), PRIMARY KEY (cl
 #[derive(Debug)]
 pub(crate) struct Bed {
     pub servers: [Server; 2],
-    proxy: Child,
+    proxy: Proxyd,
     pub netns: Netns,
     directory: PathBuf,
 }
@@ -58,7 +57,7 @@ impl Bed {
         servers[1].set_read_only(true)?;
         servers[0].query(TABLES)?;
         servers[1].catch_up_with(&servers[0])?;
-        let proxy = start_proxy(binaries, &netns, &directory, settings)?;
+        let proxy = Proxyd::start(binaries, &netns, &directory, &configuration(&directory, settings))?;
         let bed = Self { servers, proxy, netns, directory };
         wait::until("the proxy", Duration::from_secs(20), || bed.admin("SELECT 1").is_ok())
             .with_context(|| bed.log())?;
@@ -193,8 +192,8 @@ impl Bed {
     }
 
     /// The proxy's process.
-    pub(crate) fn proxy_pid(&self) -> u32 {
-        self.proxy.id()
+    pub(crate) fn proxy_pid(&self) -> i32 {
+        self.proxy.pid()
     }
 
     /// The last words of the proxy's log.
@@ -203,42 +202,14 @@ impl Bed {
     }
 
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.directory.join("proxy.log")).unwrap_or_default()
+        self.proxy.log()
     }
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        // Nothing of it is needed any more; one that is dead already is what is wanted.
-        let _ = self.proxy.kill();
-        let _ = self.proxy.wait();
-    }
-}
-
-fn start_proxy(binaries: &Path, netns: &Netns, directory: &Path, settings: &str) -> Result<Child> {
-    let program = binaries.join("standfast-proxyd");
-    ensure!(program.exists(), "{} is not built: cargo build --release", program.display());
-    for name in ["run", "data"] {
-        fs::create_dir_all(directory.join(name))?;
-    }
-    fs::set_permissions(directory.join("data"), fs::Permissions::from_mode(0o700))?;
-    let config = directory.join("standfast.toml");
-    fs::write(&config, configuration(directory, settings))?;
-    let log = File::create(directory.join("proxy.log"))?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("exec-unit").arg(netns.path()).arg("--").arg(program).arg("--config").arg(config);
-    command.args(["--host", "test1"]).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    command.spawn().context("start the proxy")
 }
 
 fn configuration(directory: &Path, settings: &str) -> String {
-    let mut text = format!(
-        "[[hosts]]\nname = \"test1\"\naddress = \"127.0.0.1\"\n\
-         [proxy]\nmysql_listen = [\"{PROXY}:6033\"]\nadmin_listen = [\"{PROXY}:6032\"]\nworkers = 2\npacket_memory_mb = 32\n\
-         [paths]\nrun_dir = \"{place}/run\"\ndata_dir = \"{place}/data\"\n\
-         [admin_variables]\nadmin_credentials = \"admin:admin\"\n[mysql_variables]\n{settings}",
-        place = directory.display(),
-    );
+    let listeners = Listeners::at(PROXY);
+    let mut text = proxyd::head(&listeners, "workers = 2\npacket_memory_mb = 32", directory);
+    text.push_str(&format!("[mysql_variables]\n{settings}"));
     for (hostgroup, address, status) in [
         (1, SERVERS[0], "ONLINE"),
         (1, SERVERS[1], "OFFLINE_SOFT"),

@@ -1,22 +1,21 @@
 //! The test bench: server, proxy and clients in one namespace, and the short commands with which the checks talk to them.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::checks::shell::{self, Output};
 use crate::lab::netns::Netns;
+use crate::lab::proxyd::{self, Listeners, Proxyd};
 use crate::lab::{teardown, wait};
 use crate::mysql97::root::SidRoot;
 use crate::mysql97::server::{self, MySql97};
 
 /// The proxy's address; its port for clients is 6033.
-pub(crate) const PROXY: &str = "127.0.97.2";
+pub(crate) const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 97, 2);
 /// A check that hangs is a failed one.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -45,7 +44,7 @@ CREATE PROCEDURE test.two_results() BEGIN SELECT 1 AS a; SELECT 2 AS b UNION SEL
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub server: MySql97,
-    proxy: Child,
+    proxy: Proxyd,
     netns: Netns,
     directory: PathBuf,
 }
@@ -60,12 +59,12 @@ impl Bench {
         let server = MySql97::start(&root, &netns, &directory.join("db"), INIT)?;
         server.query(PROCEDURE)?;
         write_client(&root, &directory)?;
-        let proxy = start_proxy(binaries, &netns, &directory)?;
+        let proxy = Proxyd::start(binaries, &netns, &directory, &configuration(&directory))?;
         let bench = Self { server, proxy, netns, directory };
         wait::until("the proxy answers", Duration::from_secs(10), || {
             bench.bash("mysql97 -uclear -pclear-pw -e 'DO 1'").is_ok_and(|output| output.success)
         })
-        .with_context(|| fs::read_to_string(bench.directory.join("proxy.log")).unwrap_or_default())?;
+        .with_context(|| bench.proxy.log())?;
         Ok(bench)
     }
 
@@ -78,8 +77,7 @@ impl Bench {
 
     /// Where the server and the proxy take clients.
     pub(crate) fn places(&self) -> (SocketAddr, SocketAddr) {
-        let proxy = PROXY.parse().unwrap_or(Ipv4Addr::LOCALHOST);
-        ((server::ADDRESS, server::PORT).into(), (proxy, 6033).into())
+        ((server::ADDRESS, server::PORT).into(), (PROXY, 6033).into())
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -143,14 +141,6 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
-    fn drop(&mut self) {
-        // Nothing of it is needed any more; one that is dead already is what is wanted.
-        let _ = self.proxy.kill();
-        let _ = self.proxy.wait();
-    }
-}
-
 /// Shell functions for the clients: the sid root's paths stay out of the checks.
 fn write_client(root: &SidRoot, directory: &Path) -> Result<()> {
     let program = |name: &str| root.program(&format!("usr/bin/{name}")).map(|words| words.join(" "));
@@ -173,24 +163,20 @@ fn write_client(root: &SidRoot, directory: &Path) -> Result<()> {
     fs::write(directory.join("client.sh"), text).context("write the clients' functions")
 }
 
-fn start_proxy(binaries: &Path, netns: &Netns, directory: &Path) -> Result<Child> {
-    let program = binaries.join("standfast-proxyd");
-    ensure!(program.exists(), "{} is not built: cargo build --release", program.display());
-    for name in ["run", "data"] {
-        fs::create_dir_all(directory.join(name))?;
-    }
-    fs::set_permissions(directory.join("data"), fs::Permissions::from_mode(0o700))?;
-    let config = directory.join("standfast.toml");
-    fs::write(&config, configuration(directory)?)?;
-    let log = File::create(directory.join("proxy.log"))?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("exec-unit").arg(netns.path()).arg("--").arg(program).arg("--config").arg(config);
-    command.args(["--host", "test1"]).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    command.spawn().context("start the proxy")
-}
-
 /// Hostgroup 1 is the server without TLS, hostgroup 2 the same under TLS.
-fn configuration(directory: &Path) -> Result<String> {
+fn configuration(directory: &Path) -> String {
+    let socket = |name: &str| directory.join("run").join(name).display().to_string();
+    let mut listeners = Listeners::at(PROXY);
+    listeners.mysql.extend(["[::1]:6033".to_owned(), socket("mysql.sock")]);
+    listeners.admin.push(socket("admin.sock"));
+    let mut text = proxyd::head(&listeners, "", directory);
+    for (hostgroup, use_ssl) in [(1, 0), (2, 1)] {
+        text.push_str(&format!(
+            "[[mysql_servers]]\nhostgroup_id = {hostgroup}\nhostname = \"{}\"\nport = {}\nuse_ssl = {use_ssl}\n",
+            server::ADDRESS,
+            server::PORT,
+        ));
+    }
     let users = [
         ("clear", "clear-pw", 1),
         ("tls", "tls-pw", 2),
@@ -198,44 +184,13 @@ fn configuration(directory: &Path) -> Result<String> {
         // The native hash of `native-pw`: a server of 9.7 has no use for it, a login at the proxy has.
         ("native", "*FF48E68563F59169DF2C2F820BAC747E1DA6A5D2", 1),
     ];
-    let mut file = toml::Table::new();
-    let table = |pairs: &[(&str, toml::Value)]| {
-        toml::Value::Table(pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
-    };
-    file.insert(
-        "hosts".into(),
-        vec![table(&[("name", "test1".into()), ("address", "127.0.0.1".into())])].into(),
-    );
-    let listen = |places: &[String]| toml::Value::from(places.to_vec());
-    let socket = |name: &str| directory.join("run").join(name).display().to_string();
-    let clients = listen(&[format!("{PROXY}:6033"), "[::1]:6033".to_owned(), socket("mysql.sock")]);
-    let admin = listen(&[format!("{PROXY}:6032"), socket("admin.sock")]);
-    file.insert("proxy".into(), table(&[("mysql_listen", clients), ("admin_listen", admin)]));
-    let path = |name: &str| toml::Value::from(directory.join(name).display().to_string());
-    file.insert("paths".into(), table(&[("run_dir", path("run")), ("data_dir", path("data"))]));
-    file.insert("admin_variables".into(), table(&[("admin_credentials", "admin:admin".into())]));
-    let server = |hostgroup: i64, use_ssl: i64| {
-        table(&[
-            ("hostgroup_id", hostgroup.into()),
-            ("hostname", server::ADDRESS.to_string().into()),
-            ("port", i64::from(server::PORT).into()),
-            ("use_ssl", use_ssl.into()),
-        ])
-    };
-    file.insert("mysql_servers".into(), vec![server(1, 0), server(2, 1)].into());
-    let users: Vec<toml::Value> = users
-        .iter()
-        .map(|(name, password, hostgroup)| {
-            table(&[
-                ("username", (*name).into()),
-                ("password", (*password).into()),
-                ("default_hostgroup", i64::from(*hostgroup).into()),
-                ("default_schema", "test".into()),
-            ])
-        })
-        .collect();
-    file.insert("mysql_users".into(), users.into());
-    toml::to_string(&file).context("write the configuration")
+    for (name, password, hostgroup) in users {
+        text.push_str(&format!(
+            "[[mysql_users]]\nusername = \"{name}\"\npassword = \"{password}\"\n\
+             default_hostgroup = {hostgroup}\ndefault_schema = \"test\"\n"
+        ));
+    }
+    text
 }
 
 /// Scripts and answers may be megabytes long; an error message must not.
