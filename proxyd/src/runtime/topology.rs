@@ -9,6 +9,8 @@
 //!   shunned; and never to nobody: the last writer stays, and when all are silent nothing moves.
 //! - A node that **comes back** from any of these takes its place after [`PROBATION`] good answers in a row: one that was frozen
 //!   believes for a moment that nothing happened. While nobody else can, it does not wait.
+//! - A node that the others do **not count** is not trusted at all: when two nodes say that the cluster has two, a third that
+//!   speaks of three was thawed, and has yet to learn that it was expelled.
 //! - A node that is **behind** is shunned as a reader and as a backup writer, and writes only if no other node can.
 
 use std::cmp::Reverse;
@@ -141,6 +143,11 @@ impl Node {
         self.missed >= some.saturating_mul(LONG_SILENCE) || (self.missed >= some && complete)
     }
 
+    /// It speaks of another cluster than the nodes that are all of it.
+    fn is_left_out(&self, whole: u32) -> bool {
+        whole > 0 && self.answers() && self.members > 0 && self.members != whole
+    }
+
     /// It answered; `was_gone` if it had been silent until now.
     fn heard(&mut self, report: NodeReport, limit: u64, behind_count: u32, was_gone: bool) {
         self.probation = match report.part {
@@ -190,7 +197,8 @@ impl Topology {
     /// Takes a check of one node.
     pub fn observe(&mut self, cluster: &ClusterHostgroups, address: Address, sight: Sight, limits: Limits) {
         let complete = self.answering_are_all(cluster);
-        let node = self.nodes.entry((cluster.writer, address)).or_default();
+        let key = (cluster.writer, address);
+        let node = self.nodes.entry(key.clone()).or_default();
         let was_gone = node.is_silent(limits.max_missed, complete);
         match sight {
             Sight::Silent => node.missed = node.missed.saturating_add(1),
@@ -200,6 +208,10 @@ impl Topology {
             Sight::Answered(report) => {
                 node.heard(report, cluster.max_transactions_behind, limits.behind_count, was_gone);
             }
+        }
+        let whole = self.whole(cluster);
+        if let Some(node) = self.nodes.get_mut(&key).filter(|node| node.is_left_out(whole)) {
+            node.probation = PROBATION;
         }
     }
 
@@ -271,7 +283,7 @@ impl Topology {
     ) -> Vec<Candidate> {
         let own = |row: &&ServerRow| cluster.has(row.hostgroup_id);
         let addresses: BTreeSet<&Address> = rows.iter().filter(own).map(|row| &row.address).collect();
-        let complete = self.answering_are_all(cluster);
+        let (complete, whole) = (self.answering_are_all(cluster), self.whole(cluster));
         let known = |address: &Address| self.nodes.get(&(cluster.writer, address.clone()));
         let places = |address: &Address| {
             let address = address.clone();
@@ -291,6 +303,7 @@ impl Topology {
                     behind: node.is_some_and(|node| node.behind.is_some()),
                     silent: node.is_some_and(|node| {
                         node.is_silent(max_missed, complete)
+                            || node.is_left_out(whole)
                             || node.probation > 0
                             || (node.missed > 0 && is_shunned(address))
                     }),
@@ -301,12 +314,23 @@ impl Topology {
 
     /// The nodes that answer are as many as the cluster has, by their own count: whoever is silent is no member.
     fn answering_are_all(&self, cluster: &ClusterHostgroups) -> bool {
-        let nodes = self.nodes.iter().filter(|((writer, _), _)| *writer == cluster.writer);
-        let answering =
-            nodes.filter(|(_, node)| node.answers() && node.members > 0).map(|(_, node)| node.members);
         let (count, most) =
-            answering.fold((0u32, 0), |(count, most), members| (count + 1, most.max(members)));
+            self.counts(cluster).fold((0u32, 0), |(count, most), members| (count + 1, most.max(members)));
         count > 0 && most <= count
+    }
+
+    /// How many nodes the cluster has, if just as many answer and say so: then these are all of it. Else 0.
+    fn whole(&self, cluster: &ClusterHostgroups) -> u32 {
+        let say =
+            |size: u32| self.counts(cluster).filter(|members| *members == size).fold(0u32, |n, _| n + 1);
+        self.counts(cluster).filter(|size| say(*size) == *size).max().unwrap_or(0)
+    }
+
+    /// How many nodes the cluster has by the word of each that answers and belongs to it.
+    fn counts(&self, cluster: &ClusterHostgroups) -> impl Iterator<Item = u32> {
+        let writer = cluster.writer;
+        let own = self.nodes.iter().filter(move |((of, _), _)| *of == writer);
+        own.filter(|(_, node)| node.answers() && node.members > 0).map(|(_, node)| node.members)
     }
 }
 

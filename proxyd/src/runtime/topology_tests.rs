@@ -148,17 +148,41 @@ fn answered(part: Part) -> Sight {
 }
 
 #[test]
+fn a_thawed_writer_that_the_others_have_expelled_is_not_believed() {
+    let mut scene = Scene::well();
+    scene.silent("112", LIMIT).reports("113", Writable, 0, 2).reports("114", ReadOnly, 0, 2);
+    assert_eq!(scene.places(), "1 112, 2 113, 3 114");
+    for _ in 0..20 {
+        scene.says("112", Writable);
+    }
+    assert_eq!(scene.places(), "1 112, 2 113, 3 114", "it counts three, they are two");
+    scene.silent("114", 1).says("112", Writable);
+    assert_eq!(scene.places(), "1 112, 2 113, 3 114", "nor while one of them is not heard");
+}
+
+#[test]
+fn a_node_that_joins_is_counted_as_soon_as_the_others_have_been_asked() {
+    let mut scene = Scene::set();
+    scene.reports("112", Writable, 0, 2).reports("113", Writable, 0, 2).says("114", ReadOnly);
+    assert_eq!(scene.places(), "1 114, 2 112, 4 113");
+    scene.says("112", Writable).says("113", Writable).is_back("114", ReadOnly);
+    assert_eq!(scene.places(), WELL);
+}
+
+#[test]
 fn silence_moves_nobody_while_the_others_count_it_in() {
     let mut scene = Scene::well();
     scene.silent("112", LIMIT);
     assert_eq!(scene.places(), WELL, "112 is one of the three that the others count");
     scene.reports("113", Writable, 0, 2).reports("114", ReadOnly, 0, 2);
     assert_eq!(scene.places(), "1 112, 2 113, 3 114", "the two that answer are the whole cluster");
-    for _ in 1..5 {
-        scene.says("112", Writable);
-        assert_eq!(scene.places(), "1 112, 2 113, 3 114", "thawed: it still believes what it knew");
-    }
     scene.says("112", Writable);
+    assert_eq!(scene.places(), "1 112, 2 113, 3 114", "thawed: it still believes what it knew");
+    scene.says("113", Writable).says("114", ReadOnly);
+    for _ in 0..5 {
+        assert_eq!(scene.places(), "1 112, 2 113, 3 114", "counted in again, and on probation");
+        scene.says("112", Writable);
+    }
     assert_eq!(scene.places(), WELL);
 }
 
@@ -260,7 +284,8 @@ fn a_frozen_primary_yields_to_the_elected_one() {
     assert_eq!(scene.places(), "1 112, 2 113, 3 114");
     scene.says("112", Writable);
     assert_eq!(scene.places(), "1 112, 2 113, 3 114", "it says PRIMARY for seconds after it thawed");
-    scene.says("112", Part::Unfit("ERROR".into())).is_back("112", ReadOnly);
+    scene.says("112", Part::Unfit("ERROR".into())).says("113", Writable).says("114", ReadOnly);
+    scene.is_back("112", ReadOnly);
     assert_eq!(scene.places(), "2 113, 3 112, 3 114");
 }
 

@@ -12,7 +12,7 @@ use super::checkout::{Attach, LOOK_AGAIN};
 use super::pins::{Pins, Reply};
 use super::prepared::{Execution, Unready, cache};
 use super::record::Interrupt;
-use super::relay::{Relay, Relayed, lost_statement};
+use super::relay::{Relay, Relayed, is_about_the_server, lost_statement};
 use super::{Cause, Phase, Session, SessionEnd};
 use crate::backend::Backend;
 use crate::control::WorkerEvent;
@@ -43,6 +43,11 @@ impl Attached {
 
     pub fn hostgroup(&self) -> HostgroupId {
         self.backend.server().hostgroup
+    }
+
+    /// Something on the connection is what this statement is about; all others may go elsewhere.
+    pub(super) fn is_needed_for(&self, statement: &Statement<'_>) -> bool {
+        self.pins.cursor || self.pins.wants(statement)
     }
 }
 
@@ -77,8 +82,8 @@ impl Session {
                 Err(Attach::Refused(refusal)) => return self.refuse(&refusal).await.map(|()| None),
                 Err(Attach::End(end)) => return Err(end),
             };
-            let tied = !held.pins.is_free();
-            let may_repeat = retries > 0 && !tied && is_repeatable(job.statement);
+            let may_repeat = retries > 0 && held.pins.is_free() && is_repeatable(job.statement);
+            let may_move = retries > 0 && !held.is_needed_for(job.statement);
             self.worker.limit(&self.record, job.timeout);
             let before = (held.backend.connection.bytes_out, held.backend.connection.bytes_in);
             if let Some(execution) = job.execution.as_deref_mut() {
@@ -123,7 +128,7 @@ impl Session {
             };
             let text = bare.as_deref().unwrap_or(job.frames);
             let frames = job.execution.as_deref().map_or(text, Execution::frames);
-            let relayed = relay.run(frames, tracker, retries > 0 && !tied).await;
+            let relayed = relay.run(frames, tracker, may_move).await;
             self.count_traffic(&held.backend, before);
             let server = held.backend.server().clone();
             if matches!(relayed, Relayed::BackendLost { .. }) {
@@ -131,6 +136,11 @@ impl Session {
             }
             match relayed {
                 Relayed::Done(outcome) => {
+                    if let Some(error) = &outcome.error
+                        && is_about_the_server(error.code, &error.message)
+                    {
+                        self.note_refusal(&server, error.code, &error.message);
+                    }
                     self.count_causal(to, &held.backend);
                     self.attached.push(held);
                     return Ok(Some(outcome));
@@ -144,6 +154,7 @@ impl Session {
                 }
                 Relayed::Refused { code, message } => {
                     self.note_refusal(&server, code, &message);
+                    self.part_with(held).await;
                     self.wait_for_roles(job.to.hostgroup, &server).await;
                     avoid.push(server);
                     retries -= 1;
@@ -301,7 +312,7 @@ impl Session {
     }
 
     fn note_refusal(&self, server: &Arc<Server>, code: u16, message: &str) {
-        tracing::warn!(server = %server.hostname, port = server.port, code, message, "trying another server");
+        tracing::warn!(server = %server.hostname, port = server.port, code, message, "it does not serve");
         self.worker.tell(WorkerEvent::ServesNot { server: server.clone() });
     }
 

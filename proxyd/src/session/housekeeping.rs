@@ -148,7 +148,7 @@ impl Session {
         let is_needed = |held: &Attached| {
             let online =
                 member_of(&snapshot, held.backend.server()).is_some_and(|m| m.status == ServerStatus::Online);
-            online || held.pins.cursor || held.pins.wants(statement)
+            online || held.is_needed_for(statement)
         };
         let (kept, left) = self.attached.drain(..).partition(is_needed);
         self.attached = kept;
@@ -156,13 +156,18 @@ impl Session {
             // What becomes of the old server is no business of this session any more.
             self.record.backend.take();
         }
-        for mut held in Vec::into_iter(left) {
-            if held.pins.has_insert_id() {
-                // One that is lost has taken the id with it.
-                let _ = Box::pin(self.fetch_insert_id(&mut held)).await;
-            }
-            self.leave(held);
+        for held in Vec::into_iter(left) {
+            self.part_with(held).await;
         }
+    }
+
+    /// Leaves a connection that nothing under way needs, and takes the last insert id along.
+    pub(super) async fn part_with(&mut self, mut held: Attached) {
+        if held.pins.has_insert_id() {
+            // One that is lost has taken the id with it.
+            let _ = Box::pin(self.fetch_insert_id(&mut held)).await;
+        }
+        self.leave(held);
     }
 
     /// Leaves a connection behind, with whatever is on it.

@@ -287,16 +287,18 @@ fn inspect(bytes: &[u8], may_move: bool, may_prepare_again: bool) -> Inspected {
         Some([_, low, high, text @ ..]) => {
             let code = u16::from_le_bytes([*low, *high]);
             let message = String::from_utf8_lossy(text.get(6..).unwrap_or(text)).into_owned();
-            let reported = may_move && is_about_the_server(code) || may_prepare_again && lost_statement(code);
+            let reported =
+                may_move && is_about_the_server(code, &message) || may_prepare_again && lost_statement(code);
             if reported { Inspected::Refusal { code, message } } else { Inspected::Pass }
         }
         _ => Inspected::Pass,
     }
 }
 
-/// Errors that speak of the server's state, not of the statement: WSREP not ready, shutting down, read-only.
-pub fn is_about_the_server(code: u16) -> bool {
-    matches!(code, 1047 | 1053 | 1290 | 1836)
+/// Errors that speak of the server's state, not of the statement: WSREP not ready, shutting down, read-only. 1290 is also what
+/// `--secure-file-priv` and other options give, which every server would.
+pub fn is_about_the_server(code: u16, message: &str) -> bool {
+    matches!(code, 1047 | 1053 | 1836) || (code == 1290 && message.contains("read-only"))
 }
 
 /// The server cannot use a prepared statement any more, or does not know it: prepare it again.
@@ -321,6 +323,13 @@ mod tests {
         assert_eq!(inspect(&wsrep, true, false), refusal);
         assert_eq!(inspect(&wsrep, false, false), Inspected::Pass);
         assert_eq!(inspect(&wsrep[..9], true, false), Inspected::TooShort);
+        let option =
+            |name: &str| err(1290, &format!("The server is running with the {name} option so it cannot"));
+        assert!(matches!(
+            inspect(&option("--super-read-only"), true, false),
+            Inspected::Refusal { code: 1290, .. }
+        ));
+        assert_eq!(inspect(&option("--secure-file-priv"), true, false), Inspected::Pass);
         assert_eq!(inspect(&err(1064, "syntax"), true, false), Inspected::Pass);
         assert_eq!(inspect(&[7, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0], true, false), Inspected::Pass);
         assert_eq!(inspect(&[7, 0, 0], true, false), Inspected::TooShort);

@@ -119,7 +119,7 @@ impl Session {
                 self.attached.push(held);
                 self.count_error(&packet);
                 let refusal = Refusal::from_backend(&packet);
-                if !tied && is_about_the_server(packet.code) {
+                if !tied && is_about_the_server(packet.code, &packet.message) {
                     return Unready::Elsewhere(server, refusal);
                 }
                 self.tell(&refusal).await
