@@ -25,7 +25,7 @@ impl Scene {
         let mut runtime = Runtime::new(Arc::new(ArcSwap::from_pointee(Snapshot::default())), Vec::new());
         let settings = HostgroupSettings { single_writer: true, ..HostgroupSettings::default() };
         let attributes = HostgroupAttributes { settings, ..HostgroupAttributes::default() };
-        runtime.restore_single_writers(writer.map(|host| (WRITERS, address(host))));
+        runtime.restore_single_writers(writer.map(|host| (WRITERS, Address::sample(host))));
         // The variables are loaded before the servers.
         runtime.load_settings(super::super::Settings::default());
         runtime.set_hostgroup_attributes(HashMap::from([(WRITERS, attributes)]));
@@ -147,7 +147,7 @@ fn a_restarted_proxy_keeps_the_writer_that_it_had() {
     let rows = [(WRITERS, "a", 1000), (READERS, "b", 1), (READERS, "c", 1)];
     let mut scene = Scene::after_restart(&rows, Some("b"));
     assert_eq!(scene.places(), "b / (a) b c", "before anybody has answered");
-    assert_eq!(scene.0.single_writers(), [(WRITERS, address("b"))]);
+    assert_eq!(scene.0.single_writers(), [(WRITERS, Address::sample("b"))]);
     scene.says("a", false);
     assert_eq!(scene.places(), "b / (a) b c");
     scene.says("b", false);

@@ -182,10 +182,8 @@ impl Bed {
     }
 
     /// `kill -9` of the proxy, and a new one, from what is on disk.
-    pub(crate) fn restart_proxy(&mut self, binaries: &Path, settings: &str) -> Result<()> {
-        self.proxy.kill()?;
-        self.proxy.wait()?;
-        self.proxy = start_proxy(binaries, &self.netns, &self.directory, settings)?;
+    pub(crate) fn restart_proxy(&mut self) -> Result<()> {
+        self.proxy.restart()?;
         wait::until("the proxy", Duration::from_secs(20), || self.admin("SELECT 1").is_ok())
             .with_context(|| self.log())
             .map(drop)

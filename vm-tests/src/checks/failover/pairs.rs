@@ -57,10 +57,8 @@ pub(crate) fn run(runner: &mut Runner) -> Result<()> {
             runner.check(&title, || says(&bed, case));
         }
         runner.check(&format!("pairs/{name}: lag by a heartbeat table"), || heartbeat(&bed));
-        let binaries = runner.binaries.clone();
-        runner.check(&format!("pairs/{name}: a single writer outlives the proxy"), || {
-            single_writer(&mut bed, &binaries)
-        });
+        runner
+            .check(&format!("pairs/{name}: a single writer outlives the proxy"), || single_writer(&mut bed));
     }
     Ok(())
 }
@@ -126,7 +124,7 @@ fn heartbeat(bed: &Bed) -> Result<()> {
 }
 
 /// Who was promoted goes on writing though the proxy that knew it is killed, and the old writer says that it may write as well.
-fn single_writer(bed: &mut Bed, binaries: &std::path::Path) -> Result<()> {
+fn single_writer(bed: &mut Bed) -> Result<()> {
     bed.admin(
         "INSERT INTO mysql_hostgroup_attributes (hostgroup_id, hostgroup_settings) VALUES (1, '{\\\"single_writer\\\": 1}'); \
          LOAD MYSQL SERVERS TO RUNTIME; SAVE MYSQL SERVERS TO DISK",
@@ -142,7 +140,7 @@ fn single_writer(bed: &mut Bed, binaries: &std::path::Path) -> Result<()> {
     );
     wait::until("the old writer in quarantine", PATIENCE, || bed.number(&quarantined).is_ok_and(|n| n == 1))
         .with_context(|| bed.servers_now())?;
-    bed.restart_proxy(binaries, SETTINGS)?;
+    bed.restart_proxy()?;
     bed.until_writer(1)?;
     wait::until("the old writer in quarantine again", PATIENCE, || {
         bed.number(&quarantined).is_ok_and(|n| n == 1)
