@@ -21,7 +21,7 @@ use vrrpd::priority::silence;
 
 use crate::cli::Arguments;
 use crate::daemon::vips::{self, Vips};
-use crate::daemon::{acceptance, balance, routing};
+use crate::daemon::{acceptance, arp_settings, balance, routing};
 use crate::log::log;
 use crate::net::Rtnl;
 use crate::record::{LastAdverts, Lock, RouterId, boot_time};
@@ -31,12 +31,14 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// `--cleanup`: see above.
 pub(crate) fn cleanup(appliance: &Appliance, arguments: &Arguments) -> io::Result<()> {
-    let Some(_lock) = Lock::try_take(&appliance.paths.run_dir)? else {
+    let Some(lock) = Lock::try_take(&appliance.paths.run_dir)? else {
         return Ok(());
     };
     if time_left(appliance).is_zero() {
         return remove(appliance, "cleanup");
     }
+    // The guard would take whoever holds it for a new vrrpd; on a busy host this process may be there for a while yet.
+    drop(lock);
     let mut guard = Command::new(std::env::current_exe()?);
     guard.args(arguments.again("--guard")).stdin(Stdio::null()).stdout(Stdio::null());
     // SAFETY: between fork and exec only setsid(2) is called, which is async-signal-safe.
@@ -48,8 +50,6 @@ pub(crate) fn cleanup(appliance: &Appliance, arguments: &Arguments) -> io::Resul
 
 /// `--guard`: waits, looks, and removes.
 pub(crate) fn guard(appliance: &Appliance) -> io::Result<()> {
-    // The lock may still be held by the `--cleanup` that started this process.
-    sleep(LOOK);
     loop {
         let left = time_left(appliance);
         match Lock::try_take(&appliance.paths.run_dir)? {
@@ -90,5 +90,6 @@ fn remove(appliance: &Appliance, cause: &str) -> io::Result<()> {
         }
     }
     acceptance::remove(&appliance.paths.run_dir);
+    arp_settings::restore(&mut rtnl, &appliance.paths.run_dir, &interfaces, &[]);
     Ok(())
 }

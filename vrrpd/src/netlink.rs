@@ -20,7 +20,7 @@ pub fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> 
 }
 
 /// An attribute: length, kind and value, padded to four bytes.
-pub(crate) fn attribute(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
+pub fn attribute(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
     let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
     to.extend_from_slice(&length.to_ne_bytes());
     to.extend_from_slice(&kind.to_ne_bytes());

@@ -13,6 +13,9 @@ use vrrpd::fsm::{Event, Setup};
 use vrrpd::interval::AdvertInterval;
 use vrrpd::priority::Priority;
 
+/// In a healed network two hosts may have VIPs for so many adverts.
+const ADVERTS_OF_A_SPLIT: u64 = 2;
+
 fn setup(priority: u8, weight: u8, rank: u8, interval_ms: u64, failback: Failback, last: u8) -> Setup {
     Setup {
         priority: Priority(priority),
@@ -158,7 +161,7 @@ fn two_of_three_dead_never_leaves_the_vip_with_a_dead_proxy() {
                 world.run_for(10_000_000);
                 for host in [first, second] {
                     world.set_verdict(host, Verdict::Down);
-                    assert!(!world.hosts[host].vip);
+                    assert!(!world.has_vip(host));
                     world.run_for(10_000_000);
                 }
                 assert_eq!(world.holders(), [3 - first - second], "{priorities:?} {last:?} {first} {second}");
@@ -176,28 +179,40 @@ fn a_master_that_overslept_does_not_disturb_its_successor() {
     let mut world = three(100, Failback::Never);
     world.sleep(0, 2_000_000);
     world.run_for(1_990_000);
-    assert_eq!(world.hosts[1].router.word(), "MASTER");
+    assert_eq!(world.hosts[1].members[0].router.word(), "MASTER");
     world.run_for(200_000);
     assert_eq!(world.holders(), [1]);
-    assert_eq!(world.hosts[0].router.cause().word(), "overslept");
+    assert_eq!(world.hosts[0].members[0].router.cause().word(), "overslept");
 }
 
 #[test]
 fn random_schedules() {
+    run_schedules(1, 1);
+}
+
+/// The same for sync groups of two and three: a host has all of their VIPs or none, and in a healed network one host has them.
+#[test]
+fn random_schedules_of_groups() {
+    run_schedules(2, 4);
+    run_schedules(3, 4);
+}
+
+/// With so many routers a host, and one schedule of so many.
+fn run_schedules(members: usize, of: u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match number("VRRPD_SIM_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 1..number("VRRPD_SIM_SCHEDULES").unwrap_or(2_000) + 1,
+        None => 1..number("VRRPD_SIM_SCHEDULES").unwrap_or(2_000) / of + 1,
     };
     for seed in seeds {
-        if std::panic::catch_unwind(|| schedule(seed)).is_err() {
-            panic!("replay with VRRPD_SIM_SEED={seed}");
+        if std::panic::catch_unwind(|| schedule(seed, members)).is_err() {
+            panic!("group of {members}: replay with VRRPD_SIM_SEED={seed}");
         }
     }
 }
 
-fn random_world(random: &mut Random, seed: u64) -> World {
-    let count = u8::try_from(2 + random.below(4)).unwrap();
+fn random_world(random: &mut Random, seed: u64, members: usize) -> World {
+    let count = u8::try_from(2 + random.below(if members == 1 { 4 } else { 3 })).unwrap();
     let interval = [10, 30, 100, 1000][usize::try_from(random.below(4)).unwrap()];
     let failback = [
         Failback::AtOnce,
@@ -211,16 +226,16 @@ fn random_world(random: &mut Random, seed: u64) -> World {
     let hosts = (0..count)
         .map(|rank| setup(top - gap * rank, weight, rank, interval, failback, 11 + (rank + shift) % count))
         .collect();
-    let mut world = World::new(hosts, Random::new(seed ^ 0xabcd));
+    let mut world = World::with_groups(hosts, members, Random::new(seed ^ 0xabcd));
     world.max_delay = interval * 1000 / 20;
     world
 }
 
 /// A time of faults, then peace, then one more death whose cost is bounded.
-fn schedule(seed: u64) {
+fn schedule(seed: u64, members: usize) {
     let mut random = Random::new(seed);
-    let mut world = random_world(&mut random, seed);
-    let interval = micros(world.hosts[0].router.setup().interval.duration());
+    let mut world = random_world(&mut random, seed, members);
+    let interval = micros(world.hosts[0].members[0].router.setup().interval.duration());
     let count = world.hosts.len();
     for _ in 0..5 + random.below(25) {
         let host = usize::try_from(random.below(u64::try_from(count).unwrap())).unwrap();
@@ -228,13 +243,15 @@ fn schedule(seed: u64) {
         world.run_for(random.below(6 * interval));
     }
     make_peace(&mut world, &mut random);
-    world.run_for(20 * interval + 1_000_000);
-    let masters = assert_one_master_per_group(&world);
+    // Two masters hear each other's adverts, and the lower lets go; of a group, all of it.
+    let limit = ADVERTS_OF_A_SPLIT * interval + 2 * world.max_delay;
+    run_healed(&mut world, 20 * interval + 1_000_000, limit);
+    let masters = assert_one_master_per_side(&world);
 
     for victim in masters {
-        let group = world.hosts[victim].group;
+        let side = world.hosts[victim].side;
         let heirs = |world: &World| {
-            (0..count).filter(|host| world.hosts[*host].group == group && world.eligible(*host)).count()
+            (0..count).filter(|host| world.hosts[*host].side == side && world.eligible(*host)).count()
         };
         let silent = random.percent(50);
         if silent {
@@ -247,14 +264,26 @@ fn schedule(seed: u64) {
             let slots = 4 * (interval / 4).clamp(5_000, 100_000);
             let bound = if silent { 4 * interval } else { interval } + slots + 2 * world.max_delay;
             world.time_until(bound, |world| {
-                world.holders().iter().any(|holder| world.hosts[*holder].group == group)
+                world.holders().iter().any(|holder| world.hosts[*holder].side == side)
             });
             world.run_for(3 * world.max_delay);
-            assert_eq!(world.takeovers, before + 1, "seed {seed}: together: {}", world.describe());
+            assert_eq!(world.takeovers, before + members, "seed {seed}: together: {}", world.describe());
         }
     }
     world.run_for(10 * interval);
-    assert_one_master_per_group(&world);
+    assert_one_master_per_side(&world);
+}
+
+/// Nobody shares VIPs with another live host for longer than `limit`, be it by each having all of them.
+fn run_healed(world: &mut World, time: u64, limit: u64) {
+    let end = world.now + time;
+    let mut since = None;
+    while world.step(end) {
+        since = world.is_split().then(|| since.unwrap_or(world.now));
+        let split_for = world.now - since.unwrap_or(world.now);
+        assert!(split_for <= limit, "split for {split_for} us: {}", world.describe());
+    }
+    world.run_until(end);
 }
 
 fn fault(world: &mut World, random: &mut Random, host: usize, interval: u64) {
@@ -275,12 +304,28 @@ fn fault(world: &mut World, random: &mut Random, host: usize, interval: u64) {
             let pick = usize::try_from(random.below(6)).unwrap();
             world.set_verdict(host, verdicts[pick]);
         }
-        (6, _) => world.hosts[host].group = u8::try_from(random.below(2)).unwrap(),
-        (7, _) => world.set_link(host, random.percent(60)),
+        (6, _) => {
+            let side = u8::try_from(random.below(2)).unwrap();
+            match one_member(world, random) {
+                Some(member) => world.hosts[host].members[member].side = side,
+                None => world.hosts[host].side = side,
+            }
+        }
+        (7, _) => {
+            let member = one_member(world, random).unwrap_or(0);
+            world.set_link(host, member, random.percent(60));
+        }
         (9, _) => world.feed(host, if random.percent(70) { Event::Seize } else { Event::Yield }),
         (8, _) => world.loss = [0, 5, 30, 80][usize::try_from(random.below(4)).unwrap()],
         _ => world.run_for(random.below(10 * interval)),
     }
+}
+
+/// Half of the faults of a group's host are those of one router.
+fn one_member(world: &World, random: &mut Random) -> Option<usize> {
+    let members = world.members();
+    let one = members > 1 && random.percent(50);
+    one.then(|| usize::try_from(random.below(u64::try_from(members).unwrap())).unwrap())
 }
 
 fn make_peace(world: &mut World, random: &mut Random) {
@@ -288,8 +333,9 @@ fn make_peace(world: &mut World, random: &mut Random) {
     let healed = random.percent(60);
     for host in 0..world.hosts.len() {
         if healed {
-            world.hosts[host].group = 0;
+            world.hosts[host].side = 0;
         }
+        world.hosts[host].members.iter_mut().for_each(|it| it.side = 0);
         match world.hosts[host].process {
             Process::Asleep { .. } => world.wake(host),
             Process::Killed | Process::Off if random.percent(70) => world.start(host),
@@ -298,23 +344,25 @@ fn make_peace(world: &mut World, random: &mut Random) {
         if world.hosts[host].verdict == Verdict::Restarting || random.percent(50) {
             world.set_verdict(host, Verdict::Serving);
         }
-        if random.percent(80) {
-            world.set_link(host, true);
+        for member in 0..world.members() {
+            if random.percent(80) {
+                world.set_link(host, member, true);
+            }
         }
     }
 }
 
-fn assert_one_master_per_group(world: &World) -> Vec<usize> {
+fn assert_one_master_per_side(world: &World) -> Vec<usize> {
     let mut masters = Vec::new();
-    for group in 0..2 {
-        let members: Vec<usize> =
-            (0..world.hosts.len()).filter(|host| world.hosts[*host].group == group).collect();
-        let eligible: Vec<usize> = members.iter().copied().filter(|host| world.eligible(*host)).collect();
-        let holders: Vec<usize> = members.iter().copied().filter(|host| world.hosts[*host].vip).collect();
-        assert_eq!(holders.len(), eligible.len().min(1), "group {group}: {}", world.describe());
+    for side in 0..2 {
+        let there: Vec<usize> =
+            (0..world.hosts.len()).filter(|host| world.hosts[*host].side == side).collect();
+        let eligible: Vec<usize> = there.iter().copied().filter(|host| world.eligible(*host)).collect();
+        let holders: Vec<usize> = there.iter().copied().filter(|host| world.has_vip(*host)).collect();
+        assert_eq!(holders.len(), eligible.len().min(1), "side {side}: {}", world.describe());
         assert!(holders.iter().all(|holder| eligible.contains(holder)), "{}", world.describe());
-        let at_once = world.hosts[0].router.setup().failback == Failback::AtOnce;
-        assert!(!at_once || holders.first() == eligible.first(), "group {group}: {}", world.describe());
+        let at_once = world.hosts[0].members[0].router.setup().failback == Failback::AtOnce;
+        assert!(!at_once || holders.first() == eligible.first(), "side {side}: {}", world.describe());
         masters.extend(holders);
     }
     masters

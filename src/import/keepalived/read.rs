@@ -52,6 +52,7 @@ pub(super) enum Preempt {
 
 /// Said about what is dropped without a loss.
 const BUILT_IN: &str = "dropped: built in";
+const NOT_HANDED_OVER: &str = "connections that IPVS has passed on are reset when the VIP moves";
 const NO_EFFECT: &str = "dropped: it has no meaning here";
 
 pub(super) struct Reader<'a> {
@@ -146,6 +147,7 @@ impl<'a> Reader<'a> {
                 | "max_auto_priority" => {
                     self.note(Fate::Taken, statement, NO_EFFECT);
                 }
+                "lvs_sync_daemon" => self.note(Fate::Left, statement, NOT_HANDED_OVER),
                 keyword if is_announcement(keyword) || keyword.starts_with("vrrp_rt") => {
                     self.note(Fate::Taken, statement, BUILT_IN);
                 }
@@ -275,7 +277,7 @@ impl<'a> Reader<'a> {
             }
             "garp_lower_prio_repeat" | "garp_lower_prio_delay" | "skip_check_adv_addr" | "promote_secondaries" | "native_ipv6" | "lower_prio_no_advert" | "higher_prio_send_advert"
             | "check_unicast_src" | "old_unicast_checksum" => self.note(Fate::Taken, statement, BUILT_IN),
-            "debug" | "lvs_sync_daemon_interface" | "strict_mode" | "dont_track_primary" | "linkbeat_use_polling" => {
+            "debug" | "strict_mode" | "dont_track_primary" | "linkbeat_use_polling" => {
                 self.note(Fate::Taken, statement, NO_EFFECT);
             }
             keyword if is_announcement(keyword) => self.note(Fate::Taken, statement, BUILT_IN),
@@ -303,6 +305,7 @@ impl<'a> Reader<'a> {
                 it.accept = false;
                 self.note(Fate::Taken, statement, "`accept = false`: no proxy answers on these VIPs");
             }
+            "lvs_sync_daemon_interface" => self.note(Fate::Left, statement, NOT_HANDED_OVER),
             "use_ipvlan" => self.note(Fate::Left, statement, "VIPs are on a macvlan or on the interface itself"),
             _ => self.unknown(statement),
         }

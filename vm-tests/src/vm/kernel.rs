@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(900);
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// Parts of the tests' names; by default those that need something of the kernel
-    #[arg(default_values = ["balanced_vip", "vlan_and_a_bond", "mac_address", "routes_and_rules"])]
+    #[arg(default_values = ["balanced_vip", "former_owner", "vlan_and_a_bond", "mac_address", "routes_and_rules", "not_accepted"])]
     tests: Vec<String>,
 }
 

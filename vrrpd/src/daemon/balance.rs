@@ -2,6 +2,8 @@
 //!
 //! Every host has such a VIP on its loopback, so that it takes what the owner passes on; nobody announces it there. The owner
 //! tells the kernel's IPVS which hosts take connections. A host that does not gets no new ones and keeps those that it has.
+//! Another owner does not know what the former one has passed on: a host that is neither resets its connections when it hears the
+//! new one. Else their clients would wait for answers, and transactions for clients, until somebody's time-out.
 //! Where the kernel has no IPVS the owner serves alone, and says so.
 
 use std::net::IpAddr;
@@ -17,7 +19,7 @@ use crate::net::{Interface, Ipvs, Poller};
 
 use super::dial::Dial;
 use super::kernel::Kernel;
-use super::station::Station;
+use super::station::{RESET_BUDGET, Station};
 
 /// A kernel without IPVS may get it.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -170,11 +172,24 @@ impl Station {
         if !self.config.balanced || self.config.vips.iter().all(|vip| loopback.has(vip.address)) {
             return;
         }
-        let mut done = kernel.rtnl.keep_arp_apart(home.index);
+        let mut done = kernel.keep_arp_apart(home);
         for vip in &self.config.vips {
             done = done.and(kernel.rtnl.add(loopback.index, vip.address, whole(vip.address)));
         }
         kernel.count(done, "not_added=loopback", &self.config.name);
+    }
+
+    /// `former` had the VIP before the last advert.
+    pub(super) fn leave_former_owner(&self, former: Option<IpAddr>, kernel: &mut Kernel) {
+        let owner = self.router.master();
+        let moved = former.is_some() && owner.is_some() && former != owner;
+        if !self.config.balanced || self.is_active() || !moved {
+            return;
+        }
+        let before = kernel.counters.connections_reset;
+        self.vips.addresses().for_each(|address| kernel.reset(address, RESET_BUDGET));
+        let count = kernel.counters.connections_reset - before;
+        log!("info", "owner-changed", "router={} connections_reset={count}", self.config.name);
     }
 
     /// This router is no more.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -40,6 +41,7 @@ pub(crate) struct Kernel {
     /// What has happened in this round, for those who follow.
     pub(crate) events: Vec<Value>,
     pub(crate) notifier: Notifier,
+    pub(crate) run_dir: PathBuf,
 }
 
 impl Kernel {

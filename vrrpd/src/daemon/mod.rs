@@ -4,6 +4,7 @@
 //! [`renewal`]'s.
 
 pub(crate) mod acceptance;
+pub(crate) mod arp_settings;
 pub(crate) mod balance;
 mod checks;
 mod control;
@@ -37,7 +38,6 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use vrrpd::arp::Mac;
 use vrrpd::fsm::Event;
 use vrrpd::packet::{Advert, Checksum, Discard, MAX_LENGTH};
-use vrrpd::priority::silence;
 use vrrpd::suspension::Suspension;
 
 use crate::cli::Arguments;
@@ -45,7 +45,7 @@ use crate::log::log;
 use crate::net::{Announcer, Claims, ConnectionReset, Interface, Monitor, Packet, Poller, Rtnl};
 use crate::notify::Notify;
 use crate::realtime::Realtime;
-use crate::record::{self, LastAdverts, Lock, Record, RouterId, awake_time, boot_time};
+use crate::record::{self, LastAdverts, Lock, Record, awake_time, boot_time};
 
 use acceptance::Acceptance;
 use balance::Balance;
@@ -162,6 +162,7 @@ impl Daemon {
                 counters: Counters::default(),
                 events: Vec::new(),
                 notifier: Notifier::default(),
+                run_dir: run_dir.clone(),
             },
             monitor: Monitor::open()?,
             feed: Feed::new(appliance.paths.angel_socket(), appliance.angel.grace, now),
@@ -185,15 +186,11 @@ impl Daemon {
         let interfaces = self.interfaces().unwrap_or_default();
         let now = Instant::now();
         self.acceptance.adopt(now, &self.appliance);
-        for at in 0..self.stations.len() {
-            let link = self.connect(at, &interfaces);
-            let Some(station) = self.stations.get_mut(at) else { return };
-            let present = station.vips.present(&interfaces);
-            let setup = station.router.setup();
-            let down = silence(setup.interval.duration());
-            let age = self.last_adverts.age(RouterId::of(&station.config), boot_time());
-            let resume = link && !present.is_empty() && age.is_some_and(|age| age < down);
+        let links: Vec<bool> = (0..self.stations.len()).map(|at| self.connect(at, &interfaces)).collect();
+        let resumed = self.who_resumes(&links, &interfaces);
+        for (station, (link, resume)) in self.stations.iter_mut().zip(links.into_iter().zip(resumed)) {
             if !resume {
+                let present = station.vips.present(&interfaces);
                 station.remove_strays(&present, &mut self.kernel);
                 station.remove_routes(&mut self.kernel);
                 balance::remove_services(&station.config, &self.appliance);
@@ -201,6 +198,7 @@ impl Daemon {
             station.handle(now, Event::Link(link), &mut self.kernel);
             station.handle(now, if resume { Event::Resume } else { Event::Startup }, &mut self.kernel);
         }
+        self.restore_arp(&interfaces);
         self.hear_feed();
         self.settle_groups();
         self.checks.adopt(&self.appliance.checks, now);
@@ -461,6 +459,8 @@ impl Daemon {
             station.remove_loopback(&self.appliance, &mut self.kernel);
         }
         acceptance::remove(&self.appliance.paths.run_dir);
+        let interfaces = self.interfaces().unwrap_or_default();
+        arp_settings::restore(&mut self.kernel.rtnl, &self.appliance.paths.run_dir, &interfaces, &[]);
         let patience = Instant::now() + LAST_NEWS;
         while !self.kernel.notifier.is_idle() && Instant::now() < patience {
             self.kernel.notifier.poll(Instant::now());

@@ -170,6 +170,8 @@ impl Daemon {
         self.checks.adopt(&self.appliance.checks, now);
         self.apply_checks();
         self.survey();
+        let interfaces = self.kernel.rtnl.interfaces()?;
+        self.restore_arp(&interfaces);
         Ok(changed)
     }
 

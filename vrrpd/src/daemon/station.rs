@@ -19,7 +19,7 @@ use super::rivals::Told;
 use super::vips::{self, Placed, Vips};
 
 /// How long the resets may hold up the removal of an address that another host waits for.
-const RESET_BUDGET: Duration = Duration::from_millis(10);
+pub(super) const RESET_BUDGET: Duration = Duration::from_millis(10);
 
 pub(crate) struct Station {
     pub(crate) config: configs::Router,
@@ -289,7 +289,9 @@ impl Station {
         let heard = Heard { priority: advert.priority, interval: advert.interval, source };
         self.history.heard(now, heard);
         self.notice_rival(now, &heard, kernel);
+        let owner = self.router.master();
         self.handle(now, Event::Advert(heard), kernel);
+        self.leave_former_owner(owner, kernel);
     }
 
     /// The hosts that adverts are sent to one by one; empty with multicast.

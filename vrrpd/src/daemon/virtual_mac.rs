@@ -41,7 +41,8 @@ impl Station {
             Some(_) => kernel.forget_mac(own),
             None => {}
         }
-        if let Err(error) = kernel.rtnl.add_macvlan(below.index, &own.name, own.mac) {
+        let added = kernel.rtnl.add_macvlan(below.index, &own.name, own.mac);
+        if let Err(error) = added.and_then(|()| kernel.keep_arp_apart(below)) {
             kernel.counters.vip_err += 1;
             log!("error", "no-virtual-mac", "interface={} error=\"{error}\"", own.name);
         }

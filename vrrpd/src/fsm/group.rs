@@ -4,7 +4,7 @@
 //! |---|---|
 //! | its link or a check of its own is bad | FAULT, until all are good |
 //! | its time to take over has come | it waits until that of all has come: a master that one of them still hears keeps them all |
-//! | it lets go, or hears a master while another is Active | the Active ones resign |
+//! | it lets go, oversleeps, or hears a master while another is Active | the Active ones resign |
 //!
 //! The members have the same hosts, priorities and fail-back (the configuration sees to that), so their times come
 //! together, but for one advert.
@@ -32,9 +32,10 @@ impl Router {
         matches!(self.state, State::Active(_))
     }
 
-    /// Whether somebody else has its VIPs, as far as it knows.
-    fn hears_a_master(&self) -> bool {
-        matches!(self.state, State::Backup(backup) if backup.master.is_some() && !backup.due)
+    /// Whether somebody else has its VIPs, as far as it knows, or may have: it stood still for too long.
+    fn has_none(&self) -> bool {
+        let lost = self.cause == Cause::Overslept;
+        matches!(self.state, State::Backup(backup) if (backup.master.is_some() || lost) && !backup.due)
     }
 
     /// A Backup's time has come: alone it takes over, in a group it says so.
@@ -71,7 +72,7 @@ pub fn orders(now: Instant, members: &[&Router]) -> Vec<(usize, Event)> {
     let of_others = |it: &Router| unsound == usize::from(!it.is_sound());
     let news = members.iter().enumerate().filter(|(_, it)| it.partners_sound != of_others(it));
     let mut orders: Vec<_> = news.map(|(place, it)| (place, Event::Partners(of_others(it)))).collect();
-    let elsewhere = members.iter().any(|it| it.hears_a_master());
+    let elsewhere = members.iter().any(|it| it.has_none());
     let together = members.iter().all(|it| it.is_ready(now));
     for (place, member) in members.iter().enumerate() {
         if elsewhere && member.is_active() {

@@ -17,6 +17,7 @@ pub(crate) use announcer::Announcer;
 pub(crate) use claims::Claims;
 pub(crate) use diag::ConnectionReset;
 pub(crate) use ipvs::Ipvs;
+pub(crate) use macvlan::ArpSettings;
 pub(crate) use nft::{Nft, RuleMonitor};
 pub(crate) use poller::Poller;
 pub(crate) use rtnl::{Interface, Monitor, Rtnl};

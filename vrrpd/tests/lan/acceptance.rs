@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::bed::{Lan, VIP, VIP_V6, Wire, ip};
+use super::bed::{Lan, VIP, VIP_V6, Wire, ip, patience};
 
 fn in_namespace(namespace: &str, words: &[&str]) -> String {
     let output = Command::new("ip").args(["netns", "exec", namespace]).args(words).output().unwrap();
@@ -21,7 +21,7 @@ fn answers(lan: &Lan, address: &str) -> bool {
 }
 
 fn wait_until(what: &str, lan: &Lan, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + patience();
     while !holds() {
         assert!(Instant::now() < end, "{what}: {}", lan.ask(1, "status"));
         thread::sleep(Duration::from_millis(10));

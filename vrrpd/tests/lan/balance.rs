@@ -2,6 +2,7 @@
 //! has not, the owner says so and serves alone.
 
 use std::fs;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
@@ -12,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::bed::{Lan, VIP, Wire, inside, ip};
+use super::bed::{Lan, VIP, Wire, calm, inside, ip, patience};
 
 fn wait_until(what: &str, lan: &Lan, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + patience();
     while !holds() {
         assert!(Instant::now() < end, "{what}: {} {}", lan.ask(1, "status"), lan.ask(2, "status"));
         thread::sleep(Duration::from_millis(10));
@@ -67,7 +68,7 @@ impl Drop for Proxy {
 fn connections_are_spread(lan: &Lan, answers: impl Fn() -> Value) {
     let hub = format!("{}-hub", lan.name);
     let vip: SocketAddr = format!("{VIP}:6033").parse().unwrap();
-    let connect = || inside(&hub, move || TcpStream::connect_timeout(&vip, Duration::from_secs(5)));
+    let connect = || inside(&hub, move || TcpStream::connect_timeout(&vip, patience()));
     let (first, second) = (Proxy::new(&lan.namespace(1)), Proxy::new(&lan.namespace(2)));
     wait_until("the other answers", lan, || answers() == true);
     let kept: Vec<TcpStream> = (0..20).map(|_| connect().unwrap()).collect();
@@ -94,6 +95,7 @@ fn a_balanced_vip_is_on_every_loopback_and_one_link() {
         let text = fs::read_to_string(lan.config(host)).unwrap();
         fs::write(lan.config(host), text.replace("[vrrp]\n", "[vrrp]\nbalance = \"ipvs\"\n")).unwrap();
         lan.ip(host, "link set lo up");
+        lan.set_arp(host, "arp_ignore", if host == 1 { "0" } else { "8" });
         lan.start(host);
     }
     let shown = |lan: &Lan, host: usize, on: &str| {
@@ -102,6 +104,7 @@ fn a_balanced_vip_is_on_every_loopback_and_one_link() {
     lan.wait_for(&[1]);
     lan.wait_for_state(2, "BACKUP");
     wait_until("both loopbacks", &lan, || shown(&lan, 1, "lo") && shown(&lan, 2, "lo"));
+    assert_eq!((lan.arp(1).as_str(), lan.arp(2).as_str()), ("1 2", "1 2"));
 
     // The owner alone answers for it.
     let mac = |lan: &Lan, host: usize| {
@@ -134,13 +137,58 @@ fn a_balanced_vip_is_on_every_loopback_and_one_link() {
         "not the owner"
     );
 
-    thread::sleep(Duration::from_millis(800));
+    calm();
     assert!(lan.ask(1, "yield VI_01").contains("\"ok\":true"));
     lan.wait_for(&[2]);
     assert!(asks(&mac(&lan, 2)));
+    // What somebody has changed since stays, the rest is as it was.
+    lan.set_arp(1, "arp_announce", "1");
     lan.terminate(1);
     assert!(!shown(&lan, 1, "lo"));
+    assert_eq!(lan.arp(1), "0 1");
     lan.kill(2);
     assert!(lan.command(2).arg("--cleanup").status().unwrap().success());
     wait_until("nothing left", &lan, || !shown(&lan, 2, "lo") && !shown(&lan, 2, "eth0"));
+    wait_until("as it was", &lan, || lan.arp(2) == "8 0");
+}
+
+#[test]
+fn connections_that_the_former_owner_passed_on_are_reset() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: needs root for network namespaces");
+        return;
+    }
+    let mut lan = Lan::new("m", Wire::V4, 3);
+    let hub = format!("{}-hub", lan.name);
+    ip(&format!("-n {hub} addr add 10.77.0.99/24 dev br0"));
+    for host in 1..=3 {
+        let text = fs::read_to_string(lan.config(host)).unwrap();
+        fs::write(lan.config(host), text.replace("[vrrp]\n", "[vrrp]\nbalance = \"ipvs\"\n")).unwrap();
+        lan.ip(host, "link set lo up");
+        lan.start(host);
+        lan.wait_for_state(host, if host == 1 { "MASTER" } else { "BACKUP" });
+    }
+    // As IPVS would: what the client sends arrives at the host that it was passed on to.
+    let connection = |host: usize| {
+        let mac = ip(&format!("-n {} -o link show dev eth0", lan.namespace(host)));
+        let mac = mac.split_once("link/ether ").unwrap().1.split(' ').next().unwrap().to_owned();
+        ip(&format!("-n {hub} neigh replace {VIP} lladdr {mac} dev br0 nud permanent"));
+        let listener = inside(&lan.namespace(host), || TcpListener::bind("0.0.0.0:7000").unwrap());
+        let vip: SocketAddr = format!("{VIP}:7000").parse().unwrap();
+        let client = inside(&hub, move || TcpStream::connect_timeout(&vip, patience()).unwrap());
+        client.set_read_timeout(Some(patience())).unwrap();
+        (listener.accept().unwrap().0, client)
+    };
+    let (mut server, mut client) = connection(3);
+    let (mut heir, mut kept) = connection(2);
+    calm();
+    assert!(lan.ask(1, "yield VI_01").contains("\"ok\":true"));
+    lan.wait_for(&[2]);
+    let mut byte = [0];
+    assert_eq!(server.read(&mut byte).unwrap_err().kind(), ErrorKind::ConnectionAborted);
+    assert_eq!(client.read(&mut byte).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    // The new owner's own live on.
+    kept.write_all(b"x").unwrap();
+    heir.set_read_timeout(Some(patience())).unwrap();
+    assert_eq!(heir.read(&mut byte).unwrap(), 1);
 }

@@ -36,6 +36,21 @@ pub(crate) struct Lan {
     pub(crate) daemons: Vec<Option<Child>>,
 }
 
+/// Milliseconds between adverts. A machine that is slow has them further apart.
+fn advert_ms() -> u64 {
+    std::env::var("VRRPD_ADVERT_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(200)
+}
+
+/// For whatever comes in the end: fifty adverts.
+pub(crate) fn patience() -> Duration {
+    Duration::from_millis(50 * advert_ms())
+}
+
+/// Until a master has been heard alone for long enough that whoever is first in line succeeds it at once.
+pub(crate) fn calm() {
+    thread::sleep(Duration::from_millis(4 * advert_ms()));
+}
+
 pub(crate) fn ip(arguments: &str) -> String {
     let output = Command::new("ip").args(arguments.split_whitespace()).output().expect("ip runs");
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -128,6 +143,22 @@ impl Lan {
         ip(&format!("-n {} {arguments}", self.namespace(host)));
     }
 
+    /// arp_ignore and arp_announce of a host's interface.
+    pub(crate) fn arp(&self, host: usize) -> String {
+        let files = ["arp_ignore", "arp_announce"].map(|name| format!("/proc/sys/net/ipv4/conf/eth0/{name}"));
+        let output =
+            Command::new("ip").args(["netns", "exec", &self.namespace(host), "cat"]).args(files).output();
+        String::from_utf8_lossy(&output.unwrap().stdout).split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    pub(crate) fn set_arp(&self, host: usize, name: &str, value: &str) {
+        let path = format!("/proc/sys/net/ipv4/conf/eth0/{name}");
+        let write = format!("echo {value} > {path}");
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace(host), "sh", "-c", &write]);
+        assert!(command.status().unwrap().success());
+    }
+
     /// The answer of a vrrpd's control socket.
     pub(crate) fn ask(&self, host: usize, request: &str) -> String {
         let mut answer = String::new();
@@ -141,7 +172,7 @@ impl Lan {
     /// What a host's vrrpd tells of from now on; the first line is its status.
     pub(crate) fn follow(&self, host: usize) -> impl Iterator<Item = String> + use<> {
         let mut stream = UnixStream::connect(self.run_dir(host).join("vrrpd.sock")).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(patience())).unwrap();
         writeln!(stream, "events").unwrap();
         let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
         assert!(lines.next().unwrap().contains("\"routers\""));
@@ -149,7 +180,7 @@ impl Lan {
     }
 
     pub(crate) fn wait_for_state(&self, host: usize, state: &str) {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + patience();
         let is = || {
             serde_json::from_str::<Value>(&self.ask(host, "status")).ok()?["routers"][0]["state"]
                 .as_str()
@@ -171,7 +202,7 @@ impl Lan {
     }
 
     pub(crate) fn wait_for(&self, holders: &[usize]) {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + patience();
         while self.holders() != holders {
             assert!(Instant::now() < end, "expected {holders:?}, found {:?}", self.holders());
             thread::sleep(Duration::from_millis(10));
@@ -198,9 +229,7 @@ fn config(run_dir: &Path, wire: Wire, hosts: usize) -> String {
         text += &format!("[[hosts]]\nname = \"test{host}\"\naddress = \"{net}{host}\"\n\n");
     }
     let prefer: Vec<String> = (1..=hosts).map(|host| format!("\"test{host}\"")).collect();
-    // A machine that is slow has them further apart.
-    let advert = std::env::var("VRRPD_ADVERT_MS").unwrap_or_else(|_| "200".into());
-    text += &format!("[vrrp]\nversion = 3\nadvert_ms = {advert}\nfailback = \"never\"\n");
+    text += &format!("[vrrp]\nversion = 3\nadvert_ms = {}\nfailback = \"never\"\n", advert_ms());
     let transport = if wire == Wire::V6Multicast { "multicast" } else { "unicast" };
     text += &format!("transport = \"{transport}\"\n\n");
     let vips = match wire {
@@ -227,8 +256,8 @@ pub(crate) fn inside<T: Send + 'static>(namespace: &str, what: impl FnOnce() -> 
 pub(crate) fn connection(host: &str, client: &str) -> (TcpStream, TcpStream) {
     let vip = SocketAddr::new(VIP_V6.parse().unwrap(), 7000);
     let listener = inside(host, move || TcpListener::bind(vip).unwrap());
-    let client = inside(client, move || TcpStream::connect_timeout(&vip, Duration::from_secs(5)).unwrap());
-    client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let client = inside(client, move || TcpStream::connect_timeout(&vip, patience()).unwrap());
+    client.set_read_timeout(Some(patience())).unwrap();
     (listener.accept().unwrap().0, client)
 }
 

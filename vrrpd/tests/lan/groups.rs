@@ -4,7 +4,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::bed::{Lan, VIP, Wire, ip};
+use super::bed::{Lan, VIP, Wire, calm, ip, patience};
 
 const OTHER: &str = "10.77.0.89";
 
@@ -17,7 +17,7 @@ fn holders(lan: &Lan) -> [Vec<usize>; 2] {
 }
 
 fn wait_for_both(lan: &Lan, host: usize) {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + patience();
     while holders(lan) != [[host], [host]] {
         let status = lan.ask(host, "status");
         assert!(Instant::now() < end, "expected both on {host}, found {:?}: {status}", holders(lan));
@@ -47,7 +47,7 @@ fn a_sync_group_is_here_or_there() {
     }
     wait_for_both(&lan, 1);
     lan.wait_for_state(2, "BACKUP");
-    thread::sleep(Duration::from_millis(800));
+    calm();
 
     // What one of them misses, both miss.
     lan.ip(1, "link set up0 down");
@@ -56,18 +56,18 @@ fn a_sync_group_is_here_or_there() {
     assert!(lan.ask(1, "why VI_01").contains("partner-fault"));
     lan.ip(1, "link set up0 up");
     lan.wait_for_state(1, "BACKUP");
-    thread::sleep(Duration::from_millis(800));
+    calm();
 
     // An order for one is an order for both.
     assert!(lan.ask(1, "seize VI_01").contains("\"ok\":true"));
     wait_for_both(&lan, 1);
-    thread::sleep(Duration::from_millis(800));
+    calm();
     assert_eq!(holders(&lan), [[1], [1]]);
     assert!(lan.ask(1, "yield VI_02").contains("\"ok\":true"));
     wait_for_both(&lan, 2);
 
     // A master that dies leaves both.
-    thread::sleep(Duration::from_millis(800));
+    calm();
     lan.kill(2);
     assert!(lan.command(2).arg("--cleanup").status().unwrap().success());
     wait_for_both(&lan, 1);

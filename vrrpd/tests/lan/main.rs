@@ -20,7 +20,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bed::{Lan, VIP, VIP_V6, Wire, connection, inside, ip};
+use bed::{Lan, VIP, VIP_V6, Wire, calm, connection, inside, ip};
 
 #[test]
 fn two_hosts_and_one_vip() {
@@ -243,7 +243,7 @@ fn a_killed_master_that_stays_dead_leaves_no_gap_and_no_second_owner() {
     lan.wait_for(&[1]);
     (2..=3).for_each(|host| lan.start(host));
     (2..=3).for_each(|host| lan.wait_for_state(host, "BACKUP"));
-    thread::sleep(Duration::from_millis(800));
+    calm();
     let vip: SocketAddr = format!("{VIP}:1").parse().unwrap();
     // "Refused" is an answer; who waits in vain for one asks again.
     let asks = inside(&hub, move || {
@@ -314,7 +314,7 @@ fn a_bridge_a_vlan_and_a_bond() {
         lan.wait_for_state(1, "MASTER");
         lan.start(2);
         lan.wait_for_state(2, "BACKUP");
-        thread::sleep(Duration::from_millis(800));
+        calm();
         assert!(has(&lan, 1) && !has(&lan, 2), "{kind}");
         lan.ip(1, "link set up0 down");
         lan.wait_for_state(1, "FAULT");

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::bed::{Lan, VIP, Wire, ip};
+use super::bed::{Lan, VIP, Wire, calm, ip, patience};
 
 /// The routes of table 100, the holes of table 101, and the rule, as this host has them.
 fn shown(lan: &Lan, host: usize) -> String {
@@ -25,7 +25,7 @@ fn has_all(text: &str) -> bool {
 }
 
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + patience();
     while !holds() {
         assert!(Instant::now() < end, "{what}");
         thread::sleep(Duration::from_millis(10));
@@ -62,7 +62,7 @@ fn routes_and_rules_are_where_the_vip_is() {
     wait_until("all of it again", || has_all(&shown(&lan, 1)));
 
     // It moves with the VIP.
-    thread::sleep(Duration::from_millis(800));
+    calm();
     assert!(lan.ask(1, "yield VI_01").contains("\"ok\":true"));
     lan.wait_for(&[2]);
     wait_until("it moved", || has_all(&shown(&lan, 2)));

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::bed::{Lan, VIP, VIP_V6, Wire, ip};
+use super::bed::{Lan, VIP, VIP_V6, Wire, calm, ip, patience};
 
 /// A host beside the two asks a closed port of the VIP: "refused" is an answer.
 fn answers(lan: &Lan, vip: &str) -> bool {
@@ -16,7 +16,7 @@ fn answers(lan: &Lan, vip: &str) -> bool {
 }
 
 fn wait_until(what: &str, lan: &Lan, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + patience();
     while !holds() {
         assert!(Instant::now() < end, "{what}: {} {}", lan.ask(1, "status"), lan.ask(2, "status"));
         thread::sleep(Duration::from_millis(10));
@@ -50,7 +50,7 @@ fn a_vip_keeps_its_mac_address_wherever_it_is() {
         assert!(neighbour().contains(mac), "{}", neighbour());
         lan.start(2);
         lan.wait_for_state(2, "BACKUP");
-        thread::sleep(Duration::from_millis(800));
+        calm();
 
         // It moves, and the client's entry stays what it was.
         assert!(lan.ask(1, "yield VI_01").contains("\"ok\":true"));
@@ -74,5 +74,6 @@ fn a_vip_keeps_its_mac_address_wherever_it_is() {
         wait_until("an answer of the first", &lan, || answers(&lan, vip));
         lan.terminate(1);
         assert_eq!(ip(&format!("-n {} link show dev {name}", lan.namespace(1))), "");
+        wait_until("as it was", &lan, || lan.arp(1) == "0 0" && lan.arp(2) == "0 0");
     }
 }

@@ -1,12 +1,14 @@
-//! Hosts on a virtual clock, on a network that loses, delays and splits, but as a link does: in order. One virtual router, as many hosts as asked.
+//! Hosts on a virtual clock, on a network that loses, delays and splits, but as a link does: in order. As many hosts as asked,
+//! with one virtual router, or with several that move together, each on a link of its own.
 //!
-//! Every step is checked: a VIP is only ever on a host whose router is Active and whose proxy may serve.
+//! Every step is checked: a VIP is only ever on a host whose router is Active and whose proxy may serve, and of a group a
+//! host has all VIPs or none.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use health::verdict::Verdict;
-use vrrpd::fsm::{Action, Event, Heard, Router, Setup, State};
+use vrrpd::fsm::{Action, Event, Heard, Router, Setup, State, group};
 use vrrpd::priority::{Priority, silence};
 
 /// xorshift64*: small, and the same on every machine.
@@ -41,19 +43,27 @@ pub(crate) enum Process {
     Off,
 }
 
-pub(crate) struct Host {
+/// One router of a host.
+pub(crate) struct Member {
     pub(crate) router: Router,
-    pub(crate) process: Process,
     pub(crate) vip: bool,
+    pub(crate) link: bool,
+    /// Who is on another side does not hear it.
+    pub(crate) side: u8,
+    last_advert: u64,
+}
+
+pub(crate) struct Host {
+    pub(crate) members: Vec<Member>,
+    pub(crate) process: Process,
     pub(crate) verdict: Verdict,
     pub(crate) verdict_since: u64,
     /// What the router has been told; it knows nothing while it sleeps.
     told: Verdict,
-    pub(crate) group: u8,
-    pub(crate) link: bool,
+    /// The same for all of its routers.
+    pub(crate) side: u8,
     setup: Setup,
-    queue: Vec<Heard>,
-    last_advert: u64,
+    queue: Vec<(usize, Heard)>,
     /// Parts per million by which this host's clock is fast.
     drift: i64,
     offset: u64,
@@ -64,13 +74,24 @@ pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) hosts: Vec<Host>,
     pub(crate) loss: u64,
-    /// How often a host that had no VIP took it.
+    /// How often a router that had no VIP took it.
     pub(crate) takeovers: usize,
     pub(crate) max_delay: u64,
     pub(crate) random: Random,
     origin: Instant,
-    wire: Vec<(u64, usize, Heard)>,
+    wire: Vec<Flight>,
 }
+
+/// An advert on its way to a router of a host.
+struct Flight {
+    arrival: u64,
+    host: usize,
+    member: usize,
+    heard: Heard,
+}
+
+/// More than any group takes to settle, as in the daemon.
+const ROUNDS: usize = 4;
 
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
@@ -83,27 +104,42 @@ pub(crate) fn address(last: u8) -> IpAddr {
 }
 
 impl World {
-    pub(crate) fn new(setups: Vec<Setup>, mut random: Random) -> World {
+    pub(crate) fn new(setups: Vec<Setup>, random: Random) -> World {
+        World::with_groups(setups, 1, random)
+    }
+
+    /// Each host has so many routers, which are a group.
+    pub(crate) fn with_groups(setups: Vec<Setup>, members: usize, mut random: Random) -> World {
         let origin = Instant::now();
-        let hosts = setups
-            .into_iter()
-            .map(|setup| Host {
+        let host = |mut setup: Setup| {
+            setup.grouped = members > 1;
+            let member = || Member {
                 router: Router::new(setup.clone(), origin),
-                process: Process::Off,
                 vip: false,
+                link: true,
+                side: 0,
+                last_advert: 0,
+            };
+            Host {
+                members: (0..members).map(|_| member()).collect(),
+                process: Process::Off,
                 verdict: Verdict::Serving,
                 verdict_since: 0,
                 told: Verdict::Restarting,
-                group: 0,
-                link: true,
+                side: 0,
                 setup,
                 queue: Vec::new(),
-                last_advert: 0,
                 drift: i64::try_from(random.below(1_000)).unwrap() - 500,
                 offset: random.below(1_000_000_000),
-            })
-            .collect();
+            }
+        };
+        let hosts = setups.into_iter().map(host).collect();
         World { now: 0, hosts, loss: 0, takeovers: 0, max_delay: 1_000, random, origin, wire: Vec::new() }
+    }
+
+    /// How many routers each host has.
+    pub(crate) fn members(&self) -> usize {
+        self.hosts[0].members.len()
     }
 
     /// The time on `host`'s own clock.
@@ -118,13 +154,16 @@ impl World {
         let host = &self.hosts[index];
         match host.process {
             Process::Running => {
-                let deadline = host.router.next_deadline()?;
+                let deadline = host.members.iter().filter_map(|it| it.router.next_deadline()).min()?;
                 let nanos = (deadline - self.origin).as_nanos().saturating_sub(u128::from(host.offset));
                 let scale = u128::try_from(1_000_000 + host.drift).unwrap();
                 Some(u64::try_from(nanos * 1_000 / scale).unwrap() + 1)
             }
             Process::Asleep { until } => Some(until),
-            Process::Killed if host.vip => Some(host.last_advert + self.down_interval(index)),
+            Process::Killed if host.members.iter().any(|it| it.vip) => {
+                let last = host.members.iter().map(|it| it.last_advert).max()?;
+                Some(last + self.down_interval(index))
+            }
             Process::Killed | Process::Off => None,
         }
     }
@@ -135,20 +174,22 @@ impl World {
     }
 
     pub(crate) fn start(&mut self, host: usize) {
-        let (now, fresh) =
-            (self.clock(host), self.now < self.hosts[host].last_advert + self.down_interval(host));
+        let (now, down) = (self.clock(host), self.down_interval(host));
         let it = &mut self.hosts[host];
-        it.router = Router::new(it.setup.clone(), now);
         it.queue.clear();
         it.process = Process::Running;
         it.verdict_since = self.now;
         it.told = Verdict::Restarting;
-        let resume = it.vip && fresh;
-        it.vip &= resume;
-        let link = it.link;
-        assert_eq!(it.router.on(now, Event::Link(link)).count(), 0);
-        it.vip &= link;
-        self.feed(host, if resume { Event::Resume } else { Event::Startup });
+        // A group resumes as a whole or not at all.
+        let resume = it.members.iter().all(|it| it.vip && self.now < it.last_advert + down);
+        for at in 0..it.members.len() {
+            let it = &mut self.hosts[host];
+            let member = &mut it.members[at];
+            member.router = Router::new(it.setup.clone(), now);
+            assert_eq!(member.router.on(now, Event::Link(member.link)).count(), 0);
+            member.vip &= resume && member.link;
+            self.tell(host, at, if resume { Event::Resume } else { Event::Startup });
+        }
         self.feed(host, Event::Verdict(self.hosts[host].verdict));
     }
 
@@ -158,21 +199,27 @@ impl World {
 
     pub(crate) fn power_off(&mut self, host: usize) {
         self.hosts[host].process = Process::Off;
-        self.hosts[host].vip = false;
+        self.drop_vips(host);
+    }
+
+    fn drop_vips(&mut self, host: usize) {
+        self.hosts[host].members.iter_mut().for_each(|it| it.vip = false);
     }
 
     pub(crate) fn sleep(&mut self, host: usize, time: u64) {
         self.hosts[host].process = Process::Asleep { until: self.now + time };
     }
 
+    /// As the daemon does: first what holds on this host, then what was heard, then what is due.
     pub(crate) fn wake(&mut self, host: usize) {
         self.hosts[host].process = Process::Running;
         self.hosts[host].verdict_since = self.now;
-        // As the daemon does: first what holds on this host, then what was heard.
-        self.feed(host, Event::Link(self.hosts[host].link));
-        self.feed(host, Event::Verdict(self.hosts[host].verdict));
-        for heard in std::mem::take(&mut self.hosts[host].queue) {
-            self.feed(host, Event::Advert(heard));
+        for member in 0..self.members() {
+            self.tell(host, member, Event::Link(self.hosts[host].members[member].link));
+            self.tell(host, member, Event::Verdict(self.hosts[host].verdict));
+        }
+        for (member, heard) in std::mem::take(&mut self.hosts[host].queue) {
+            self.tell(host, member, Event::Advert(heard));
         }
         self.feed(host, Event::Deadline);
     }
@@ -185,13 +232,22 @@ impl World {
         self.feed(host, Event::Verdict(verdict));
     }
 
-    pub(crate) fn set_link(&mut self, host: usize, up: bool) {
-        self.hosts[host].link = up;
-        self.feed(host, Event::Link(up));
+    pub(crate) fn set_link(&mut self, host: usize, member: usize, up: bool) {
+        self.hosts[host].members[member].link = up;
+        self.tell(host, member, Event::Link(up));
+        self.settle(host);
     }
 
-    /// Hands an event to a host that is awake and carries out what it answers.
+    /// Hands an event to all routers of a host that is awake.
     pub(crate) fn feed(&mut self, host: usize, event: Event) {
+        for member in 0..self.members() {
+            self.tell(host, member, event);
+        }
+        self.settle(host);
+    }
+
+    /// Hands an event to one router and carries out what it answers.
+    fn tell(&mut self, host: usize, member: usize, event: Event) {
         if self.hosts[host].process != Process::Running {
             return;
         }
@@ -199,55 +255,79 @@ impl World {
         if let Event::Verdict(verdict) = event {
             self.hosts[host].told = verdict;
         }
-        for action in self.hosts[host].router.on(now, event) {
+        for action in self.hosts[host].members[member].router.on(now, event) {
             match action {
                 Action::InstallVips => {
-                    let it = &mut self.hosts[host];
-                    let live = matches!(it.told, Verdict::Serving | Verdict::Degraded);
-                    assert!(it.vip || live, "host {host}: took the VIP while {}", it.told);
+                    let told = self.hosts[host].told;
+                    let it = &mut self.hosts[host].members[member];
+                    let live = matches!(told, Verdict::Serving | Verdict::Degraded);
+                    assert!(it.vip || live, "host {host}: took the VIP while {told}");
                     self.takeovers += usize::from(!it.vip);
                     it.vip = true;
                 }
-                Action::RemoveVips => self.hosts[host].vip = false,
-                Action::SendAdvert(priority) => self.send(host, priority),
+                Action::RemoveVips => self.hosts[host].members[member].vip = false,
+                Action::SendAdvert(priority) => self.send(host, member, priority),
                 Action::Announce | Action::ResetConnections => {}
             }
+        }
+    }
+
+    /// Ends a round of a host's loop: its group comes to rest, and what it is then is checked.
+    fn settle(&mut self, host: usize) {
+        if self.hosts[host].process != Process::Running {
+            return;
+        }
+        if self.members() > 1 {
+            let now = self.clock(host);
+            let orders = |world: &World| {
+                group::orders(now, &world.hosts[host].members.iter().map(|it| &it.router).collect::<Vec<_>>())
+            };
+            for _ in 0..ROUNDS {
+                orders(self).into_iter().for_each(|(member, event)| self.tell(host, member, event));
+            }
+            assert_eq!(orders(self), [], "host {host}: no rest: {}", self.describe());
         }
         self.check(host);
     }
 
-    fn send(&mut self, from: usize, priority: Priority) {
-        self.hosts[from].last_advert = self.now;
+    fn send(&mut self, from: usize, member: usize, priority: Priority) {
+        self.hosts[from].members[member].last_advert = self.now;
         let setup = &self.hosts[from].setup;
         let heard = Heard { priority, interval: setup.interval, source: setup.address };
-        for to in 0..self.hosts.len() {
-            if to != from && self.hears(from, to) && !self.random.percent(self.loss) {
+        for host in 0..self.hosts.len() {
+            if host != from && self.hears(from, host, member) && !self.random.percent(self.loss) {
                 let arrival = self.now + 50 + self.random.below(self.max_delay);
-                let last =
-                    self.wire.iter().filter(|(_, host, other)| *host == to && other.source == heard.source);
-                let in_order = last.map(|(time, _, _)| time + 1).max().unwrap_or(0);
-                self.wire.push((arrival.max(in_order), to, heard));
+                let same =
+                    |it: &&Flight| (it.host, it.member, it.heard.source) == (host, member, heard.source);
+                let last = self.wire.iter().filter(same).map(|it| it.arrival + 1).max();
+                let arrival = arrival.max(last.unwrap_or(0));
+                self.wire.push(Flight { arrival, host, member, heard });
             }
         }
     }
 
-    pub(crate) fn hears(&self, from: usize, to: usize) -> bool {
+    pub(crate) fn hears(&self, from: usize, to: usize, member: usize) -> bool {
         let (from, to) = (&self.hosts[from], &self.hosts[to]);
-        from.group == to.group && from.link && to.link
+        let (a, b) = (&from.members[member], &to.members[member]);
+        (from.side, a.side) == (to.side, b.side) && a.link && b.link
     }
 
     fn check(&self, index: usize) {
         let host = &self.hosts[index];
-        if !host.vip {
+        let with = host.members.iter().filter(|it| it.vip).count();
+        assert!(with == 0 || with == self.members(), "host {index}: a part of a group: {}", self.describe());
+        for member in host.members.iter().filter(|it| it.vip) {
+            assert!(matches!(member.router.state(), State::Active(_)), "host {index}: a VIP outside Active");
+            assert!(member.link, "host {index}: a VIP without a link");
+        }
+        if with == 0 {
             return;
         }
-        assert!(matches!(host.router.state(), State::Active(_)), "host {index}: a VIP outside Active");
-        assert!(host.link, "host {index}: a VIP without a link");
         match host.verdict {
             Verdict::Serving | Verdict::Degraded => {}
             Verdict::Restarting => {
                 let limit = micros(GRACE) + 10_000;
-                let resumed = host.router.next_deadline().is_some();
+                let resumed = host.members.iter().all(|it| it.router.next_deadline().is_some());
                 assert!(resumed, "host {index}: nothing would end the grace");
                 let since = self.now - host.verdict_since;
                 assert!(since <= 2 * limit, "host {index}: a VIP {since} us into Restarting");
@@ -272,14 +352,17 @@ impl World {
     /// The next thing that happens before `end`; false if there is none.
     pub(crate) fn step(&mut self, end: u64) -> bool {
         let wake = (0..self.hosts.len()).filter_map(|host| Some((self.wakes_at(host)?, host))).min();
-        let arrival = self.wire.iter().enumerate().map(|(at, (time, _, _))| (*time, at)).min();
+        let arrival = self.wire.iter().enumerate().map(|(at, it)| (it.arrival, at)).min();
         match (wake, arrival) {
             (wake, Some((time, at))) if time <= end && wake.is_none_or(|(other, _)| time <= other) => {
-                let (_, host, heard) = self.wire.swap_remove(at);
+                let Flight { host, member, heard, .. } = self.wire.swap_remove(at);
                 self.now = self.now.max(time);
                 match self.hosts[host].process {
-                    Process::Running => self.feed(host, Event::Advert(heard)),
-                    Process::Asleep { .. } => self.hosts[host].queue.push(heard),
+                    Process::Running => {
+                        self.tell(host, member, Event::Advert(heard));
+                        self.settle(host);
+                    }
+                    Process::Asleep { .. } => self.hosts[host].queue.push((member, heard)),
                     Process::Killed | Process::Off => {}
                 }
                 true
@@ -288,7 +371,7 @@ impl World {
                 self.now = self.now.max(time);
                 match self.hosts[host].process {
                     Process::Asleep { .. } => self.wake(host),
-                    Process::Killed => self.hosts[host].vip = false,
+                    Process::Killed => self.drop_vips(host),
                     Process::Running | Process::Off => self.feed(host, Event::Deadline),
                 }
                 true
@@ -306,29 +389,39 @@ impl World {
         self.now - began
     }
 
-    /// Whether `host` could serve clients at the VIP.
+    /// Whether `host` could serve clients at the VIPs.
     pub(crate) fn eligible(&self, host: usize) -> bool {
         let it = &self.hosts[host];
         let live = matches!(it.verdict, Verdict::Serving | Verdict::Degraded);
-        it.process == Process::Running && it.link && live
+        it.process == Process::Running && it.members.iter().all(|member| member.link) && live
     }
 
+    /// The hosts that have the VIPs, or some of them.
     pub(crate) fn holders(&self) -> Vec<usize> {
-        (0..self.hosts.len()).filter(|host| self.hosts[*host].vip).collect()
+        (0..self.hosts.len()).filter(|host| self.has_vip(*host)).collect()
+    }
+
+    pub(crate) fn has_vip(&self, host: usize) -> bool {
+        self.hosts[host].members.iter().any(|it| it.vip)
+    }
+
+    /// Two hosts that run and hear each other have VIPs.
+    pub(crate) fn is_split(&self) -> bool {
+        let alive = |host: &usize| self.hosts[*host].process == Process::Running;
+        let sides = self.holders().into_iter().filter(alive).map(|host| self.hosts[host].side);
+        let mut seen = [0; 2];
+        sides.for_each(|side| seen[usize::from(side)] += 1);
+        seen.iter().any(|holders| *holders > 1)
     }
 
     pub(crate) fn describe(&self) -> String {
         let mut text = format!("t={} us;", self.now);
         for (index, host) in self.hosts.iter().enumerate() {
-            text += &format!(
-                " [{index} {} vip={} {:?} {} group={} link={}]",
-                host.router.word(),
-                host.vip,
-                host.process,
-                host.verdict,
-                host.group,
-                host.link
-            );
+            text += &format!(" [{index} {:?} {} side={}", host.process, host.verdict, host.side);
+            for it in &host.members {
+                text += &format!(" ({} vip={} link={} side={})", it.router.word(), it.vip, it.link, it.side);
+            }
+            text += "]";
         }
         text
     }
