@@ -17,7 +17,7 @@ impl Source {
     pub fn sql(self) -> &'static str {
         match self {
             Source::PerformanceSchema => {
-                "SELECT me.MEMBER_STATE, me.MEMBER_ROLE, @@global.super_read_only, \
+                "SELECT me.MEMBER_STATE, me.MEMBER_ROLE, @@global.read_only | @@global.super_read_only, \
                  (SELECT COUNT(*) FROM performance_schema.replication_group_members), \
                  (SELECT COUNT(*) FROM performance_schema.replication_group_members \
                  WHERE MEMBER_STATE IN ('ONLINE', 'RECOVERING')), \
@@ -64,11 +64,10 @@ impl GroupStatus {
         let row = table.rows.first().ok_or("it is no member of a replication group")?;
         let cells: Vec<&str> = row.iter().map(|cell| cell.as_deref().unwrap_or_default()).collect();
         let status = match (source, cells.as_slice()) {
-            (
-                Source::PerformanceSchema,
-                [state, role, super_read_only, all, reachable, behind, own, members],
-            ) => of_member(state, role, super_read_only, [all, reachable, behind])
-                .map(|status| status.among(own, members)),
+            (Source::PerformanceSchema, [state, role, read_only, all, reachable, behind, own, members]) => {
+                of_member(state, role, read_only, [all, reachable, behind])
+                    .map(|status| status.among(own, members))
+            }
             (Source::SysView, [viable, read_only, behind]) => of_view(viable, read_only, behind),
             _ => None,
         };
@@ -99,8 +98,9 @@ impl GroupStatus {
     }
 }
 
-/// A member is viable when it is ONLINE and reaches a majority: in a lost one it still says PRIMARY, and writes hang.
-fn of_member(state: &str, role: &str, super_read_only: &str, numbers: [&str; 3]) -> Option<GroupStatus> {
+/// A member is viable when it is ONLINE and reaches a majority: in a lost one it still says PRIMARY, and writes hang. A primary that hands
+/// over is `read_only` first and `super_read_only` later: either is enough, as in the view.
+fn of_member(state: &str, role: &str, read_only: &str, numbers: [&str; 3]) -> Option<GroupStatus> {
     let [all, reachable, behind] = numbers.map(|number| number.parse::<u64>().ok());
     let (all, reachable) = (all?, reachable?);
     let majority = reachable * 2 > all;
@@ -114,7 +114,7 @@ fn of_member(state: &str, role: &str, super_read_only: &str, numbers: [&str; 3])
     Some(GroupStatus {
         seen: GroupSeen {
             viable: online && majority,
-            read_only: role != "PRIMARY" || super::decide::read_only_value(super_read_only)?,
+            read_only: role != "PRIMARY" || super::decide::read_only_value(read_only)?,
             transactions_behind: behind?,
         },
         unfit,
