@@ -83,6 +83,10 @@ impl Dialect {
         self.shift
     }
 
+    pub(super) fn owes_eof(&self) -> bool {
+        self.owes_eof
+    }
+
     /// The EOF that has to stand before the row (or error) with this sequence number, if one is owed.
     pub(super) fn pay_eof(&mut self, sequence: u8) -> Option<Vec<u8>> {
         std::mem::take(&mut self.owes_eof).then(|| {

@@ -185,12 +185,13 @@ impl ResponseTracker {
 
     /// A whole packet went by; `last` are its bytes if none had to be captured before.
     fn end_packet(&mut self, last: &[u8]) -> Result<(), Malformed> {
+        if self.capture.is_empty() {
+            let payload = if self.packet.captured { last } else { &[] };
+            let due = self.due;
+            return self.judge(payload).and_then(|()| self.rewrite(due, payload));
+        }
         let captured = std::mem::take(&mut self.capture);
-        let payload = match () {
-            () if !self.packet.captured => &[],
-            () if captured.is_empty() => last,
-            () => captured.as_slice(),
-        };
+        let payload = if self.packet.captured { captured.as_slice() } else { &[] };
         self.outcome.tail_lost |= self.packet.captured && captured.len() == CAPTURE;
         let due = self.due;
         let judged = self.judge(payload).and_then(|()| self.rewrite(due, payload));

@@ -3,9 +3,9 @@
 use super::{CAPTURE, Due, Packet, ResponseTracker, Scan};
 use crate::frame::{HEADER, Header};
 use crate::lenenc::Malformed;
-use crate::response::OkPacket;
 use crate::response::dialect::{Dialect, Edit, Rewrite};
 use crate::response::end::{End, Outcome};
+use crate::response::{EofPacket, OkPacket};
 
 /// What one call of [`ResponseTracker::convert`] found.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,6 +76,7 @@ impl ResponseTracker {
     fn walk<F: Frames>(&mut self, mut frames: F) -> Result<Converted, Malformed> {
         let (mut at, length) = (0, frames.bytes().len());
         while self.due != Due::Done {
+            self.pass_rows(&mut frames, &mut at);
             let start = at;
             if !self.packet.started && self.dialect.is_some() {
                 match self.look_ahead(&frames.bytes()[at..]) {
@@ -87,8 +88,9 @@ impl ResponseTracker {
                     }
                 }
             }
-            if self.packet.started || self.read_header(&mut frames, &mut at) {
-                let whole = self.read_payload(frames.bytes(), &mut at)?;
+            let is_read = self.read_whole(&mut frames, &mut at)?;
+            if is_read || self.packet.started || self.read_header(&mut frames, &mut at) {
+                let whole = is_read || self.read_payload(frames.bytes(), &mut at)?;
                 let edit = self.rewrite.take().map(|rewrite| match rewrite {
                     Rewrite::Replace(with) => Edit { range: start..at, with },
                     Rewrite::Append(with) => Edit { range: at..at, with },
@@ -139,6 +141,54 @@ impl ResponseTracker {
             }
             _ => Ahead::Go,
         }
+    }
+
+    /// Takes the rows that are there as a whole: nothing of them matters but their number.
+    fn pass_rows<F: Frames>(&mut self, frames: &mut F, at: &mut usize) {
+        let owes = self.dialect.as_ref().is_some_and(Dialect::owes_eof);
+        if self.due != Due::Rows || owes || !self.is_between_packets() {
+            return;
+        }
+        let shift = self.dialect.as_ref().map_or(0, Dialect::shift);
+        while let Some((header, rest)) = frames.bytes().get(*at..).and_then(<[u8]>::split_first_chunk) {
+            let header = Header::parse(header);
+            let is_row = rest.first().is_some_and(|&first| first < EofPacket::HEADER);
+            if header.length == 0 || header.is_continued() || !is_row || rest.len() < header.length {
+                return;
+            }
+            if shift != 0 {
+                frames.renumber(*at + HEADER - 1, shift);
+            }
+            self.outcome.rows += 1;
+            *at += HEADER + header.length;
+        }
+    }
+
+    /// Takes the packet at `at`, if all of it is there in one frame, as most are.
+    fn read_whole<F: Frames>(&mut self, frames: &mut F, at: &mut usize) -> Result<bool, Malformed> {
+        let bytes = frames.bytes().get(*at..).filter(|_| self.is_between_packets());
+        let Some((raw, rest)) = bytes.and_then(<[u8]>::split_first_chunk) else { return Ok(false) };
+        let header = Header::parse(raw);
+        if header.is_continued() || rest.len() < header.length {
+            return Ok(false);
+        }
+        self.header = *raw;
+        let first_byte = rest.first().copied().filter(|_| header.length > 0);
+        self.packet = Packet { length: header.length, first_byte, ..Packet::default() };
+        self.packet.captured = first_byte.is_some_and(|first| self.is_wanted(first));
+        self.capture.clear();
+        if let Some(dialect) = &self.dialect {
+            frames.renumber(*at + HEADER - 1, dialect.shift());
+        }
+        let start = *at + HEADER;
+        *at = start + header.length;
+        self.end_packet(frames.bytes().get(start..*at).unwrap_or_default())?;
+        Ok(true)
+    }
+
+    /// Nothing of the next packet has been read.
+    fn is_between_packets(&self) -> bool {
+        !self.packet.started && !self.packet.continued && self.header_filled == 0
     }
 
     /// Takes header bytes; true when a frame has begun.
