@@ -50,6 +50,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -113,14 +114,14 @@ fn main() -> ExitCode {
 /// a worker's time. The guard writes what is left when it is dropped.
 fn start_log() -> tracing_appender::non_blocking::WorkerGuard {
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = std::env::var("RUST_LOG").ok().and_then(|levels| levels.parse::<Targets>().ok());
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(false)
         .without_time()
         .with_target(false);
     tracing_subscriber::registry()
-        .with(filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")))
+        .with(filter.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO)))
         .with(lines)
         .with(messages::CountMessages)
         .init();

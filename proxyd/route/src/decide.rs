@@ -3,6 +3,7 @@
 use super::fast::FastRouting;
 use super::index::Index;
 use super::pattern::{Modifiers, Pattern};
+use super::remembered::Remembered;
 use super::rule::{Multiplex, QueryRule, RuleError};
 use super::trace::Witness;
 
@@ -18,6 +19,8 @@ pub struct RuleSet {
 #[derive(Debug)]
 struct Compiled {
     rule: QueryRule,
+    /// The index has looked for its `match_digest`.
+    by_digest_text: bool,
     match_digest: Option<Pattern>,
     match_pattern: Option<Pattern>,
     /// Flags and weights to draw from.
@@ -95,6 +98,7 @@ pub struct Hits {
     length: usize,
     more: Vec<i64>,
     candidates: Vec<u32>,
+    remembered: Remembered,
 }
 
 impl Hits {
@@ -126,11 +130,11 @@ impl RuleSet {
         rules.sort_by_key(|rule| rule.rule_id);
         let mut set = RuleSet::default();
         for (place, rule) in (0_u32..).zip(rules) {
-            let compiled = Compiled::new(rule)?;
+            let mut compiled = Compiled::new(rule)?;
             set.needs_digest |= compiled.match_digest.is_some() || compiled.rule.digest.is_some();
             let linear = [&compiled.match_digest, &compiled.match_pattern];
             let linear = linear.iter().all(|pattern| pattern.as_ref().is_none_or(Pattern::is_bytewise));
-            set.index.add(place, &compiled.rule, linear);
+            compiled.by_digest_text = set.index.add(place, &compiled.rule, linear);
             set.rules.push(compiled);
         }
         let whole = |reason| RuleError { rule_id: 0, reason };
@@ -169,6 +173,11 @@ impl RuleSet {
         self.scan(decision, facts, hits, &mut ())
     }
 
+    /// Whether the `match_digest` of the rule at this place matches.
+    fn confirms(&self, place: u32, facts: &QueryFacts<'_>) -> bool {
+        self.rules.get(place as usize).is_some_and(|compiled| compiled.matches_digest(facts))
+    }
+
     /// The hostgroup of the fast routing's row.
     pub(super) fn fast_route(&self, facts: &QueryFacts<'_>, flag: u32) -> Option<u32> {
         self.fast.find(facts.username, facts.schemaname, flag)
@@ -184,21 +193,29 @@ impl RuleSet {
         hits.clear();
         let (mut flag, mut iterations, mut random) = (facts.flag_in, facts.iterations, facts.random);
         let mut candidates = std::mem::take(&mut hits.candidates);
-        self.index.candidates(facts, facts.query, &mut candidates);
+        let confirm = |place| self.confirms(place, facts);
+        let mut confirmed =
+            self.index.candidates(facts, facts.query, &mut hits.remembered, &mut candidates, confirm);
         let mut next = 0;
         while let Some(&place) = candidates.get(next) {
             next += 1;
             let Some(compiled) = self.rules.get(place as usize) else { continue };
             let rule = &compiled.rule;
             let query = decision.rewritten.as_deref().unwrap_or(facts.query);
-            if rule.flag_in != flag || !compiled.matches(facts, query) {
+            if rule.flag_in != flag || !compiled.matches(facts, query, confirmed) {
                 continue;
             }
             hits.push(rule.rule_id);
             if let (Some(pattern), Some(template)) = (&compiled.match_pattern, &rule.replace_pattern) {
                 let rewritten = pattern.replace(query, template);
                 if self.index.depends_on_query() {
-                    self.index.candidates(facts, &rewritten, &mut candidates);
+                    confirmed = self.index.candidates(
+                        facts,
+                        &rewritten,
+                        &mut hits.remembered,
+                        &mut candidates,
+                        confirm,
+                    );
                     next = candidates.partition_point(|&other| other <= place);
                 }
                 witness.matched(rule, flag, Some(&rewritten));
@@ -242,7 +259,7 @@ impl Compiled {
         let match_digest = compile("match_digest", &rule.match_digest)?;
         let match_pattern = compile("match_pattern", &rule.match_pattern)?;
         let flags_out = weighted_flags(&rule.attributes).map_err(refuse)?;
-        Ok(Compiled { rule, match_digest, match_pattern, flags_out })
+        Ok(Compiled { rule, by_digest_text: false, match_digest, match_pattern, flags_out })
     }
 
     /// The flag that this rule leads to, drawn if there are several.
@@ -262,8 +279,9 @@ impl Compiled {
         drawn.map(|(flag, _)| *flag)
     }
 
-    /// All tests but flagIN, the cheap ones first; `query` is the query as rewritten so far.
-    fn matches(&self, facts: &QueryFacts<'_>, query: &[u8]) -> bool {
+    /// All tests but flagIN, the cheap ones first; `query` is the query as rewritten so far. `confirmed`: the index gives no rule
+    /// whose `match_digest` it has looked for in vain.
+    fn matches(&self, facts: &QueryFacts<'_>, query: &[u8], confirmed: bool) -> bool {
         let rule = &self.rule;
         let same =
             |wanted: &Option<Box<str>>, have: &str| wanted.as_deref().is_none_or(|wanted| wanted == have);
@@ -273,10 +291,14 @@ impl Compiled {
             && same(&rule.proxy_addr, facts.proxy_addr)
             && rule.proxy_port.is_none_or(|port| port == facts.proxy_port)
             && rule.digest.is_none_or(|wanted| facts.digest.is_some_and(|digest| digest.hash == wanted))
-            && self.match_digest.as_ref().is_none_or(|pattern| {
-                facts.digest.is_some_and(|digest| self.test(pattern, digest.text.as_bytes()))
-            })
+            && (confirmed && self.by_digest_text || self.matches_digest(facts))
             && self.match_pattern.as_ref().is_none_or(|pattern| self.test(pattern, query))
+    }
+
+    fn matches_digest(&self, facts: &QueryFacts<'_>) -> bool {
+        self.match_digest.as_ref().is_none_or(|pattern| {
+            facts.digest.is_some_and(|digest| self.test(pattern, digest.text.as_bytes()))
+        })
     }
 
     /// `negate_match_pattern` turns both expressions around; one that gave up matches neither way.

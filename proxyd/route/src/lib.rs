@@ -19,6 +19,7 @@ mod firewall;
 mod index;
 mod needs;
 mod pattern;
+mod remembered;
 mod rule;
 #[cfg(test)]
 mod tests;
