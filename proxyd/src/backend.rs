@@ -163,8 +163,12 @@ impl Backend {
     /// Brings the session of this connection to `wanted`: session tracking, schema, character set, variables, only what
     /// differs, in one round trip.
     pub async fn fit(&mut self, wanted: &Settings, buffers: &BufferPool) -> Result<(), FitError> {
-        let fits = self.settings == *wanted && !self.half_set && self.tracking != Tracking::Due;
-        if fits { Ok(()) } else { Box::pin(self.replay(wanted, buffers)).await }
+        if self.fits(wanted) { Ok(()) } else { Box::pin(self.replay(wanted, buffers)).await }
+    }
+
+    /// Whether [`Backend::fit`] has nothing to do.
+    pub fn fits(&self, wanted: &Settings) -> bool {
+        !self.half_set && self.tracking != Tracking::Due && self.settings == *wanted
     }
 
     async fn replay(&mut self, wanted: &Settings, buffers: &BufferPool) -> Result<(), FitError> {

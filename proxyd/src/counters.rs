@@ -19,7 +19,7 @@ pub struct Counters {
     pub global: RefCell<GlobalStats>,
     /// By the number of the [`Kind`].
     commands: RefCell<Vec<CommandStats>>,
-    rule_hits: RefCell<HashMap<i64, u64>>,
+    rule_hits: RefCell<hashbrown::HashMap<i64, u64>>,
     /// How often a session was tied to a connection, by what tied it; a dozen at most.
     pins: RefCell<Vec<(&'static str, u64)>>,
     /// By the address of the server, which the entry keeps alive.
@@ -105,7 +105,7 @@ impl Counters {
             global,
             servers: servers.values().map(|s| (ServerKey::clone(&s.key), s.stats.borrow().clone())).collect(),
             commands: commands.map(|(kind, stats)| (kind.name(), stats.clone())).collect(),
-            rule_hits: self.rule_hits.borrow().clone(),
+            rule_hits: self.rule_hits.borrow().iter().map(|(rule, hits)| (*rule, *hits)).collect(),
             users: HashMap::new(),
             pins: HashMap::new(),
             pinned_so_far: self.pins.borrow().iter().copied().collect(),

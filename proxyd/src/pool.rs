@@ -69,13 +69,13 @@ impl Pool {
     }
 
     /// An idle connection to this server for this user, the one with the least to replay first.
-    pub fn take(&self, server: &Arc<Server>, want: &Want<'_>) -> Option<Box<Backend>> {
+    pub fn take(&self, server: &Arc<Server>, want: &Want<'_>, now: Instant) -> Option<Box<Backend>> {
         let mut shelves = self.shelves.borrow_mut();
         let shelf = shelves.get_mut(&Arc::as_ptr(server))?;
         while let Some(at) = best_match(shelf, want) {
             // The newest is at the end; swap_remove keeps the search cheap and the order only roughly by age.
             let idle = shelf.swap_remove(at);
-            if idle.backend.is_quiet_after(idle.since.elapsed()) {
+            if idle.backend.is_quiet_after(now.saturating_duration_since(idle.since)) {
                 return Some(idle.backend);
             }
         }

@@ -1,6 +1,6 @@
 //! What a finished statement leaves in the statistics.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proxyd_sql::Kind;
 use proxyd_wire::response::{ErrPacket, Outcome};
@@ -43,9 +43,9 @@ impl Session {
         kind: Kind,
         digest: Option<Ticket>,
         outcome: Option<&Outcome>,
-        started: Instant,
+        took: Duration,
     ) -> bool {
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let slow = self.snapshot().variables.long_query_time;
         let counters = &self.worker.counters;
         counters.command(kind, micros);

@@ -130,7 +130,7 @@ impl Session {
                 started,
             });
         }
-        self.count_statement(kind, digest, Some(&outcome), started);
+        self.count_statement(kind, digest, Some(&outcome), started.elapsed());
         Ok(())
     }
 

@@ -116,6 +116,7 @@ impl Session {
     ) -> Result<Option<Attached>, Attach> {
         let mut waited = false;
         let started = Instant::now();
+        let mut now = started;
         loop {
             let snapshot = self.snapshot();
             let traits = self.traits_in(&snapshot, to.hostgroup);
@@ -135,7 +136,7 @@ impl Session {
             }
             if let Some(member) = pick {
                 if !self.new_connection
-                    && let Some(backend) = self.worker.pool.take(&member.server, &want)
+                    && let Some(backend) = self.worker.pool.take(&member.server, &want, now)
                 {
                     self.count_checkout(true, waited);
                     return Ok(Some(Attached::new(backend)));
@@ -182,6 +183,7 @@ impl Session {
                 None | Some(Interrupt::BackendGone) => {}
                 Some(why) => return Err(stopped(why)),
             }
+            now = Instant::now();
         }
     }
 

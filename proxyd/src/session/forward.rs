@@ -115,9 +115,10 @@ impl Session {
                 held.pins.own_tracking,
             );
             let dialect = dialect.map(|dialect| dialect.with_schema(self.schema_news(&held, job.statement)));
-            let tracker = ResponseTracker::new(job.expect, held.backend.capabilities).with_dialect(dialect);
+            let tracker = ResponseTracker::new(job.expect, held.backend.capabilities);
+            let mut tracker = tracker.with_dialect(dialect);
             let bare = self.bare(&held.backend, job.frames);
-            let relay = Relay {
+            let mut relay = Relay {
                 client: &mut self.client,
                 backend: &mut held.backend,
                 record: &self.record,
@@ -128,7 +129,7 @@ impl Session {
             };
             let text = bare.as_deref().unwrap_or(job.frames);
             let frames = job.execution.as_deref().map_or(text, Execution::frames);
-            let relayed = relay.run(frames, tracker, may_move).await;
+            let relayed = relay.run(frames, &mut tracker, may_move).await;
             self.count_traffic(&held.backend, before);
             let server = held.backend.server().clone();
             if matches!(relayed, Relayed::BackendLost { .. }) {
@@ -209,9 +210,8 @@ impl Session {
     }
 
     /// After a response: what the session now has, and whether the connection stays with it.
-    pub(super) fn settle(&mut self, statement: &Statement<'_>, outcome: &Outcome) {
+    pub(super) fn settle(&mut self, statement: &Statement<'_>, outcome: &Outcome, now: Instant) {
         let Some(held) = self.attached.last_mut() else { return };
-        let now = Instant::now();
         if let Some(status) = outcome.status {
             let autocommit = status.contains(Status::AUTOCOMMIT);
             self.settings.autocommit = autocommit;

@@ -217,9 +217,9 @@ async fn run_one(worker: Rc<Worker>, copy: Copy) -> Result<(), SessionEnd> {
     };
     let outcome = session.forward(job).await?;
     if let Some(outcome) = &outcome {
-        session.settle(&statement, outcome);
+        session.settle(&statement, outcome, Instant::now());
     }
-    session.count_statement(statement.kind, digest, outcome.as_ref(), started);
+    session.count_statement(statement.kind, digest, outcome.as_ref(), started.elapsed());
     // A transaction that it opened is rolled back: the client's next statements go elsewhere.
     session.release();
     Ok(())

@@ -172,8 +172,11 @@ impl Session {
     async fn command(&mut self, framed: usize) -> Result<(), SessionEnd> {
         let started = Instant::now();
         let mut buffer = std::mem::take(&mut self.client.input);
-        self.worker.counters.global.borrow_mut().questions += 1;
-        self.worker.counters.global.borrow_mut().queries_frontends_bytes_recv += framed as u64;
+        {
+            let mut global = self.worker.counters.global.borrow_mut();
+            global.questions += 1;
+            global.queries_frontends_bytes_recv += framed as u64;
+        }
         let sent_before = self.client.bytes_out;
         self.obey(&mut buffer.filled_mut()[..framed], started).await?;
         let sent = self.client.bytes_out - sent_before;
@@ -299,11 +302,12 @@ impl Session {
             let kind = statement.kind;
             self.log_statement(&Logged { command, kind, text, outcome, from_cache: false, started });
         }
+        let now = Instant::now();
         match outcome {
-            Some(outcome) => self.settle(statement, outcome),
-            None => self.let_go(Instant::now()),
+            Some(outcome) => self.settle(statement, outcome, now),
+            None => self.let_go(now),
         }
-        self.count_statement(statement.kind, route.digest, outcome, started);
+        self.count_statement(statement.kind, route.digest, outcome, now - started);
     }
 
     /// Where a statement that has been read ([`local::read`]) goes: to the connection it is tied to, else where the rules

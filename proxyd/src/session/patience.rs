@@ -31,6 +31,11 @@ impl Session {
     /// Makes a connection fit this session. A silent server counts as lost at the deadline.
     pub(super) async fn fit(&self, backend: &mut Backend, deadline: Instant) -> Result<(), Unfit> {
         self.note_backend(backend);
+        // Most do fit: nobody has to be waited for, nor room made for the wait.
+        if backend.fits(&self.settings) { Ok(()) } else { Box::pin(self.replay(backend, deadline)).await }
+    }
+
+    async fn replay(&self, backend: &mut Backend, deadline: Instant) -> Result<(), Unfit> {
         let server = backend.server().clone();
         let fitting =
             tokio::time::timeout_at(deadline.into(), backend.fit(&self.settings, &self.worker.buffers));

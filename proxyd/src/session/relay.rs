@@ -58,7 +58,7 @@ pub struct Relay<'a> {
 impl Relay<'_> {
     /// Sends `request` (whole frames) and passes the response on. `may_move` says that an error of the "not here, not
     /// now" kind is to be reported instead of passed on.
-    pub async fn run(mut self, request: &[u8], mut tracker: ResponseTracker, may_move: bool) -> Relayed {
+    pub async fn run(&mut self, request: &[u8], tracker: &mut ResponseTracker, may_move: bool) -> Relayed {
         if let Err(error) = self.backend.connection.write_all(request).await {
             return Relayed::BackendLost { error, client_saw_some: false };
         }
@@ -100,7 +100,7 @@ impl Relay<'_> {
                 }
             }
             let sent_before = self.client.bytes_out;
-            let passed = self.pass_on(&mut tracker, timed_out).await;
+            let passed = self.pass_on(tracker, timed_out).await;
             pace.sent(self.client.bytes_out - sent_before);
             match passed {
                 Ok(None) => {}

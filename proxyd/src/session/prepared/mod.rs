@@ -80,7 +80,7 @@ impl Session {
             let answer = described.answer(id, self.status(), self.capabilities);
             self.send(&answer).await?;
         }
-        self.count_statement(Kind::Prepare, None, None, now);
+        self.count_statement(Kind::Prepare, None, None, now.elapsed());
         Ok(())
     }
 
@@ -258,7 +258,7 @@ impl Session {
             held.pins.cursor = held.backend.statements.has_cursors();
             send_closing(&self.worker, held).await;
         }
-        self.settle(&FETCH, &outcome);
+        self.settle(&FETCH, &outcome, Instant::now());
         Ok(())
     }
 
