@@ -185,6 +185,39 @@ impl Refusal {
     pub fn frames(&self, sequence: u8) -> Vec<u8> {
         frames_of(&self.0.encode(), sequence)
     }
+
+    /// The same for a client that may not take every code.
+    pub fn frames_in(&self, codes: Codes, sequence: u8) -> Vec<u8> {
+        match codes {
+            Codes::Servers if CLIENTS_OWN.contains(&self.code()) => {
+                Refusal::new(CONNECTION_KILLED, b"08S01", self.text()).frames(sequence)
+            }
+            Codes::Servers | Codes::All => self.frames(sequence),
+        }
+    }
+}
+
+/// Codes that client libraries give to what they find themselves; 2013 is the usual one for an answer that is lost.
+const CLIENTS_OWN: std::ops::RangeInclusive<u16> = 2000..=2999;
+/// MariaDB's own code for a connection that has ended; MaxScale, too, says it of a lost server.
+const CONNECTION_KILLED: u16 = 1927;
+
+/// Which error codes a client takes from a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Codes {
+    #[default]
+    All,
+    /// Not those of [`CLIENTS_OWN`].
+    Servers,
+}
+
+impl Codes {
+    /// By its connection attributes. libmariadb, since 3.3, takes an error packet with a code of its own for a malformed one
+    /// (2027), and the text is lost with it.
+    pub fn of(attributes: &[(String, String)]) -> Codes {
+        let names_itself = |(name, value): &(String, String)| name == "_client_name" && value == "libmariadb";
+        if attributes.iter().any(names_itself) { Codes::Servers } else { Codes::All }
+    }
 }
 
 /// An OK with this status, as the answer to a command of a client with these capabilities.
@@ -252,6 +285,24 @@ mod tests {
         let one = attributed_frames(b"\x01\x01\0\x01\xfd\0\x01k\x01v", b"DO 1");
         assert_eq!(without_attributes(&one).as_deref(), Some(&b"\x05\0\0\0\x03DO 1"[..]));
         assert_eq!(without_attributes(&frames_of(b"\x02test", 0)), None);
+    }
+
+    #[test]
+    fn a_library_that_takes_no_codes_of_its_own_from_a_server_gets_a_server_s() {
+        let codes =
+            |name: &str| Codes::of(&[("_os".into(), "Linux".into()), ("_client_name".into(), name.into())]);
+        assert_eq!((codes("libmariadb"), codes("libmysql")), (Codes::Servers, Codes::All));
+        assert_eq!(Codes::of(&[]), Codes::All);
+        let lost = Refusal::lost(&Server::new(1, "db1", 3306), "end of file", false);
+        let told = |refusal: &Refusal, codes| {
+            let frames = refusal.frames_in(codes, 1);
+            ErrPacket::parse(&frames[frame::HEADER..]).expect("an ERR packet")
+        };
+        let (theirs, ours) = (told(&lost, Codes::Servers), told(&lost, Codes::All));
+        assert_eq!((theirs.code, ours.code), (1927, 2013));
+        assert_eq!(theirs.message, ours.message);
+        let rolled_back = Refusal::lost(&Server::new(1, "db1", 3306), "end of file", true);
+        assert_eq!(told(&rolled_back, Codes::Servers).code, 1213);
     }
 
     #[test]

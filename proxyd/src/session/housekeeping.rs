@@ -35,7 +35,7 @@ impl Session {
     pub(super) async fn refuse(&mut self, refusal: &Refusal) -> Result<(), SessionEnd> {
         self.worker.counters.global.borrow_mut().generated_error_packets += 1;
         tracing::debug!(session = self.record.id, code = refusal.code(), text = refusal.text(), "refused");
-        self.send(&refusal.frames(1)).await
+        self.send(&refusal.frames_in(self.codes, 1)).await
     }
 
     /// A command that is no command: the client is told, and may go on.

@@ -21,7 +21,7 @@ use crate::backend::{ConnectAttributes, Traits};
 use crate::gate::Ticket;
 use crate::net::{Connection, Packets, Role, Stream};
 use crate::peer::Peer;
-use crate::reply::{self, Refusal};
+use crate::reply::{self, Codes, Refusal};
 use crate::snapshot::{self, User};
 use crate::tls;
 use crate::users::NamedUser;
@@ -180,6 +180,7 @@ async fn begin(
             origin: None,
         },
         capabilities: hello.capabilities,
+        codes: Codes::of(&hello.attributes),
         client_address: record.peer().host().into(),
         proxy_address: local.map(|a| a.ip().to_canonical().to_string()).unwrap_or_default().into(),
         proxy_port: local.map_or(0, |a| a.port()),
@@ -204,6 +205,7 @@ async fn begin(
 pub(super) struct Identity {
     traits: Traits,
     capabilities: Capabilities,
+    codes: Codes,
     account: Arc<NamedUser>,
     secret: Secret,
     client_address: Box<str>,
@@ -226,6 +228,7 @@ pub(super) fn build(
     Session {
         traits: identity.traits,
         capabilities: identity.capabilities,
+        codes: identity.codes,
         client_address: identity.client_address,
         proxy_address: identity.proxy_address,
         proxy_port: identity.proxy_port,
@@ -257,6 +260,7 @@ impl Session {
         Identity {
             traits: self.traits,
             capabilities: self.capabilities,
+            codes: self.codes,
             account: self.account.clone(),
             secret: self.secret.clone(),
             client_address: self.client_address.clone(),

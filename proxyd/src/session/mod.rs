@@ -48,7 +48,7 @@ use crate::backend::{ConnectAttributes, Traits};
 use crate::budget::Hold;
 use crate::gate::Ticket;
 use crate::net::{Buffer, Connection, STANDARD, Stream};
-use crate::reply::{self, Refusal};
+use crate::reply::{self, Codes, Refusal};
 use crate::snapshot::View;
 use crate::users::NamedUser;
 use crate::worker::Worker;
@@ -75,6 +75,8 @@ pub struct Session {
     record: Rc<Record>,
     client: Connection,
     capabilities: Capabilities,
+    /// Which error codes its library takes from a server.
+    codes: Codes,
     /// Held for its drop: the client counts against the limits until then.
     ticket: Ticket,
     account: Arc<NamedUser>,

@@ -1,6 +1,7 @@
 //! The protocol's edges and the libraries of applications, before MySQL 9.7 and MariaDB through one proxy.
 
 mod edges;
+mod lost;
 mod maria;
 mod stacks;
 
@@ -26,5 +27,6 @@ fn run(runner: &mut Runner, long: bool) -> Result<()> {
     let bench = Bench::start(&runner.binaries)?;
     let maria = Maria::start(&bench)?;
     edges::run(runner, &bench, &maria);
+    lost::run(runner, &bench);
     stacks::run(runner, &bench, long)
 }
