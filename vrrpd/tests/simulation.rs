@@ -99,6 +99,23 @@ fn an_operator_moves_a_vip_to_any_host_and_it_stays() {
     assert_eq!(world.holders(), [1]);
 }
 
+/// On hosts that were all late once, and as masters said "less often": their order is what is configured.
+#[test]
+fn hosts_that_have_widened_their_adverts_give_a_vip_away_as_fast_as_others() {
+    let mut world = three(10, Failback::Never);
+    let wide = AdvertInterval::nearest(Duration::from_millis(1_000));
+    (0..3).for_each(|host| world.feed(host, Event::Interval(wide)));
+    world.run_for(5_000_000);
+    for (from, to) in [(0, 1), (1, 0), (0, 1)] {
+        world.feed(from, Event::Yield);
+        let none = world.time_until(2_000_000, |world| world.holders() == [to]);
+        assert!(none <= 15_000, "{from} to {to}: nobody for {none} us");
+        // Not long enough for the others to be sure that it is alone.
+        world.run_for(1_500_000);
+        assert_eq!(world.holders(), [to]);
+    }
+}
+
 #[test]
 fn restarts_inside_the_grace_move_nothing() {
     let mut world = three(100, Failback::Never);

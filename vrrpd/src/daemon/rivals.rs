@@ -29,7 +29,7 @@ impl Station {
     /// An advert that this MASTER is about to answer. One that came within three intervals of the takeover may have crossed it.
     pub(super) fn notice_rival(&mut self, now: Instant, heard: &Heard, kernel: &mut Kernel) {
         let settled =
-            now.saturating_duration_since(self.since) > silence(self.router.setup().interval.duration());
+            now.saturating_duration_since(self.since) > silence(self.router.advert_interval().duration());
         if !self.is_active() || heard.priority == Priority::RELEASE || !settled {
             return;
         }
@@ -75,7 +75,7 @@ impl Station {
 
     /// A timer fired. A MASTER of version 3 that cannot keep its interval says so, and advertises less often.
     pub(super) fn notice_lateness(&mut self, now: Instant, late: Duration, kernel: &mut Kernel) {
-        kernel.counters.timer_late += u64::from(late > self.router.setup().interval.duration());
+        kernel.counters.timer_late += u64::from(late > self.router.advert_interval().duration());
         if !self.is_active() || !self.says_its_interval() {
             return;
         }

@@ -257,7 +257,7 @@ impl Station {
             version: self.version,
             vrid: self.config.vrid,
             priority,
-            interval: self.router.setup().interval,
+            interval: self.router.advert_interval(),
             addresses: self.addresses.get(),
             auth: self.auth,
         };
@@ -279,7 +279,7 @@ impl Station {
         if !self.is_multicast() && !self.destinations.contains(&source) {
             return kernel.discard(Discard::UnknownSource, source);
         }
-        let interval = self.router.setup().interval;
+        let interval = self.router.advert_interval();
         if let Err(reason) = advert.check(self.version, interval, self.auth) {
             return kernel.discard(reason, source);
         }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::interval::AdvertInterval;
 use crate::priority::{Priority, silence};
 
 use super::{Cause, Heard, Setup};
@@ -36,8 +37,15 @@ const LONGEST_SLOT: Duration = Duration::from_millis(100);
 const SHORTEST_LATENESS: Duration = Duration::from_millis(2);
 
 impl Backup {
-    pub(super) fn new(now: Instant, master: Option<&Heard>, setup: &Setup, own: Priority) -> Backup {
-        let interval = master.map_or(setup.interval, |heard| heard.interval).duration();
+    /// `paced`: this host's own interval, which holds until another's is known.
+    pub(super) fn new(
+        now: Instant,
+        master: Option<&Heard>,
+        paced: AdvertInterval,
+        setup: &Setup,
+        own: Priority,
+    ) -> Backup {
+        let interval = master.map_or(paced, |heard| heard.interval).duration();
         let mut backup = Backup {
             down_at: now,
             interval,
@@ -81,7 +89,8 @@ impl Backup {
         if was_alone && self.ahead(setup, own) == 0 {
             return Duration::ZERO;
         }
-        // A master that has widened its adverts resigns as audibly as any other: only the order of the others matters now.
+        // A master that has widened its adverts resigns as audibly as any other: only the order of the others matters now, and that goes
+        // by what is configured, even where they have been masters that widened theirs.
         let interval = self.interval.min(setup.interval.duration());
         own.skew_time(interval) + self.slots(interval, setup, own)
     }

@@ -70,6 +70,7 @@ use std::time::{Duration, Instant};
 use configs::Failback;
 use health::verdict::Verdict;
 
+use crate::interval::AdvertInterval;
 use crate::priority::{Priority, silence};
 
 use announce::Announcements;
@@ -97,6 +98,8 @@ pub struct Active {
 #[derive(Debug, Clone)]
 pub struct Router {
     setup: Setup,
+    /// Its adverts, as a MASTER, are so far apart now.
+    interval: AdvertInterval,
     state: State,
     started: bool,
     link: bool,
@@ -121,6 +124,7 @@ impl Router {
     #[must_use]
     pub fn new(setup: Setup, now: Instant) -> Router {
         Router {
+            interval: setup.interval,
             setup,
             state: State::Initialize,
             started: false,
@@ -166,7 +170,7 @@ impl Router {
                 }
             }
             Event::Suspended(_) => {}
-            Event::Interval(interval) => self.setup.interval = interval,
+            Event::Interval(interval) => self.interval = interval,
             Event::Seize => self.seize(now, &mut out),
             Event::Yield => self.give_way(now, &mut out),
         }
@@ -337,7 +341,7 @@ impl Router {
 
     fn become_backup(&mut self, now: Instant, master: Option<&Heard>, cause: Cause) {
         self.seizing_until = None;
-        self.state = State::Backup(Backup::new(now, master, &self.setup, self.priority()));
+        self.state = State::Backup(Backup::new(now, master, self.interval, &self.setup, self.priority()));
         self.cause = cause;
     }
 
@@ -453,8 +457,14 @@ impl Router {
         }
     }
 
+    /// How far apart its adverts are as a MASTER: as configured, or as far as this host can keep up.
+    #[must_use]
+    pub fn advert_interval(&self) -> AdvertInterval {
+        self.interval
+    }
+
     fn interval(&self) -> Duration {
-        self.setup.interval.duration()
+        self.interval.duration()
     }
 }
 

@@ -292,8 +292,9 @@ impl World {
 
     fn send(&mut self, from: usize, member: usize, priority: Priority) {
         self.hosts[from].members[member].last_advert = self.now;
-        let setup = &self.hosts[from].setup;
-        let heard = Heard { priority, interval: setup.interval, source: setup.address };
+        let (interval, source) =
+            (self.hosts[from].members[member].router.advert_interval(), self.hosts[from].setup.address);
+        let heard = Heard { priority, interval, source };
         for host in 0..self.hosts.len() {
             if host != from && self.hears(from, host, member) && !self.random.percent(self.loss) {
                 let arrival = self.now + 50 + self.random.below(self.max_delay);

@@ -169,3 +169,16 @@ fn an_order_to_all_moves_all() {
     assert_eq!(super::orders(now, &group.members.each_ref()), []);
     assert_eq!(group.words(), ["MASTER"; 2]);
 }
+
+#[test]
+fn one_that_oversleeps_takes_the_others_with_it() {
+    let mut group = Group::active();
+    group.pass(100);
+    group.tell(0, Event::Deadline);
+    group.pass(250);
+    // Its last advert is 350 ms old, the other's 250 ms.
+    group.tell(1, Event::Deadline);
+    assert_eq!(group.words(), ["BACKUP"; 2]);
+    assert_eq!([0, 1].map(|at| group.members[at].cause()), [Cause::GroupLeft, Cause::Overslept]);
+    assert!(group.done.contains(&(0, Action::RemoveVips)));
+}
