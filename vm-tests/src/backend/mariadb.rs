@@ -7,13 +7,14 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use nix::unistd::User;
 
+use crate::lab::child::Owned;
 use crate::lab::net::{self, Machine, Network};
 use crate::lab::netns::Netns;
 use crate::lab::{process, wait};
@@ -63,7 +64,7 @@ evs.inactive_timeout=PT3S;evs.install_timeout=PT3S;pc.announce_timeout=PT1S;gcac
 #[derive(Debug)]
 pub(crate) struct MariaDb {
     nodes: Vec<Node>,
-    children: Vec<Child>,
+    children: Vec<Owned>,
 }
 
 #[derive(Debug, Clone)]
@@ -130,14 +131,14 @@ impl MariaDb {
     /// Sends one server a signal.
     pub(crate) fn signal(&self, index: usize, signal: Signal) -> Result<()> {
         let child = self.children.get(index).context("no such server")?;
-        process::signal(i32::try_from(child.id())?, signal);
+        process::signal(child.pid(), signal);
         Ok(())
     }
 
     /// Waits for the end of a server that was sent a signal, and starts it again: it recovers its position first, so that
     /// it needs only what it missed. Returns when it is synced.
     pub(crate) fn restart(&mut self, index: usize) -> Result<()> {
-        self.children.get_mut(index).context("no such server")?.wait()?;
+        self.children.get_mut(index).context("no such server")?.0.wait()?;
         let node = &self.nodes[index];
         let position = node.recovered_position()?;
         let child = node.spawn(&[&format!("--wsrep-start-position={position}")])?;
@@ -147,7 +148,7 @@ impl MariaDb {
 
     /// The same, without its place in the cluster's history: another server must give it everything.
     pub(crate) fn restart_empty(&mut self, index: usize) -> Result<()> {
-        self.children.get_mut(index).context("no such server")?.wait()?;
+        self.children.get_mut(index).context("no such server")?.0.wait()?;
         let node = &self.nodes[index];
         fs::remove_file(node.directory.join("data/grastate.dat")).context("forget the cluster")?;
         let child = node.spawn(&[])?;
@@ -158,16 +159,6 @@ impl MariaDb {
     /// Runs SQL as root on one server, by its socket.
     pub(crate) fn query(&self, index: usize, sql: &str) -> Result<String> {
         self.nodes.get(index).context("no such server")?.query(sql)
-    }
-}
-
-impl Drop for MariaDb {
-    fn drop(&mut self) {
-        for child in &mut self.children {
-            // Their data is thrown away; a kill is quick, and one that is dead already is what is wanted.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }
 
@@ -196,7 +187,7 @@ impl Node {
         fs::write(self.directory.join("my.cnf"), text).context("write my.cnf")
     }
 
-    fn spawn(&self, more: &[&str]) -> Result<Child> {
+    fn spawn(&self, more: &[&str]) -> Result<Owned> {
         let output = fs::File::create(self.directory.join("out.log"))?;
         let mut command = Command::new(std::env::current_exe()?);
         command
@@ -207,7 +198,7 @@ impl Node {
             .arg(SERVER);
         command.arg(format!("--defaults-file={}/my.cnf", self.directory.display())).args(more);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        command.spawn().context("start mariadbd")
+        command.spawn().map(Owned).context("start mariadbd")
     }
 
     /// What `galera_recovery` finds out: after a crash, the last transaction that InnoDB has.
@@ -288,8 +279,8 @@ fn stamp(node: &Node) -> Result<()> {
     let mut child = node.spawn(&["--wsrep-new-cluster"])?;
     wait::until("the first MariaDB", Duration::from_secs(30), || node.query("SELECT 1").is_ok())
         .with_context(|| node.log_tail())?;
-    process::signal(i32::try_from(child.id())?, Signal::SIGTERM);
-    if !child.wait()?.success() {
+    process::signal(child.pid(), Signal::SIGTERM);
+    if !child.0.wait()?.success() {
         bail!("the first MariaDB did not stop cleanly:\n{}", node.log_tail());
     }
     Ok(())

@@ -3,12 +3,13 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::target::owned;
+use crate::lab::child::Owned;
 use crate::lab::wait;
 
 pub(crate) const USER: &str = "sbtest";
@@ -47,7 +48,7 @@ GRANT BINLOG MONITOR, SLAVE MONITOR ON *.* TO monitor@'%';
 pub(crate) struct Database {
     pub address: SocketAddr,
     directory: PathBuf,
-    child: Child,
+    child: Owned,
 }
 
 impl Database {
@@ -63,7 +64,11 @@ impl Database {
             .output()
             .with_context(|| format!("mariadb-install-db: {INSTALL}"))?;
         ensure!(made.status.success(), "mariadb-install-db: {}", String::from_utf8_lossy(&made.stderr));
-        let child = owned(SERVER, directory, "mariadbd")?.arg(&defaults).spawn().context("start mariadbd")?;
+        let child = owned(SERVER, directory, "mariadbd")?
+            .arg(&defaults)
+            .spawn()
+            .map(Owned)
+            .context("start mariadbd")?;
         let server = Self { address: (address, 3306).into(), directory: directory.into(), child };
         wait::until("MariaDB", Duration::from_secs(60), || server.query("DO 1").is_ok())?;
         server.query(ACCOUNTS)?;
@@ -71,7 +76,7 @@ impl Database {
     }
 
     pub(crate) fn pid(&self) -> i32 {
-        self.child.id().cast_signed()
+        self.child.pid()
     }
 
     fn query(&self, sql: &str) -> Result<()> {
@@ -84,14 +89,6 @@ impl Database {
             .with_context(|| format!("mariadb: {INSTALL}"))?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
         Ok(())
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        // Its data is thrown away; one that is dead already is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::child::Owned;
 use super::host::{Binaries, Host};
 use super::keepalived::Instance;
 use super::layout::Template;
@@ -50,7 +51,7 @@ pub(crate) struct Cluster {
 /// Whatever keeps the backends alive; they die with the lab's namespaces.
 #[derive(Debug)]
 pub(crate) enum Backends {
-    Embedded(Vec<std::process::Child>),
+    Embedded { _processes: Vec<Owned> },
     MariaDb(MariaDb),
 }
 
@@ -165,7 +166,7 @@ impl Cluster {
     pub(crate) fn mariadb(&self) -> Option<&MariaDb> {
         match &self.backends {
             Backends::MariaDb(servers) => Some(servers),
-            Backends::Embedded(_) => None,
+            Backends::Embedded { .. } => None,
         }
     }
 }
@@ -176,24 +177,12 @@ impl Backends {
         if kind == BackendKind::Mariadb {
             return Ok(Backends::MariaDb(MariaDb::start(network, &directory.join("db"))?));
         }
-        let backends = Backends::Embedded(embedded(network, directory)?);
+        let backends = Backends::Embedded { _processes: embedded(network, directory)? };
         for machine in net::database_hosts() {
             let listens = || holders::listens_on(network, &machine.name, 3306);
             wait::until(&format!("backend {} listening", machine.name), Duration::from_secs(10), listens)?;
         }
         Ok(backends)
-    }
-}
-
-impl Drop for Backends {
-    fn drop(&mut self) {
-        if let Backends::Embedded(children) = self {
-            for child in children {
-                // Killed already if its namespace went first.
-                let _ = child.kill();
-                let _ = child.wait();
-            }
-        }
     }
 }
 
@@ -208,7 +197,7 @@ impl Drop for Cluster {
     }
 }
 
-fn embedded(network: &Network, directory: &Path) -> Result<Vec<std::process::Child>> {
+fn embedded(network: &Network, directory: &Path) -> Result<Vec<Owned>> {
     let db = directory.join("cluster.db");
     let mut children = Vec::new();
     for machine in net::database_hosts() {
@@ -219,7 +208,7 @@ fn embedded(network: &Network, directory: &Path) -> Result<Vec<std::process::Chi
         command.args(["backend", "--listen", &format!("{}:3306", machine.address), "--db"]).arg(&db);
         command.args(["--hostname", &machine.name]);
         command.stdin(std::process::Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        children.push(command.spawn().context("start an embedded backend")?);
+        children.push(command.spawn().map(Owned).context("start an embedded backend")?);
     }
     Ok(children)
 }

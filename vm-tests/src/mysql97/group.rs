@@ -1,16 +1,16 @@
 //! Three MySQL 9.7 servers as a replication group with one primary, one in each database host's namespace.
 
 use std::path::Path;
-use std::process::Child;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
-use super::node::{Node, template};
+use super::node::Node;
 use super::root::SidRoot;
+use super::servers::Servers;
 use crate::lab::net::{self, Machine, Network};
-use crate::lab::{process, wait};
+use crate::lab::wait;
 
 /// A restarted member is writable until it has joined: `super_read_only` from the start keeps stray writes out.
 const MEMBER: &str = "
@@ -23,66 +23,36 @@ group_replication_recovery_use_ssl=ON
 group_replication_member_expel_timeout=0
 ";
 
+/// The first is elected before the second, and that before the third.
+const WEIGHTS: [u8; 3] = [90, 70, 50];
+
 /// A running group. The servers die when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Group {
-    members: Vec<Node>,
-    children: Vec<Child>,
-}
+pub(crate) struct Group(Servers);
 
 impl Group {
     pub(crate) fn start(root: &SidRoot, network: &Network, directory: &Path) -> Result<Self> {
-        let template = template(root, &directory.join("template"))?;
-        let mut group = Self { members: Vec::new(), children: Vec::new() };
-        // The first is elected before the second, and that before the third.
-        for (machine, weight) in net::database_hosts().into_iter().zip([90, 70, 50]) {
-            let member = Node {
-                root: root.clone(),
-                netns: network.namespace(&machine.name)?,
-                directory: directory.join(machine.address.octets()[3].to_string()),
-                machine,
-            };
-            member.prepare(&template, &member_settings(&member.machine, weight))?;
-            group.children.push(member.spawn()?);
-            group.members.push(member);
-        }
-        for (index, member) in group.members.iter().enumerate() {
-            member.until_up()?;
+        let settings = |index: usize, machine: &Machine| member_settings(machine, WEIGHTS[index]);
+        let members = Servers::start(root, network, directory, settings)?;
+        for (index, member) in members.nodes().enumerate() {
             join(member, index == 0)?;
         }
-        Ok(group)
+        Ok(Self(members))
     }
 
     /// Sends one server a signal.
     pub(crate) fn signal(&self, index: usize, signal: Signal) -> Result<()> {
-        let child = self.children.get(index).context("no such server")?;
-        process::signal(i32::try_from(child.id())?, signal);
-        Ok(())
+        self.0.signal(index, signal)
     }
 
     /// Waits for the end of a server that was killed, and starts it again. Returns when it is a member.
     pub(crate) fn restart(&mut self, index: usize) -> Result<()> {
-        let (child, member) = (self.children.get_mut(index), self.members.get(index));
-        let (child, member) = child.zip(member).context("no such server")?;
-        child.wait()?;
-        *child = member.spawn()?;
-        member.until_up()?;
-        join(member, false)
+        join(self.0.restart(index)?, false)
     }
 
     /// Runs SQL as root on one server, by its socket.
     pub(crate) fn query(&self, index: usize, sql: &str) -> Result<String> {
-        self.members.get(index).context("no such server")?.query(sql)
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        for child in &mut self.children {
-            // Their data is thrown away; one that is dead already is what is wanted.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.0.query(index, sql)
     }
 }
 

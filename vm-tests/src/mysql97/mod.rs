@@ -8,6 +8,7 @@ mod node;
 pub(crate) mod replicas;
 pub(crate) mod root;
 pub(crate) mod server;
+mod servers;
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use super::root::SidRoot;
 use super::server::SMALL;
 use super::{run, tail};
+use crate::lab::child::Owned;
 use crate::lab::net::Machine;
 use crate::lab::netns::Netns;
 use crate::lab::wait;
@@ -50,14 +51,14 @@ impl Node {
         fs::write(self.directory.join("my.cnf"), text).context("write my.cnf")
     }
 
-    pub(super) fn spawn(&self) -> Result<Child> {
+    pub(super) fn spawn(&self) -> Result<Owned> {
         let output = fs::File::create(self.directory.join("out.log"))?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("exec-unit").args(["--hostname", &self.machine.name]).arg(self.netns.path()).arg("--");
         command.args(self.root.program("usr/sbin/mysqld")?);
         command.arg(format!("--defaults-file={}/my.cnf", self.directory.display()));
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        command.spawn().context("start mysqld")
+        command.spawn().map(Owned).context("start mysqld")
     }
 
     pub(super) fn until_up(&self) -> Result<()> {

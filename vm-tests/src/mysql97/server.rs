@@ -3,13 +3,14 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use super::root::SidRoot;
 use super::{run, tail};
+use crate::lab::child::Owned;
 use crate::lab::netns::Netns;
 use crate::lab::wait;
 
@@ -52,7 +53,7 @@ performance_schema_events_transactions_history_long_size=20
 pub(crate) struct MySql97 {
     root: SidRoot,
     directory: PathBuf,
-    child: Child,
+    _process: Owned,
 }
 
 impl MySql97 {
@@ -84,8 +85,8 @@ impl MySql97 {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("exec-unit").arg(netns.path()).arg("--").args(root.program("usr/sbin/mysqld")?);
         command.arg(&defaults).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let child = command.spawn().context("start mysqld")?;
-        let server = Self { root: root.clone(), directory: directory.into(), child };
+        let child = command.spawn().map(Owned).context("start mysqld")?;
+        let server = Self { root: root.clone(), directory: directory.into(), _process: child };
         wait::until("MySQL 9.7 taking connections", Duration::from_secs(60), || server.query("DO 1").is_ok())
             .with_context(|| tail(&fs::read_to_string(directory.join("err.log")).unwrap_or_default(), 8))?;
         Ok(server)
@@ -97,14 +98,6 @@ impl MySql97 {
         client.args(["--no-defaults", "-uroot", "--skip-column-names", "-S"]).arg(self.directory.join("s"));
         let answer = run(client.args(["-e", sql]), "SQL as root")?;
         Ok(answer.trim_end().to_owned())
-    }
-}
-
-impl Drop for MySql97 {
-    fn drop(&mut self) {
-        // Its data is thrown away; one that is dead already is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

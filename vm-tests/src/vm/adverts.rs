@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
+use crate::lab::child::Owned;
 use crate::lab::net::Network;
 
 /// One advert on its way into the switch.
@@ -26,7 +27,7 @@ pub(crate) struct Advert {
 #[derive(Debug)]
 pub(crate) struct Watch {
     seen: Arc<Mutex<Vec<Advert>>>,
-    tcpdump: Child,
+    _tcpdump: Owned,
 }
 
 impl Watch {
@@ -45,7 +46,7 @@ impl Watch {
                 list.lock().unwrap_or_else(PoisonError::into_inner).push(advert);
             }
         })?;
-        Ok(Self { seen, tcpdump })
+        Ok(Self { seen, _tcpdump: Owned(tcpdump) })
     }
 
     /// What came since then.
@@ -53,14 +54,6 @@ impl Watch {
         let start = start.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.iter().filter(|advert| advert.at >= start).cloned().collect()
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        // It writes nothing that anybody keeps.
-        let _ = self.tcpdump.kill();
-        let _ = self.tcpdump.wait();
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -13,13 +13,14 @@ use nix::unistd::User;
 
 use crate::backend::mariadb;
 use crate::lab::cache;
+use crate::lab::child::Owned;
 use crate::lab::net::{self, Network};
 use crate::lab::wait;
 
 /// The server; it goes with its namespace or when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Database {
-    server: Child,
+    _server: Owned,
 }
 
 impl Database {
@@ -47,8 +48,8 @@ impl Database {
         command.arg("exec-unit").arg(network.namespace(&host.name)?.path());
         command.args(["--", mariadb::SERVER, &defaults]);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let server = command.spawn().context("start mariadbd")?;
-        let database = Self { server };
+        let server = command.spawn().map(Owned).context("start mariadbd")?;
+        let database = Self { _server: server };
         let socket = directory.join("s");
         wait::until("MariaDB", Duration::from_secs(60), || answers(&socket)).with_context(|| {
             cache::tail(&fs::read_to_string(directory.join("err.log")).unwrap_or_default(), 15)
@@ -78,14 +79,6 @@ fn defaults(directory: &Path) -> Result<String> {
     );
     fs::write(&path, text).context("write my.cnf")?;
     Ok(format!("--defaults-file={}", path.display()))
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        // Its data is thrown away; one that is dead already is what is wanted.
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
 }
 
 /// Fails with what to install.

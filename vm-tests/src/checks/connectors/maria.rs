@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use crate::backend::mariadb;
 use crate::checks::mysql97::Bench;
 use crate::lab::cache::{run, tail};
+use crate::lab::child::Owned;
 use crate::lab::wait;
 
 /// In the namespace of the bench.
@@ -42,7 +43,7 @@ CREATE USER edward@'%' IDENTIFIED VIA ed25519 USING PASSWORD('edward-pw'); GRANT
 #[derive(Debug)]
 pub(crate) struct Maria {
     directory: PathBuf,
-    child: Child,
+    _process: Owned,
 }
 
 impl Maria {
@@ -66,7 +67,7 @@ impl Maria {
         ]);
         run(&mut install, "apt-get install -y mariadb-server")?;
         let child = start(bench, &directory, &defaults)?;
-        let server = Self { directory, child };
+        let server = Self { directory, _process: child };
         wait::until("MariaDB taking connections", Duration::from_secs(60), || server.query("DO 1").is_ok())
             .with_context(|| {
             tail(&fs::read_to_string(server.directory.join("err.log")).unwrap_or_default(), 8)
@@ -89,19 +90,11 @@ impl Maria {
     }
 }
 
-fn start(bench: &Bench, directory: &Path, defaults: &str) -> Result<Child> {
+fn start(bench: &Bench, directory: &Path, defaults: &str) -> Result<Owned> {
     ensure!(Path::new(mariadb::SERVER).exists(), "apt-get install -y mariadb-server");
     let output = fs::File::create(directory.join("out.log"))?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("exec-unit").arg(bench.netns().path()).arg("--").arg(mariadb::SERVER).arg(defaults);
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-    command.spawn().context("start mariadbd")
-}
-
-impl Drop for Maria {
-    fn drop(&mut self) {
-        // Its data is thrown away; one that is dead already is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    command.spawn().map(Owned).context("start mariadbd")
 }

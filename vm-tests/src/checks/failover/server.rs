@@ -5,13 +5,14 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
 use crate::checks::pair;
+use crate::lab::child::Owned;
 use crate::lab::netns::Netns;
 use crate::lab::{process, wait};
 use crate::mysql97::root::SidRoot;
@@ -144,7 +145,7 @@ pub(crate) struct Server {
     kind: Kind,
     netns: Netns,
     directory: PathBuf,
-    child: Child,
+    child: Owned,
 }
 
 impl Server {
@@ -188,17 +189,17 @@ impl Server {
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        process::signal(i32::try_from(self.child.id())?, signal);
+        process::signal(self.child.pid(), signal);
         Ok(())
     }
 
     /// `kill -9`; returns when it is dead, which it may have been before.
     pub(crate) fn kill(&mut self) -> Result<()> {
-        if self.child.try_wait()?.is_some() {
+        if self.child.0.try_wait()?.is_some() {
             return Ok(());
         }
         self.signal(Signal::SIGKILL)?;
-        self.child.wait()?;
+        self.child.0.wait()?;
         Ok(())
     }
 
@@ -262,20 +263,12 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Its data is thrown away; one that is dead already is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn spawn(kind: &Kind, netns: &Netns, directory: &Path, read_only: bool) -> Result<Child> {
+fn spawn(kind: &Kind, netns: &Netns, directory: &Path, read_only: bool) -> Result<Owned> {
     let output = File::create(directory.join("out.log"))?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("exec-unit").arg(netns.path()).arg("--").args(kind.program()?);
     command.arg(format!("--defaults-file={}/my.cnf", directory.display()));
     command.arg(format!("--read-only={}", u8::from(read_only)));
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-    command.spawn().context("start the database")
+    command.spawn().map(Owned).context("start the database")
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use super::bench::Bench;
 use crate::checks::runner::Runner;
+use crate::lab::child::Owned;
 use crate::lab::wait;
 
 const MYSQL: &str = "socket97 -uclear -pclear-pw";
@@ -125,7 +126,7 @@ fn held(bench: &Bench, binaries: &Path) -> Result<()> {
     Ok(())
 }
 
-struct Angel(Child);
+struct Angel(Owned);
 
 impl Angel {
     fn start(bench: &Bench, binaries: &Path, config: &Path) -> Result<Angel> {
@@ -134,27 +135,18 @@ impl Angel {
         command.arg("exec-unit").arg(bench.netns().path()).arg("--").arg(binaries.join("standfast-angel"));
         command.arg("--config").arg(config).args(["--host", "test1"]).stdin(Stdio::null());
         let child = command.stdout(log.try_clone()?).stderr(log).spawn().context("start the angel")?;
-        Ok(Angel(child))
+        Ok(Angel(Owned(child)))
     }
 
     /// Killed, and another one in its place.
     fn replace(mut self, bench: &Bench, binaries: &Path, config: &Path) -> Result<Angel> {
         self.0.kill()?;
-        self.0.wait()?;
         Angel::start(bench, binaries, config)
     }
 
     fn stop(mut self) -> Result<()> {
-        kill(Pid::from_raw(i32::try_from(self.0.id())?), Signal::SIGTERM)?;
-        let ended = wait::until("the angel's end", PATIENCE, || matches!(self.0.try_wait(), Ok(Some(_))));
+        kill(Pid::from_raw(self.0.pid()), Signal::SIGTERM)?;
+        let ended = wait::until("the angel's end", PATIENCE, || matches!(self.0.0.try_wait(), Ok(Some(_))));
         ended.map(drop)
-    }
-}
-
-impl Drop for Angel {
-    fn drop(&mut self) {
-        // One that is dead already is what is wanted.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
