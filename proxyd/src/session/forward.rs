@@ -12,7 +12,7 @@ use super::checkout::{Attach, LOOK_AGAIN};
 use super::pins::{Pins, Reply};
 use super::prepared::{Execution, Unready, cache};
 use super::record::Interrupt;
-use super::relay::{Relay, Relayed, is_about_the_server, lost_statement};
+use super::relay::{Relay, Trouble, is_about_the_server, lost_statement};
 use super::{Cause, Phase, Session, SessionEnd};
 use crate::backend::Backend;
 use crate::control::WorkerEvent;
@@ -67,124 +67,202 @@ pub struct Job<'a, 'f> {
 /// Before a server that says that it does not serve gets the statement once more for want of another: the monitors will have
 /// looked at it by then.
 const ROLES: Duration = Duration::from_millis(500);
+
+/// What a job has left to try.
+struct Tries {
+    left: u32,
+    /// Servers that have failed it.
+    avoid: Vec<Arc<Server>>,
+}
+
+impl Tries {
+    fn failed_at(&mut self, server: Arc<Server>) {
+        self.avoid.push(server);
+        self.left -= 1;
+    }
+}
+
+/// What a connection is to a job.
+enum Ready {
+    Yes(Attached),
+    /// Another one is needed.
+    Again,
+    /// The client was given an error.
+    Told,
+}
+
+/// How a job goes on after trouble.
+#[derive(PartialEq, Eq)]
+enum Recovery {
+    Again,
+    /// The client was given an error.
+    Told,
+}
+
 impl Session {
     /// Forwards a command. `Some` is the response's outcome; `None` means that the client was given an error instead.
     /// The connection used is in `self.attached`, last, until [`Session::settle`].
     pub(super) async fn forward(&mut self, mut job: Job<'_, '_>) -> Result<Option<Outcome>, SessionEnd> {
         self.leave_retired_backends(job.statement).await;
         let deadline = Instant::now() + self.snapshot().variables.connect_timeout_server_max;
-        let mut retries = job.retries;
-        let mut avoid = Vec::new();
+        let mut tries = Tries { left: job.retries, avoid: Vec::new() };
         let mut to = job.to;
         loop {
-            let mut held = match self.attach(&mut to, deadline, &avoid).await {
+            let held = match self.attach(&mut to, deadline, &tries.avoid).await {
                 Ok(held) => held,
                 Err(Attach::Refused(refusal)) => return self.refuse(&refusal).await.map(|()| None),
                 Err(Attach::End(end)) => return Err(end),
             };
-            let may_repeat = retries > 0 && held.pins.is_free() && is_repeatable(job.statement);
-            let may_move = retries > 0 && !held.is_needed_for(job.statement);
+            let may_repeat = tries.left > 0 && held.pins.is_free() && is_repeatable(job.statement);
+            let may_move = tries.left > 0 && !held.is_needed_for(job.statement);
             self.worker.limit(&self.record, job.timeout);
-            let before = (held.backend.connection.bytes_out, held.backend.connection.bytes_in);
-            if let Some(execution) = job.execution.as_deref_mut() {
-                held = match self.make_ready(execution, held).await {
-                    Ok(held) => held,
-                    Err(Unready::Elsewhere(server, _)) if retries > 0 => {
-                        avoid.push(server);
-                        retries -= 1;
-                        continue;
-                    }
-                    Err(Unready::Elsewhere(_, refusal)) => return self.refuse(&refusal).await.map(|()| None),
-                    Err(Unready::Told) => return Ok(None),
-                    Err(Unready::End(end)) => return Err(end),
-                };
-            }
-            if let Err(error) = self.bring_along(&mut held, job.statement).await {
-                tracing::info!(session = self.record.id, %error, "a connection broke before it was used");
-                if held.pins.is_free() {
-                    continue;
-                }
-                let server = held.backend.server();
-                let refusal = Refusal::lost(server, &error.to_string(), held.pins.transaction);
-                return self.refuse(&refusal).await.map(|()| None);
-            }
-            let dialect = Dialect::new(
-                held.backend.capabilities,
-                self.capabilities,
-                self.status(),
-                held.pins.own_tracking,
-            );
-            let dialect = dialect.map(|dialect| dialect.with_schema(self.schema_news(&held, job.statement)));
-            let tracker = ResponseTracker::new(job.expect, held.backend.capabilities);
-            let mut tracker = tracker.with_dialect(dialect);
-            let bare = self.bare(&held.backend, job.frames);
-            let mut relay = Relay {
-                client: &mut self.client,
-                backend: &mut held.backend,
-                record: &self.record,
-                worker: &self.worker,
-                user: &self.account.name,
-                tee: self.tee.as_deref_mut(),
-                may_prepare_again: job.execution.as_ref().is_some_and(|execution| !execution.again),
+            let mut held = match self.make_fit(held, &mut job, &mut tries).await? {
+                Ready::Yes(held) => held,
+                Ready::Again => continue,
+                Ready::Told => return Ok(None),
             };
-            let text = bare.as_deref().unwrap_or(job.frames);
-            let frames = job.execution.as_deref().map_or(text, Execution::frames);
-            let relayed = relay.run(frames, &mut tracker, may_move).await;
-            self.count_traffic(&held.backend, before);
-            let server = held.backend.server().clone();
-            if matches!(relayed, Relayed::BackendLost { .. }) {
-                self.worker.pool.drop_broken(&server);
-            }
-            match relayed {
-                Relayed::Done(outcome) => {
-                    if let Some(error) = &outcome.error
-                        && is_about_the_server(error.code, &error.message)
-                    {
-                        self.note_refusal(&server, error.code, &error.message);
-                    }
+            let trouble = match self.relay(&mut held, &job, may_move).await {
+                Ok(outcome) => {
+                    self.note_error(&held, &outcome);
                     self.count_causal(to, &held.backend);
                     self.attached.push(held);
                     return Ok(Some(outcome));
                 }
-                Relayed::Refused { code, .. } if lost_statement(code) => {
-                    if let Some(execution) = job.execution.as_deref_mut() {
-                        held.backend.statements.forget(execution.server_id);
-                        execution.again = true;
-                    }
-                    self.attached.push(held);
-                }
-                Relayed::Refused { code, message } => {
-                    self.note_refusal(&server, code, &message);
-                    self.part_with(held).await;
-                    self.wait_for_roles(job.to.hostgroup, &server).await;
-                    avoid.push(server);
-                    retries -= 1;
-                }
-                Relayed::BackendLost { error, client_saw_some: false } if may_repeat => {
-                    tracing::info!(session = self.record.id, %error, server = %server.hostname, "retrying a read");
-                    self.worker.counters.global.borrow_mut().backend_retries += 1;
-                    avoid.push(server);
-                    retries -= 1;
-                }
-                Relayed::BackendLost { error, client_saw_some } => {
-                    self.note_lost_answer(job.statement, &server);
-                    if client_saw_some {
-                        return Err(SessionEnd::proxy(Phase::Result, Cause::Io(error)));
-                    }
-                    // A COMMIT may have been done: to run that transaction again could be to run it twice.
-                    let is_undone = held.pins.transaction && job.statement.kind != Kind::Commit;
-                    let refusal = Refusal::lost(&server, &error.to_string(), is_undone);
-                    return self.refuse(&refusal).await.map(|()| None);
-                }
-                Relayed::ClientLost(error) => {
-                    self.kill_backend(&held.backend, false);
-                    return Err(SessionEnd::client(Phase::Result, error));
-                }
-                Relayed::Interrupted { why, client_saw_some } => {
-                    self.note_lost_answer(job.statement, &server);
-                    return self.interrupted(why, client_saw_some, &held).await.map(|()| None);
-                }
+                Err(trouble) => trouble,
+            };
+            // In a box: it is rare, and every session would have the room.
+            let recovery = Box::pin(self.recover(trouble, held, &mut job, &mut tries, may_repeat));
+            if recovery.await? == Recovery::Told {
+                return Ok(None);
             }
+        }
+    }
+
+    /// Brings to a connection what this very job needs there.
+    async fn make_fit(
+        &mut self,
+        mut held: Attached,
+        job: &mut Job<'_, '_>,
+        tries: &mut Tries,
+    ) -> Result<Ready, SessionEnd> {
+        if let Some(execution) = job.execution.as_deref_mut() {
+            held = match self.make_ready(execution, held).await {
+                Ok(held) => held,
+                Err(Unready::Elsewhere(server, _)) if tries.left > 0 => {
+                    tries.failed_at(server);
+                    return Ok(Ready::Again);
+                }
+                Err(Unready::Elsewhere(_, refusal)) => {
+                    return self.refuse(&refusal).await.map(|()| Ready::Told);
+                }
+                Err(Unready::Told) => return Ok(Ready::Told),
+                Err(Unready::End(end)) => return Err(end),
+            };
+        }
+        if let Err(error) = self.bring_along(&mut held, job.statement).await {
+            tracing::info!(session = self.record.id, %error, "a connection broke before it was used");
+            if held.pins.is_free() {
+                return Ok(Ready::Again);
+            }
+            let server = held.backend.server();
+            let refusal = Refusal::lost(server, &error.to_string(), held.pins.transaction);
+            return self.refuse(&refusal).await.map(|()| Ready::Told);
+        }
+        Ok(Ready::Yes(held))
+    }
+
+    /// Sends the command, and passes the response on.
+    async fn relay(
+        &mut self,
+        held: &mut Attached,
+        job: &Job<'_, '_>,
+        may_move: bool,
+    ) -> Result<Outcome, Trouble> {
+        let before = (held.backend.connection.bytes_out, held.backend.connection.bytes_in);
+        let dialect =
+            Dialect::new(held.backend.capabilities, self.capabilities, self.status(), held.pins.own_tracking);
+        let dialect = dialect.map(|dialect| dialect.with_schema(self.schema_news(held, job.statement)));
+        let tracker = ResponseTracker::new(job.expect, held.backend.capabilities);
+        let mut tracker = tracker.with_dialect(dialect);
+        let bare = self.bare(&held.backend, job.frames);
+        let mut relay = Relay {
+            client: &mut self.client,
+            backend: &mut held.backend,
+            record: &self.record,
+            worker: &self.worker,
+            user: &self.account.name,
+            tee: self.tee.as_deref_mut(),
+            may_prepare_again: job.execution.as_ref().is_some_and(|execution| !execution.again),
+        };
+        let text = bare.as_deref().unwrap_or(job.frames);
+        let frames = job.execution.as_deref().map_or(text, Execution::frames);
+        let relayed = relay.run(frames, &mut tracker, may_move).await;
+        self.count_traffic(&held.backend, before);
+        relayed
+    }
+
+    /// After a relay that did not end as it should: tries again, or tells the client.
+    async fn recover(
+        &mut self,
+        trouble: Trouble,
+        mut held: Attached,
+        job: &mut Job<'_, '_>,
+        tries: &mut Tries,
+        may_repeat: bool,
+    ) -> Result<Recovery, SessionEnd> {
+        let server = held.backend.server().clone();
+        if matches!(trouble, Trouble::BackendLost { .. }) {
+            self.worker.pool.drop_broken(&server);
+        }
+        match trouble {
+            Trouble::Refused { code, .. } if lost_statement(code) => {
+                if let Some(execution) = job.execution.as_deref_mut() {
+                    held.backend.statements.forget(execution.server_id);
+                    execution.again = true;
+                }
+                self.attached.push(held);
+                Ok(Recovery::Again)
+            }
+            Trouble::Refused { code, message } => {
+                self.note_refusal(&server, code, &message);
+                self.part_with(held).await;
+                self.wait_for_roles(job.to.hostgroup, &server).await;
+                tries.failed_at(server);
+                Ok(Recovery::Again)
+            }
+            Trouble::BackendLost { error, client_saw_some: false } if may_repeat => {
+                tracing::info!(session = self.record.id, %error, server = %server.hostname, "retrying a read");
+                self.worker.counters.global.borrow_mut().backend_retries += 1;
+                tries.failed_at(server);
+                Ok(Recovery::Again)
+            }
+            Trouble::BackendLost { error, client_saw_some } => {
+                self.note_lost_answer(job.statement, &server);
+                if client_saw_some {
+                    return Err(SessionEnd::proxy(Phase::Result, Cause::Io(error)));
+                }
+                // A COMMIT may have been done: to run that transaction again could be to run it twice.
+                let is_undone = held.pins.transaction && job.statement.kind != Kind::Commit;
+                let refusal = Refusal::lost(&server, &error.to_string(), is_undone);
+                self.refuse(&refusal).await.map(|()| Recovery::Told)
+            }
+            Trouble::ClientLost(error) => {
+                self.kill_backend(&held.backend, false);
+                Err(SessionEnd::client(Phase::Result, error))
+            }
+            Trouble::Interrupted { why, client_saw_some } => {
+                self.note_lost_answer(job.statement, &server);
+                self.interrupted(why, client_saw_some, &held).await.map(|()| Recovery::Told)
+            }
+        }
+    }
+
+    /// A client that is told that its server does not serve may be tied to it; the monitors are to look all the same.
+    fn note_error(&self, held: &Attached, outcome: &Outcome) {
+        if let Some(error) = &outcome.error
+            && is_about_the_server(error.code, &error.message)
+        {
+            self.note_refusal(held.backend.server(), error.code, &error.message);
         }
     }
 

@@ -6,12 +6,12 @@ use std::io;
 use proxyd_wire::frame::{HEADER, Header};
 
 use super::record::Interrupt;
-use super::relay::{Relay, Relayed, lost};
+use super::relay::{Relay, Trouble, lost};
 
 impl Relay<'_> {
     /// Passes packets from the client to the server, up to and with the empty one that ends the file. The answer comes
     /// after that.
-    pub(super) async fn send_file(&mut self) -> Result<(), Relayed> {
+    pub(super) async fn send_file(&mut self) -> Result<(), Trouble> {
         if !self.backend.traits.local_files {
             let error = io::Error::new(io::ErrorKind::InvalidData, "the server asks for a file unasked");
             return Err(lost(error, true));
@@ -26,15 +26,15 @@ impl Relay<'_> {
                 filled = self.client.fill(0, &self.worker.buffers) => Ok(filled),
             };
             match filled {
-                Ok(Ok(0)) => return Err(Relayed::ClientLost(io::ErrorKind::UnexpectedEof.into())),
+                Ok(Ok(0)) => return Err(Trouble::ClientLost(io::ErrorKind::UnexpectedEof.into())),
                 Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Err(Relayed::ClientLost(error)),
+                Ok(Err(error)) => return Err(Trouble::ClientLost(error)),
                 // The server ends the statement once it has the file.
                 Err(Interrupt::KillQuery | Interrupt::QueryTimeout) => {
                     self.kill_query();
                     continue;
                 }
-                Err(why) => return Err(Relayed::Interrupted { why, client_saw_some: true }),
+                Err(why) => return Err(Trouble::Interrupted { why, client_saw_some: true }),
             }
             let input = &mut self.client.input;
             let count = scan.advance(input.filled());
@@ -47,7 +47,7 @@ impl Relay<'_> {
         self.client.follow(false);
         match self.client.input.is_empty() {
             true => Ok(()),
-            false => Err(Relayed::ClientLost(io::Error::new(
+            false => Err(Trouble::ClientLost(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "a command before the answer to LOAD DATA",
             ))),

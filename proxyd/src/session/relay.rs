@@ -27,11 +27,9 @@ const KILL_PATIENCE: Duration = Duration::from_secs(2);
 /// What a server says of a statement that it was told to end.
 const INTERRUPTED: u16 = 1317;
 
-/// How far a command got.
+/// Why a response did not go to the client, whole.
 #[derive(Debug)]
-pub enum Relayed {
-    /// The response went to the client, whole.
-    Done(Outcome),
+pub enum Trouble {
     /// The backend refused with an error that another backend may not have; the client has seen nothing.
     Refused { code: u16, message: String },
     /// The backend's connection broke.
@@ -58,9 +56,14 @@ pub struct Relay<'a> {
 impl Relay<'_> {
     /// Sends `request` (whole frames) and passes the response on. `may_move` says that an error of the "not here, not
     /// now" kind is to be reported instead of passed on.
-    pub async fn run(&mut self, request: &[u8], tracker: &mut ResponseTracker, may_move: bool) -> Relayed {
+    pub async fn run(
+        &mut self,
+        request: &[u8],
+        tracker: &mut ResponseTracker,
+        may_move: bool,
+    ) -> Result<Outcome, Trouble> {
         if let Err(error) = self.backend.connection.write_all(request).await {
-            return Relayed::BackendLost { error, client_saw_some: false };
+            return Err(Trouble::BackendLost { error, client_saw_some: false });
         }
         let mut pace = Pace::new(self.worker.snapshot().variables.throttle_max_bytes_per_second_to_client);
         let mut give_up = None;
@@ -68,10 +71,14 @@ impl Relay<'_> {
         loop {
             let client_saw_some = !tracker.is_untouched();
             match poll_fn(|cx| self.poll_wait(cx, give_up.as_mut(), &mut pace)).await {
-                Waited::Filled(Ok(0)) => return lost(io::ErrorKind::UnexpectedEof.into(), client_saw_some),
+                Waited::Filled(Ok(0)) => {
+                    return Err(lost(io::ErrorKind::UnexpectedEof.into(), client_saw_some));
+                }
                 Waited::Filled(Ok(_)) => {}
-                Waited::Filled(Err(error)) => return lost(error, client_saw_some),
-                Waited::ClientGone => return Relayed::ClientLost(io::ErrorKind::ConnectionAborted.into()),
+                Waited::Filled(Err(error)) => return Err(lost(error, client_saw_some)),
+                Waited::ClientGone => {
+                    return Err(Trouble::ClientLost(io::ErrorKind::ConnectionAborted.into()));
+                }
                 Waited::Interrupted(why @ (Interrupt::KillQuery | Interrupt::QueryTimeout))
                     if give_up.is_none() =>
                 {
@@ -84,9 +91,9 @@ impl Relay<'_> {
                 Waited::Interrupted(Interrupt::BackendGone) => {
                     self.kill(false);
                     let why = why_lost(&self.worker.snapshot(), self.backend.server());
-                    return lost(io::Error::other(why), client_saw_some);
+                    return Err(lost(io::Error::other(why), client_saw_some));
                 }
-                Waited::Interrupted(why) => return Relayed::Interrupted { why, client_saw_some },
+                Waited::Interrupted(why) => return Err(Trouble::Interrupted { why, client_saw_some }),
             }
             if !client_saw_some {
                 let first = self.backend.connection.input.filled();
@@ -95,7 +102,7 @@ impl Relay<'_> {
                     Inspected::Pass => {}
                     Inspected::Refusal { code, message } => {
                         self.backend.connection.input.consume(usize::MAX);
-                        return Relayed::Refused { code, message };
+                        return Err(Trouble::Refused { code, message });
                     }
                 }
             }
@@ -105,15 +112,12 @@ impl Relay<'_> {
             match passed {
                 Ok(None) => {}
                 Ok(Some(outcome)) if outcome.end == Some(End::LocalInfile) => {
-                    match Box::pin(self.send_file()).await {
-                        Ok(()) => {}
-                        Err(relayed) => return relayed,
-                    }
+                    Box::pin(self.send_file()).await?;
                 }
-                Ok(Some(outcome)) => return Relayed::Done(outcome),
-                Err(PassError::Client(error)) => return Relayed::ClientLost(error),
+                Ok(Some(outcome)) => return Ok(outcome),
+                Err(PassError::Client(error)) => return Err(Trouble::ClientLost(error)),
                 Err(PassError::Backend(error)) => {
-                    return lost(error, client_saw_some || !tracker.is_untouched());
+                    return Err(lost(error, client_saw_some || !tracker.is_untouched()));
                 }
             }
         }
@@ -249,8 +253,8 @@ enum PassError {
     Backend(io::Error),
 }
 
-pub(super) fn lost(error: io::Error, client_saw_some: bool) -> Relayed {
-    Relayed::BackendLost { error, client_saw_some }
+pub(super) fn lost(error: io::Error, client_saw_some: bool) -> Trouble {
+    Trouble::BackendLost { error, client_saw_some }
 }
 
 enum Waited {
