@@ -264,6 +264,7 @@ fn schedule(seed: u64, members: usize) {
     let limit = ADVERTS_OF_A_SPLIT * interval + 2 * world.max_delay;
     run_healed(&mut world, 20 * interval + 1_000_000, limit);
     let masters = assert_one_master_per_side(&world);
+    world.assert_found();
 
     for victim in masters {
         let side = world.hosts[victim].side;

@@ -18,7 +18,7 @@
 //! | Active 6.4.3 | Shutdown | Reset, RemoveVips, SendAdvert(0), Reset | Initialize |
 //! | | Deadline, now >= advert_at | SendAdvert(p) | Active, advert_at = now + interval |
 //! | | Advert, priority 0 | SendAdvert(p) | Active, advert_at = now + interval |
-//! | | Advert, higher, or equal and sender's address greater | Reset, RemoveVips, Reset | Backup, interval adopted |
+//! | | Advert, higher, or equal and sender's address greater | Reset, RemoveVips, SendAdvert(p), Reset | Backup, interval adopted |
 //! | | Advert, otherwise | SendAdvert(p), Announce, again at +50, +200, +500 ms, +1 s | Active, advert_at untouched |
 //! | Backup, Active | Startup; Deadline before its time | - | same |
 //!
@@ -41,6 +41,9 @@
 //! | Active | VipsLost (somebody removed them) | InstallVips, Announce | Active |
 //!
 //! Members of a group that moves together have a few rows more: [`group`].
+//!
+//! Who gives way to a higher one says so with a last advert of its own (the RFC's would be silent): after a partition the other may
+//! not have heard of it, and would leave everybody with the wrong hardware address until its next announcement.
 //!
 //! Connections are reset before the address goes because afterwards the kernel has no source address left to send
 //! the reset from; the reset that follows the resignation sweeps up what came in between.
@@ -239,7 +242,8 @@ impl Router {
                 self.state = State::Active(Active { advert_at: now + self.interval(), ..active });
             }
             (State::Active(_), Rfc::Advert(heard)) if self.outranked_by(&heard) => {
-                out.push_all([Action::ResetConnections, Action::RemoveVips, Action::ResetConnections]);
+                out.push_all([Action::ResetConnections, Action::RemoveVips]);
+                out.push_all([Action::SendAdvert(own), Action::ResetConnections]);
                 self.become_backup(now, Some(&heard), Cause::HigherPriority);
             }
             (State::Active(active), Rfc::Advert(_)) => {

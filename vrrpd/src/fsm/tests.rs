@@ -279,8 +279,8 @@ fn active_deadline_and_resignation_of_another() {
 fn active_hears_a_rival() {
     for (event, master) in [(heard(151, 11), 11), (heard(150, 13), 13), (heard(255, 1), 1)] {
         let (mut router, now) = active(setup());
-        let expected = [Action::ResetConnections, Action::RemoveVips, Action::ResetConnections];
-        assert_eq!(on(&mut router, now + ms(10), event), expected);
+        let (reset, remove) = (Action::ResetConnections, Action::RemoveVips);
+        assert_eq!(on(&mut router, now + ms(10), event), [reset, remove, send(150), reset]);
         assert_eq!((router.word(), router.cause()), ("BACKUP", Cause::HigherPriority));
         assert_eq!(router.master(), Some(address(master)));
     }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use health::verdict::Verdict;
-use vrrpd::fsm::{Action, Event, Heard, Router, Setup, State, group};
+use vrrpd::fsm::{Action, Cause, Event, Heard, Router, Setup, State, group};
 use vrrpd::priority::{Priority, silence};
 
 /// xorshift64*: small, and the same on every machine.
@@ -77,6 +77,8 @@ pub(crate) struct World {
     /// How often a router that had no VIP took it.
     pub(crate) takeovers: usize,
     pub(crate) max_delay: u64,
+    /// Where a client on the first side looks for the VIPs, by router: at who announced last.
+    client: Vec<Option<usize>>,
     pub(crate) random: Random,
     origin: Instant,
     wire: Vec<Flight>,
@@ -134,7 +136,18 @@ impl World {
             }
         };
         let hosts = setups.into_iter().map(host).collect();
-        World { now: 0, hosts, loss: 0, takeovers: 0, max_delay: 1_000, random, origin, wire: Vec::new() }
+        let client = vec![None; members];
+        World {
+            now: 0,
+            hosts,
+            loss: 0,
+            takeovers: 0,
+            max_delay: 1_000,
+            client,
+            random,
+            origin,
+            wire: Vec::new(),
+        }
     }
 
     /// How many routers each host has.
@@ -188,6 +201,9 @@ impl World {
             member.router = Router::new(it.setup.clone(), now);
             assert_eq!(member.router.on(now, Event::Link(member.link)).count(), 0);
             member.vip &= resume && member.link;
+            if !member.vip {
+                self.forget(host, at);
+            }
             self.tell(host, at, if resume { Event::Resume } else { Event::Startup });
         }
         self.feed(host, Event::Verdict(self.hosts[host].verdict));
@@ -203,7 +219,10 @@ impl World {
     }
 
     fn drop_vips(&mut self, host: usize) {
-        self.hosts[host].members.iter_mut().for_each(|it| it.vip = false);
+        for member in 0..self.members() {
+            self.hosts[host].members[member].vip = false;
+            self.forget(host, member);
+        }
     }
 
     pub(crate) fn sleep(&mut self, host: usize, time: u64) {
@@ -265,10 +284,44 @@ impl World {
                     self.takeovers += usize::from(!it.vip);
                     it.vip = true;
                 }
-                Action::RemoveVips => self.hosts[host].members[member].vip = false,
+                Action::RemoveVips => {
+                    self.hosts[host].members[member].vip = false;
+                    // Its last advert may be lost, and then only the next announcement puts that right.
+                    let gives_way = self.hosts[host].members[member].router.cause() == Cause::HigherPriority;
+                    if !gives_way || self.loss > 0 {
+                        self.forget(host, member);
+                    }
+                }
                 Action::SendAdvert(priority) => self.send(host, member, priority),
-                Action::Announce | Action::ResetConnections => {}
+                Action::Announce => {
+                    let (it, own) = (&self.hosts[host], &self.hosts[host].members[member]);
+                    if (it.side, own.side, own.link) == (0, 0, true) {
+                        self.client[member] = Some(host);
+                    }
+                }
+                Action::ResetConnections => {}
             }
+        }
+    }
+
+    /// Nobody answers there any more: the client will ask again.
+    fn forget(&mut self, host: usize, member: usize) {
+        self.client[member] = self.client[member].filter(|known| *known != host);
+    }
+
+    /// A client on the first side looks for each VIP at its master, or asks first.
+    pub(crate) fn assert_found(&self) {
+        for (member, known) in self.client.iter().enumerate() {
+            let Some(known) = known.filter(|known| self.hosts[*known].process == Process::Running) else {
+                continue;
+            };
+            let is_owner = |host: &&Host| {
+                let it = &host.members[member];
+                it.vip && it.link && (host.side, it.side) == (0, 0)
+            };
+            let owner = self.hosts.iter().find(is_owner);
+            let found = owner.is_none() || self.hosts[known].members[member].vip;
+            assert!(found, "the client looks for VIP {member} at host {known}: {}", self.describe());
         }
     }
 
