@@ -143,6 +143,16 @@ impl Stage {
         self.owner_within(LIMIT)
     }
 
+    /// Waits until each VIP is where it belongs, if the layout says where: a fail-back is not to be taken for a drill's doing.
+    pub(crate) fn all_at_home(&self) -> Result<()> {
+        let Some(homes) = self.layout.homes() else { return Ok(()) };
+        let vips = self.vips();
+        wait::until("each VIP at home", LIMIT, || {
+            self.trio.settled(&vips, LIMIT).is_ok_and(|owners| owners == homes)
+        })
+        .map(drop)
+    }
+
     fn owner_within(&self, limit: Duration) -> Result<usize> {
         self.trio.settled(&self.vips(), limit)?.first().copied().context("no VIP")
     }

@@ -1,4 +1,5 @@
-//! The suite: every drill on every layout that it is for, each with three hosts that were woken for it; then the report.
+//! The suite: every drill on every layout that it is for, with three pristine hosts, or those that the drill before left well; then
+//! the report.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -48,9 +49,10 @@ pub(crate) fn run(image: &Image, packages: &Packages, options: &Options) -> Resu
                 && drill.layouts.contains(&layout)
                 && (ours || drill.for_peer && layout == Layout::SingleVip)
         };
+        let mut left = None;
         for drill in DRILLS.iter().filter(wanted) {
             for _ in 0..options.runs {
-                events.extend(one(&site, &pristine, options.peer, layout, drill));
+                events.extend(one(&site, &pristine, (options.peer, layout), drill, &mut left));
                 // What is known is written at once: a suite may be interrupted.
                 report::write(&options.report, &events)?;
             }
@@ -67,23 +69,34 @@ pub(crate) fn run(image: &Image, packages: &Packages, options: &Options) -> Resu
     Ok(wrong == 0 && !events.is_empty())
 }
 
-/// One drill from three pristine hosts on. A drill that could not be done is an event too.
-fn one(site: &Site, pristine: &Pristine, product: Product, layout: Layout, drill: &Drill) -> Vec<Event> {
-    let mut events = Vec::new();
-    let done = Trio::wake(site, pristine)
-        .and_then(|trio| {
-            trio.apply(product, layout)?;
-            Stage::set(site, trio, product, layout)
-        })
-        .context("three hosts for the drill")
-        .and_then(|mut stage| {
-            let done = (drill.run)(&mut stage, site);
-            events.append(&mut stage.events);
-            done
-        });
-    if let Err(error) = done {
-        println!("{:<10} {:<28} FAILED: {error:#}", layout.name(), drill.name);
-        events.push(Event::failed(product, layout, drill.name, &error));
+/// One drill, with the hosts that are left from the one before or with pristine ones. A drill that could not be done is an event too.
+fn one(
+    site: &Site,
+    pristine: &Pristine,
+    (product, layout): (Product, Layout),
+    drill: &Drill,
+    left: &mut Option<Stage>,
+) -> Vec<Event> {
+    let set = || {
+        let trio = Trio::wake(site, pristine)?;
+        trio.apply(product, layout)?;
+        Stage::set(site, trio, product, layout)
+    };
+    let stage = left.take().map_or_else(set, Ok).and_then(|stage| stage.all_at_home().map(|()| stage));
+    let mut stage = match stage.context("three hosts for the drill") {
+        Ok(stage) => stage,
+        Err(error) => return vec![failed(product, layout, drill, &error)],
+    };
+    let done = (drill.run)(&mut stage, site);
+    let mut events = std::mem::take(&mut stage.events);
+    events.extend(done.err().map(|error| failed(product, layout, drill, &error)));
+    if drill.mends && events.iter().all(|event| event.wrong.is_none()) {
+        *left = Some(stage);
     }
     events
+}
+
+fn failed(product: Product, layout: Layout, drill: &Drill, error: &anyhow::Error) -> Event {
+    println!("{:<10} {:<28} FAILED: {error:#}", layout.name(), drill.name);
+    Event::failed(product, layout, drill.name, error)
 }

@@ -41,6 +41,11 @@ impl Layout {
             Layout::Ipv6 => vec!["fd77::88".parse().unwrap_or(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST))],
         }
     }
+
+    /// The host that each VIP goes back to, where it does.
+    pub(crate) fn homes(self) -> Option<[usize; 3]> {
+        (self == Layout::MultiVip).then_some([0, 1, 2])
+    }
 }
 
 /// The port that applications connect to.
