@@ -68,13 +68,15 @@ fn answers(socket: &Path) -> bool {
         .is_ok_and(|it| it.success())
 }
 
-/// The server's configuration, as its first argument. Hosts that died leave their connections behind: there is room for them.
+/// The server's configuration, as its first argument. Hosts that died leave their connections behind: there is room for some, and
+/// they end soon.
 fn defaults(directory: &Path) -> Result<String> {
     let path: PathBuf = directory.join("my.cnf");
     let at = directory.display();
     let text = format!(
         "[mariadbd]\nuser=mysql\n{}datadir={at}/data\nsocket={at}/s\npid_file={at}/pid\nlog_error={at}/err.log\n\
-         bind_address=0.0.0.0\nport=3306\nwsrep_on=OFF\n",
+         bind_address=0.0.0.0\nport=3306\nwsrep_on=OFF\n\
+         tcp_keepalive_time=5\ntcp_keepalive_interval=2\ntcp_keepalive_probes=3\n",
         mariadb::SMALL.replace("wsrep_on=ON\n", "").replace("max_connections=400", "max_connections=3000")
     );
     fs::write(&path, text).context("write my.cnf")?;
