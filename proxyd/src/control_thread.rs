@@ -106,7 +106,7 @@ impl Control {
         })
     }
 
-    /// Some users are stored as `$A$` hashes: an RSA key will be asked for.
+    /// Some users in memory are stored as `$A$` hashes: an RSA key will be asked for.
     pub fn has_hashed_users(&self) -> bool {
         let snapshot = self.runtime.borrow().snapshot();
         snapshot.users.iter().any(|(_, user)| matches!(user.credential, Credential::Sha2(_)))
@@ -144,6 +144,8 @@ async fn serve(
     admin: Vec<Listener>,
     mut events: mpsc::Receiver<WorkerEvent>,
 ) -> io::Result<()> {
+    let booted = control.admin.clone();
+    tokio::task::spawn_local(async move { booted.finish_boot().await });
     for listener in admin {
         let listener = crate::net::Listener::new(listener)?;
         tokio::task::spawn_local(admin::serve(
@@ -221,8 +223,12 @@ impl Control {
 
     fn tick(&mut self, monitors: &monitor::Handle) {
         if self.warmth.is_cold() && monitors.has_seen_all() {
+            let snapshot = self.runtime.borrow().snapshot();
             let remembered = &self.memory.borrow().profiles;
-            self.warmth.fill(&self.runtime.borrow().snapshot(), remembered, &self.workers);
+            // Without a memory the users are chosen from all of them.
+            if snapshot.users.is_whole() || !remembered.is_empty() {
+                self.warmth.fill(&snapshot, remembered, &self.workers);
+            }
         }
         if self.warmth.is_full() || self.runtime.borrow().started().elapsed() > LONGEST_COLD {
             self.heartbeat.set_warm();

@@ -1,5 +1,8 @@
 //! The users at runtime, by name: a million of them, each in one allocation beside its strings. Sessions share them.
+//!
+//! A proxy that has just started may not have read them all: until then a user who is wanted is asked of a [`UserSource`].
 
+use std::fmt::Debug;
 use std::hash::BuildHasher;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,7 +18,19 @@ const SLOT: usize = 14;
 pub struct Users {
     hasher: DefaultHashBuilder,
     table: HashTable<Arc<NamedUser>>,
+    /// Who is not in the table may be there.
+    source: Option<Arc<dyn UserSource>>,
 }
+
+/// Where users are read one by one, for as long as they are not all in memory.
+pub trait UserSource: Debug + Send + Sync {
+    /// In microseconds: the caller serves others on the same thread.
+    fn find(&self, name: &str) -> Result<Option<User>, Unreadable>;
+}
+
+/// Whether there is such a user cannot be told now. Soon all users are in memory, and then it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable;
 
 /// A user as it was loaded; whoever has logged in as it holds on to that.
 #[derive(Debug, Clone)]
@@ -33,10 +48,20 @@ impl Deref for NamedUser {
 }
 
 impl Users {
+    /// None in memory yet; each is asked of `source`.
+    pub fn from_source(source: Arc<dyn UserSource>) -> Users {
+        Users { source: Some(source), ..Users::default() }
+    }
+
+    /// All of them are in memory.
+    pub fn is_whole(&self) -> bool {
+        self.source.is_none()
+    }
+
     /// Adds or replaces a user; true when there was one of this name.
     pub fn insert(&mut self, name: Box<str>, user: User) -> bool {
         let hash = self.hasher.hash_one(&*name);
-        let Users { hasher, table } = self;
+        let Users { hasher, table, .. } = self;
         match table.find_mut(hash, |entry| entry.name == name) {
             Some(entry) => {
                 *entry = Arc::new(NamedUser { name, user });
@@ -57,14 +82,21 @@ impl Users {
         found.map(hashbrown::hash_table::OccupiedEntry::remove).is_ok()
     }
 
-    pub fn get(&self, name: &str) -> Option<&User> {
-        self.find(name).map(|entry| &entry.user)
+    /// As [`Users::find`], for those who can do without.
+    pub fn get(&self, name: &str) -> Option<Arc<NamedUser>> {
+        self.find(name).ok().flatten()
     }
 
-    /// As [`Users::get`], to be held on to.
-    pub fn find(&self, name: &str) -> Option<&Arc<NamedUser>> {
+    pub fn find(&self, name: &str) -> Result<Option<Arc<NamedUser>>, Unreadable> {
         let hash = self.hasher.hash_one(name);
-        self.table.find(hash, |entry| &*entry.name == name)
+        match (self.table.find(hash, |entry| &*entry.name == name), &self.source) {
+            (Some(entry), _) => Ok(Some(entry.clone())),
+            (None, None) => Ok(None),
+            (None, Some(source)) => {
+                let user = source.find(name)?;
+                Ok(user.map(|user| Arc::new(NamedUser { name: name.into(), user })))
+            }
+        }
     }
 
     pub fn get_mut(&mut self, name: &str) -> Option<&mut User> {
@@ -72,10 +104,12 @@ impl Users {
         self.table.find_mut(hash, |entry| &*entry.name == name).map(|entry| &mut Arc::make_mut(entry).user)
     }
 
+    /// How many are in memory.
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
+    /// Those in memory.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &User)> {
         self.table.iter().map(|entry| (&*entry.name, &entry.user))
     }
@@ -138,5 +172,33 @@ mod tests {
         assert!(users.get("user7").is_none() && users.get("").is_none());
         assert_eq!(users.iter().count(), 999);
         assert!(users.bytes() / users.len() < 300, "{}", users.bytes() / users.len());
+        assert!(users.is_whole());
+    }
+
+    #[derive(Debug)]
+    struct File;
+
+    impl UserSource for File {
+        fn find(&self, name: &str) -> Result<Option<User>, Unreadable> {
+            match name {
+                "saved" => Ok(Some(user(5))),
+                "damaged" => Err(Unreadable),
+                _ => Ok(None),
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_not_in_memory_yet_is_asked_of_the_source() {
+        let mut users = Users::from_source(Arc::new(File));
+        assert!(!users.is_whole());
+        let saved = users.find("saved").unwrap().expect("a user");
+        assert_eq!((&*saved.name, saved.max_connections), ("saved", 5));
+        assert!(users.find("stranger").unwrap().is_none());
+        assert_eq!(users.find("damaged").err(), Some(Unreadable));
+        assert!(users.get("damaged").is_none());
+        users.insert("saved".into(), user(6));
+        assert_eq!(users.get("saved").expect("a user").max_connections, 6);
+        assert_eq!(users.len(), 1);
     }
 }

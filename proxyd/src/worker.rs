@@ -40,10 +40,13 @@ use crate::session::{self, FullAuthCache, SessionEnd};
 use crate::snapshot::{Snapshot, View};
 use crate::stats::{ServerKey, WorkerStats};
 use crate::tls::{BackendTls, ClientTls, RsaKey};
+use crate::users::{NamedUser, Unreadable};
 use crate::warmth::{self, Profiles};
 
 /// Often enough that the angel can call 400 ms of silence a hang, seldom enough to cost nothing.
 const HEARTBEAT: Duration = Duration::from_millis(20);
+/// How soon it is asked again who a user is when that could not be told.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What a worker is given at its start.
 pub struct Setup {
@@ -203,6 +206,17 @@ impl Worker {
     /// The runtime configuration, without touching a shared counter.
     pub fn snapshot(&self) -> View {
         self.snapshot.borrow().clone()
+    }
+
+    /// The user of this name. Soon after a start it may be impossible to say who there is: then the client waits.
+    pub async fn user_named(&self, name: &str) -> Option<Arc<NamedUser>> {
+        loop {
+            let found = self.snapshot().users.find(name);
+            match found {
+                Ok(user) => return user,
+                Err(Unreadable) => tokio::time::sleep(ASK_AGAIN).await,
+            }
+        }
     }
 
     /// Tells the control thread; a full queue drops the event, the next one of its kind will do.

@@ -5,8 +5,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::service::{Admin, AdminError};
 use super::store::{CheckLog, Store, copy_error};
@@ -18,7 +19,7 @@ const MAX_WAITING: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     /// Held for reading by every statement, for writing by one that takes the store away.
-    statements: RwLock<()>,
+    statements: Arc<RwLock<()>>,
     away: Cell<bool>,
     checks: RefCell<Vec<CheckLog>>,
 }
@@ -32,6 +33,11 @@ impl Turns {
         self.statements.write().await
     }
 
+    /// As [`Turns::alone`], at the start, when there is nobody to wait for.
+    pub(super) fn first(&self) -> Option<OwnedRwLockWriteGuard<()>> {
+        self.statements.clone().try_write_owned().ok()
+    }
+
     pub(super) fn is_away(&self) -> bool {
         self.away.get()
     }
@@ -43,8 +49,7 @@ impl Admin {
         &self,
         work: impl FnOnce(&mut Store) -> Result<T, String> + Send + 'static,
     ) -> Result<T, AdminError> {
-        let mut store = self.store.replace(Store::placeholder().map_err(copy_error)?);
-        self.turns.away.set(true);
+        let mut store = self.give_store()?;
         let task = tokio::task::spawn_blocking(move || {
             let done = catch_unwind(AssertUnwindSafe(|| work(&mut store)));
             (store, done.unwrap_or_else(|_| Err("this statement met a bug; see the log".into())))
@@ -53,12 +58,24 @@ impl Admin {
             // Only a runtime that shuts down cancels such a task.
             return Err(AdminError::failed("the proxy is ending"));
         };
+        self.take_store(store);
+        done.map_err(AdminError::from)
+    }
+
+    /// Takes the store away, for whoever has all the turns.
+    pub(super) fn give_store(&self) -> Result<Store, String> {
+        let store = self.store.replace(Store::placeholder().map_err(copy_error)?);
+        self.turns.away.set(true);
+        Ok(store)
+    }
+
+    /// Puts it back.
+    pub(super) fn take_store(&self, store: Store) {
         self.store.replace(store);
         self.turns.away.set(false);
         for log in self.turns.checks.take() {
             self.record_check_now(&log);
         }
-        done.map_err(AdminError::from)
     }
 
     /// Adds a row to the monitors' log tables.

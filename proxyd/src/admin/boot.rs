@@ -4,8 +4,9 @@ use std::path::Path;
 
 use configs::Appliance;
 
+use super::bulk::Bulk;
 use super::credentials::generated_password;
-use super::load::{OnBadRow, merge_config};
+use super::load::{Moved, OnBadRow, merge_config};
 use super::service::{Admin, ReadConfig};
 use super::store::{Module, Store, copy_error};
 use crate::logs::Logs;
@@ -16,6 +17,8 @@ use crate::web::{ControlSide, Daemons};
 pub(super) const DATABASE: &str = "standfast.db";
 /// Beside it, mode 0600: the password of `admin`, unless the configuration gives `admin_credentials`.
 const PASSWORD_FILE: &str = "admin-password";
+/// Tables of so many rows are read in a few milliseconds; clients do not wait for greater ones.
+const MANY: i64 = 10_000;
 
 impl Admin {
     /// Opens the database and brings the configuration to runtime: on the first boot from the configuration file, later
@@ -25,12 +28,23 @@ impl Admin {
         runtime: SharedRuntime,
         read_config: ReadConfig,
     ) -> Result<Admin, String> {
+        Admin::boot_leaving(appliance, runtime, read_config, MANY)
+    }
+
+    /// As [`Admin::boot`]; tables with more rows than `many` are left for [`Admin::finish_boot`].
+    pub(super) fn boot_leaving(
+        appliance: &Appliance,
+        runtime: SharedRuntime,
+        read_config: ReadConfig,
+        many: i64,
+    ) -> Result<Admin, String> {
         let data_dir = &appliance.paths.data_dir;
         let mut store = Store::open(&data_dir.join(DATABASE)).map_err(copy_error)?;
         store.add_missing_variables(&Settings::default())?;
         let first_boot = store.is_first_boot();
-        for module in Module::ALL {
-            fill_memory(&mut store, module, appliance, first_boot);
+        let bulk = if first_boot { Bulk::default() } else { Bulk::find(&store, many) };
+        for module in bulk.others() {
+            fill_memory(&mut store, module, &appliance.first_boot, first_boot);
         }
         ensure_admin_login(&mut store, data_dir)?;
         if first_boot && let Err(reason) = store.save_all_to_disk() {
@@ -40,31 +54,46 @@ impl Admin {
         let logs = Logs::start().map_err(|error| format!("no thread for log files: {error}"))?;
         let web = ControlSide::new(Daemons::new(appliance));
         let admin = Admin::new(store, runtime, web, read_config, logs, &appliance.paths);
-        for module in Module::ALL {
+        for module in bulk.others() {
             admin.load_at_start(module);
         }
+        admin.serve_from_disk(bulk, &appliance.first_boot)?;
         Ok(admin)
     }
 
     /// A module that cannot be loaded at all leaves the others alone.
     fn load_at_start(&self, module: Module) {
-        match self.load_to_runtime(module, OnBadRow::Skip) {
-            Ok((_, warnings)) => {
-                for warning in warnings {
-                    tracing::warn!(module = module.words(), "{warning}");
-                }
+        tell(module, self.load_to_runtime(module, OnBadRow::Skip));
+    }
+}
+
+/// Says what a load at the start has met.
+pub(super) fn tell(module: Module, outcome: Result<Moved, String>) {
+    match outcome {
+        Ok((_, warnings)) => {
+            for warning in warnings {
+                tracing::warn!(module = module.words(), "{warning}");
             }
-            Err(reason) => tracing::error!(module = module.words(), reason, "not loaded to runtime"),
         }
+        Err(reason) => tracing::error!(module = module.words(), reason, "not loaded to runtime"),
     }
 }
 
 /// Fills one module of memory from disk; on the first boot, or when disk cannot be read, from the configuration file.
-/// A first boot that could not save everything (a full disk) may have been followed by a SAVE: that one counts.
-fn fill_memory(store: &mut Store, module: Module, appliance: &Appliance, first_boot: bool) {
+/// A first boot that could not save everything (a full disk) may have been followed by a SAVE: that one counts. True if it
+/// was from disk.
+pub(super) fn fill_memory(
+    store: &mut Store,
+    module: Module,
+    config: &configs::FirstBoot,
+    first_boot: bool,
+) -> bool {
     if !first_boot || store.is_saved(module) {
         match store.load_from_disk(module) {
-            Ok(_) => return forget_unknown_variables(store, module),
+            Ok(_) => {
+                forget_unknown_variables(store, module);
+                return true;
+            }
             Err(reason) => tracing::error!(
                 module = module.words(),
                 reason,
@@ -72,9 +101,10 @@ fn fill_memory(store: &mut Store, module: Module, appliance: &Appliance, first_b
             ),
         }
     }
-    if let Err(reason) = merge_config(store, module, &appliance.first_boot) {
+    if let Err(reason) = merge_config(store, module, config) {
         tracing::error!(module = module.words(), reason, "the configuration file's rows are not usable");
     }
+    false
 }
 
 /// Variables of another version would have every later LOAD refused; and a table read from disk may lack new ones.

@@ -9,7 +9,7 @@ use super::credentials::find_login;
 use super::service::{Admin, AdminError};
 use super::statement::Move;
 use super::store::{Module, Store};
-use crate::route::{Firewall, RuleSet};
+use crate::route::{FastRouting, Firewall, QueryRule, RuleSet};
 use crate::runtime::{ServersConfig, Settings, normalise, overlap};
 use crate::scheduler::Job;
 use crate::snapshot::{HostgroupAttributes, HostgroupId};
@@ -87,7 +87,7 @@ impl Admin {
     }
 
     /// Puts a load in force; nothing can fail any more.
-    fn apply(&self, module: Module, loaded: Loaded) {
+    pub(super) fn apply(&self, module: Module, loaded: Loaded) {
         let mut runtime = self.runtime.borrow_mut();
         match loaded {
             Loaded::Servers(config, attributes, tls) => {
@@ -117,7 +117,7 @@ fn counted(rows: usize) -> Moved {
 }
 
 /// Reads and validates a module's rows and makes them the twins; on an error nothing has changed.
-fn prepare(
+pub(super) fn prepare(
     store: &mut Store,
     module: Module,
     on_bad: OnBadRow,
@@ -158,12 +158,16 @@ fn prepare(
             Ok((Loaded::Rows, (store.copy_to_twins(module)?, warnings)))
         }
     }?;
-    // The load counts, whatever becomes of its entry among the checksums.
+    note_load(store, module);
+    Ok(prepared)
+}
+
+/// The load counts, whatever becomes of its entry among the checksums.
+pub(super) fn note_load(store: &mut Store, module: Module) {
     let epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     if let Err(reason) = store.note_load(module, epoch) {
         tracing::warn!(module = module.words(), reason, "no checksum of this load");
     }
-    Ok(prepared)
 }
 
 /// Refuses, or leaves out with a warning, the rows that `check` has something against, which sees those before it.
@@ -233,7 +237,19 @@ fn prepare_users(store: &mut Store, on_bad: OnBadRow) -> Result<(Loaded, Moved),
 }
 
 fn prepare_rules(store: &mut Store, on_bad: OnBadRow) -> Result<(Loaded, Moved), String> {
-    let mut rules = store.query_rules().map_err(in_table("mysql_query_rules"))?;
+    let rules = store.query_rules().map_err(in_table("mysql_query_rules"))?;
+    let fast = store.fast_routing().map_err(in_table("mysql_query_rules_fast_routing"))?;
+    let (compiled, moved) = compile(rules, fast, on_bad)?;
+    store.copy_to_twins(Module::QueryRules)?;
+    Ok((Loaded::Rules(Box::new(compiled)), moved))
+}
+
+/// Makes rules what runtime takes.
+pub(super) fn compile(
+    mut rules: Vec<QueryRule>,
+    fast: FastRouting,
+    on_bad: OnBadRow,
+) -> Result<(RuleSet, Moved), String> {
     let mut warnings = Vec::new();
     if on_bad == OnBadRow::Skip {
         rules.retain(|rule| match RuleSet::compile(vec![rule.clone()]) {
@@ -245,10 +261,8 @@ fn prepare_rules(store: &mut Store, on_bad: OnBadRow) -> Result<(Loaded, Moved),
         });
     }
     let count = rules.len();
-    let fast = store.fast_routing().map_err(in_table("mysql_query_rules_fast_routing"))?;
     let compiled = RuleSet::compile(rules).map_err(|error| error.to_string())?.with_fast_routing(fast);
-    store.copy_to_twins(Module::QueryRules)?;
-    Ok((Loaded::Rules(Box::new(compiled)), (count, warnings)))
+    Ok((compiled, (count, warnings)))
 }
 
 fn prepare_variables(

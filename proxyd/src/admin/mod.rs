@@ -5,6 +5,7 @@
 
 mod away;
 mod boot;
+mod bulk;
 mod commands;
 mod credentials;
 mod facts;

@@ -51,6 +51,7 @@ impl Admin {
 fn explain(snapshot: &Snapshot, question: &Question) -> Value {
     let variables = &snapshot.variables;
     let user = snapshot.users.get(question.user.as_str());
+    let user = user.as_deref().map(|user| &**user);
     let schema = schema_of(snapshot, user, question);
     let text = question.sql.as_bytes();
     let mut digester = proxyd_sql::Digester::new(variables.digest_options);

@@ -9,6 +9,7 @@ use configs::Paths;
 use tokio::sync::watch;
 
 use super::away::Turns;
+use super::bulk::Filling;
 use super::commands::{one_cell, with_warning};
 use super::credentials::{Login, find_login};
 use super::facts;
@@ -70,6 +71,8 @@ pub struct Admin {
     /// What `PROXYSQL RELOAD TLS` reloads.
     pub(super) tls: RefCell<Option<(ServerTls, BackendTls)>>,
     pub(super) unsaved: Unsaved,
+    /// Tables that are still being filled from disk.
+    pub(super) filling: RefCell<Option<Filling>>,
 }
 
 /// What the admin interface remembers of one connection.
@@ -175,6 +178,7 @@ impl Admin {
             routes: watch::Sender::new(Vec::new()),
             tls: RefCell::new(None),
             unsaved: Unsaved::default(),
+            filling: RefCell::default(),
         }
     }
 

@@ -353,7 +353,7 @@ async fn drive(
                 login.on(&packets.receive().await.map_err(handshake)?)
             }
             Step::NeedCredential => {
-                account = worker.snapshot().users.find(login.user()).cloned();
+                account = worker.user_named(login.user()).await;
                 let (credential, secret) = credential(account.as_deref(), login.user(), worker);
                 remembered = secret;
                 if matches!(credential, Some(Credential::Sha2 { .. })) && !login.is_tls() {

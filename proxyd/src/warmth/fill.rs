@@ -64,7 +64,7 @@ async fn open(worker: &Worker, wish: &Wish) -> Result<Option<Box<Backend>>, Conn
     let member = member_of(&snapshot, server).filter(|member| member.status == Status::Online);
     let user = snapshot.users.get(&profile.user);
     let (Some(member), Some(user)) = (member, user) else { return Ok(None) };
-    let Some(secret) = secret_of(user) else { return Ok(None) };
+    let Some(secret) = secret_of(&user) else { return Ok(None) };
     let Some(reservation) = server.reserve(member.max_connections) else { return Ok(None) };
     if !worker.may_open(&snapshot, server.hostgroup) {
         return Ok(None);
@@ -83,7 +83,7 @@ async fn open(worker: &Worker, wish: &Wish) -> Result<Option<Box<Backend>>, Conn
     let opened = async {
         let mut backend = worker.open_backend(reservation, member, account, limit).await?;
         backend.profile = worker.profiles.enter(Profile::clone(profile));
-        let settings = first_settings(&profile.schema, profile.collation, user);
+        let settings = first_settings(&profile.schema, profile.collation, &user);
         match backend.fit(&settings, &worker.buffers).await {
             // A schema that is gone is no use to anybody; the connection may be.
             Ok(()) | Err(FitError::Refused(_)) => Ok(Some(backend)),

@@ -83,7 +83,7 @@ fn profiles(
     reached: &BTreeSet<HostgroupId>,
 ) -> Vec<(Arc<Profile>, u32)> {
     let fits = |(_, user): &(&str, &User)| !user.fast_forward && secret_of(user).is_some();
-    let is_user = |name: &str| snapshot.users.get(name).is_some_and(|user| fits(&(name, user)));
+    let is_user = |name: &str| snapshot.users.get(name).is_some_and(|user| fits(&(name, &**user)));
     let mut known: Vec<_> = remembered
         .iter()
         .filter(|(profile, _)| profile.hostgroup == hostgroup && is_user(&profile.user))

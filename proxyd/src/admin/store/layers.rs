@@ -1,6 +1,6 @@
 //! Moving rows between memory, disk and the `runtime_` twins; each move is one transaction.
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 
 use super::open::Store;
 use super::tables::{Table, find, has_effect};
@@ -214,12 +214,28 @@ fn replace(transaction: &Transaction<'_>, module: Module, from: &str, to: &str) 
     let mut copied = 0;
     for table in config_tables(module) {
         let (columns, name, filter) = (table.column_list(), table.name, module.filter());
+        if filter == "1" && is_alike(transaction, name, from, to)? {
+            // Without a condition and a list of columns SQLite drops whole tables and copies records and indexes as they are.
+            transaction.execute(&format!("DELETE FROM {to}.{name}"), [])?;
+            copied +=
+                transaction.execute(&format!("INSERT INTO {to}.{name} SELECT * FROM {from}.{name}"), [])?;
+            continue;
+        }
         transaction.execute(&format!("DELETE FROM {to}.{name} WHERE {filter}"), [])?;
         let copy =
             format!("INSERT INTO {to}.{name} ({columns}) SELECT {columns} FROM {from}.{name} WHERE {filter}");
         copied += transaction.execute(&copy, [])?;
     }
     Ok(copied)
+}
+
+/// A table is defined alike in two schemas: an older version's may have its columns in another order.
+fn is_alike(db: &Connection, table: &str, one: &str, other: &str) -> rusqlite::Result<bool> {
+    let definition = |schema: &str| {
+        let sql = format!("SELECT sql FROM {schema}.sqlite_master WHERE type = 'table' AND name = ?1");
+        db.query_row(&sql, [table], |row| row.get::<_, String>(0))
+    };
+    Ok(definition(one)? == definition(other)?)
 }
 
 /// SQLite's error in its own words, without its code.

@@ -14,12 +14,15 @@ mod peers;
 mod query;
 mod rows;
 mod rules;
+mod saved;
 mod stats;
 pub mod tables;
+mod users;
 
 pub use check_log::{AuroraSeen, Check, CheckLog, GaleraSeen, GroupSeen};
 pub use layers::{Module, copy_error};
 pub use open::Store;
 pub use peers::ClusterClient;
 pub use query::{ResultSet, Rights, SqlOutcome, TableRef};
+pub use saved::SavedRows;
 pub use stats::{StatsInput, digest_cells, global_rows, pool_cells};

@@ -3,14 +3,8 @@
 use super::layers::Module;
 use super::open::Store;
 use super::tables::find;
-use crate::snapshot::User;
 
 impl Store {
-    /// The active row that clients log in by, if there is one.
-    pub fn user_named(&self, name: &str) -> Result<Option<User>, String> {
-        Ok(self.users_where("username = ?1", [name])?.get(name).cloned())
-    }
-
     /// Makes the twin's rows of this user those of memory.
     pub fn copy_user_to_twin(&mut self, name: &str) -> Result<usize, String> {
         self.copy_rows("main.mysql_users", "main.runtime_mysql_users", name, " AND active = 1")

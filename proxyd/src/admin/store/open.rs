@@ -14,6 +14,7 @@ use rusqlite::{Connection, params};
 
 use super::super::facts::{SERVER_VERSION, SessionFacts};
 use super::layers::{Module, copy_error};
+use super::saved::SavedRows;
 use super::tables::{Kind, Table, all, of_kind};
 use crate::session::charset;
 
@@ -99,6 +100,20 @@ impl Store {
             self.db.query_row(&sql, [], |row| row.get(0)).unwrap_or(false)
         };
         module.tables().iter().any(has_rows)
+    }
+
+    /// More than so many rows of this table were saved, if nothing has thinned them out since.
+    pub fn is_bulky(&self, table: &str, many: i64) -> bool {
+        // The last row's number is known at once, their count is not.
+        let sql = format!("SELECT MAX(rowid) FROM disk.{table}");
+        let last = self.db.query_row(&sql, [], |row| row.get::<_, Option<i64>>(0));
+        last.is_ok_and(|last| last.is_some_and(|last| last > many))
+    }
+
+    /// The file of the disk layer, to be read beside this.
+    pub fn saved_rows(&self) -> Result<SavedRows, String> {
+        self.need_disk()?;
+        SavedRows::open(&self.disk_file)
     }
 
     /// `PROXYSQL FLUSH CONFIGDB`: closes the file and opens it again, which may have been repaired or replaced meanwhile.

@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use configs::Value;
-use rusqlite::{Params, Row, params, params_from_iter};
+use rusqlite::{Row, params, params_from_iter};
 
 use super::layers::copy_error;
 use super::open::Store;
 use super::tables::{Kind, find};
 use crate::runtime::{
     Address, AlsoReader, AuroraHostgroups, ClusterHostgroups, ClusterKind, MAX_WEIGHT, MemberState,
-    ReplicationHostgroup, ServerRow, ServersConfig, Settings, parse_attributes, parse_credential,
+    ReplicationHostgroup, ServerRow, ServersConfig, Settings,
 };
-use crate::snapshot::{Status, User};
-use crate::users::Users;
+use crate::snapshot::Status;
 
 impl Store {
     /// `mysql_servers` and the hostgroup tables, with warnings about what will not be taken literally.
@@ -79,34 +78,6 @@ impl Store {
                 lag_num_checks: usize::from(row.get::<_, u16>(11)?),
             })
         })
-    }
-
-    /// The active users that clients may log in as.
-    pub fn users(&self) -> Result<Users, String> {
-        self.users_where("1", [])
-    }
-
-    /// In no order: that of the rows is the fastest.
-    pub(super) fn users_where(&self, filter: &str, params: impl Params + Clone) -> Result<Users, String> {
-        let mut users = Users::default();
-        let select = |more: &str| {
-            format!("SELECT {USER_COLUMNS} FROM main.mysql_users WHERE active = 1 AND {more} AND {filter}")
-        };
-        let mut of_clients = self.db.prepare(&select("frontend = 1")).map_err(copy_error)?;
-        let mut rows = of_clients.query(params.clone()).map_err(copy_error)?;
-        while let Some(row) = rows.next().map_err(copy_error)? {
-            let (name, user) = user_row(row).map_err(copy_error)?;
-            users.insert(name, user);
-        }
-        let mut of_backends = self.db.prepare(&select("frontend = 0 AND backend = 1")).map_err(copy_error)?;
-        let mut rows = of_backends.query(params).map_err(copy_error)?;
-        while let Some(row) = rows.next().map_err(copy_error)? {
-            let (name, row) = user_row(row).map_err(copy_error)?;
-            if let Some(user) = users.get_mut(&name) {
-                user.backend_credential = Some(row.credential);
-            }
-        }
-        Ok(users)
     }
 
     /// Name and value of the memory layer's variables.
@@ -235,29 +206,6 @@ impl Store {
         let rows = statement.query_map([], from_row).map_err(copy_error)?;
         rows.collect::<Result<Vec<T>, _>>().map_err(copy_error)
     }
-}
-
-const USER_COLUMNS: &str = "username, password, use_ssl, default_hostgroup, default_schema, transaction_persistent, \
-     max_connections, schema_locked, fast_forward, attributes";
-
-fn user_row(row: &Row<'_>) -> rusqlite::Result<(Box<str>, User)> {
-    let text = |index| Ok::<_, rusqlite::Error>(row.get_ref(index)?.as_str_or_null()?.unwrap_or_default());
-    // What is wrong with them is `bad_user_attributes`' to say.
-    let attributes = parse_attributes(text(9)?).unwrap_or_default();
-    let user = User {
-        credential: parse_credential(text(1)?),
-        backend_credential: None,
-        use_ssl: row.get(2)?,
-        default_hostgroup: row.get(3)?,
-        default_schema: text(4)?.into(),
-        transaction_persistent: row.get(5)?,
-        max_connections: row.get(6)?,
-        schema_locked: row.get(7)?,
-        fast_forward: row.get(8)?,
-        isolation: attributes.isolation,
-        spiffe_id: attributes.spiffe_id,
-    };
-    Ok((text(0)?.into(), user))
 }
 
 fn server_row(row: &Row<'_>) -> rusqlite::Result<ServerRow> {

@@ -1,6 +1,6 @@
 //! Rows of `mysql_query_rules` as the router compiles them.
 
-use rusqlite::Row;
+use rusqlite::{Connection, Row};
 
 use super::layers::copy_error;
 use super::open::Store;
@@ -9,30 +9,42 @@ use crate::route::{FastRouting, Multiplex, QueryRule};
 impl Store {
     /// `mysql_query_rules_fast_routing`, row by row into its final form: there may be a million.
     pub fn fast_routing(&self) -> Result<FastRouting, String> {
-        let sql = "SELECT username, schemaname, flagIN, destination_hostgroup FROM main.mysql_query_rules_fast_routing";
-        let mut statement = self.db.prepare(sql).map_err(copy_error)?;
-        let mut rows = statement.query([]).map_err(copy_error)?;
-        let mut fast = FastRouting::default();
-        while let Some(row) = rows.next().map_err(copy_error)? {
-            let name = |index| row.get_ref(index)?.as_str().map_err(rusqlite::Error::from);
-            let number = |index| row.get::<_, u32>(index);
-            let cells = (name(0), name(1), number(2), number(3));
-            let (user, schema, flag_in, hostgroup) = match cells {
-                (Ok(user), Ok(schema), Ok(flag_in), Ok(hostgroup)) => (user, schema, flag_in, hostgroup),
-                (Err(error), ..) | (_, Err(error), ..) | (_, _, Err(error), _) | (.., Err(error)) => {
-                    return Err(copy_error(error));
-                }
-            };
-            fast.add(user, schema, flag_in, hostgroup)?;
-        }
-        fast.shrink();
-        Ok(fast)
+        fast_routing(&self.db)
     }
 
     /// The active rules, in the order in which they are tried.
     pub fn query_rules(&self) -> Result<Vec<QueryRule>, String> {
-        self.read("SELECT * FROM main.mysql_query_rules WHERE active = 1 ORDER BY rule_id", query_rule)
+        query_rules(&self.db)
     }
+}
+
+pub(super) fn fast_routing(db: &Connection) -> Result<FastRouting, String> {
+    let sql =
+        "SELECT username, schemaname, flagIN, destination_hostgroup FROM main.mysql_query_rules_fast_routing";
+    let mut statement = db.prepare(sql).map_err(copy_error)?;
+    let mut rows = statement.query([]).map_err(copy_error)?;
+    let mut fast = FastRouting::default();
+    while let Some(row) = rows.next().map_err(copy_error)? {
+        let name = |index| row.get_ref(index)?.as_str().map_err(rusqlite::Error::from);
+        let number = |index| row.get::<_, u32>(index);
+        let cells = (name(0), name(1), number(2), number(3));
+        let (user, schema, flag_in, hostgroup) = match cells {
+            (Ok(user), Ok(schema), Ok(flag_in), Ok(hostgroup)) => (user, schema, flag_in, hostgroup),
+            (Err(error), ..) | (_, Err(error), ..) | (_, _, Err(error), _) | (.., Err(error)) => {
+                return Err(copy_error(error));
+            }
+        };
+        fast.add(user, schema, flag_in, hostgroup)?;
+    }
+    fast.shrink();
+    Ok(fast)
+}
+
+pub(super) fn query_rules(db: &Connection) -> Result<Vec<QueryRule>, String> {
+    let sql = "SELECT * FROM main.mysql_query_rules WHERE active = 1 ORDER BY rule_id";
+    let mut statement = db.prepare(sql).map_err(copy_error)?;
+    let rows = statement.query_map([], query_rule).map_err(copy_error)?;
+    rows.collect::<Result<Vec<_>, _>>().map_err(copy_error)
 }
 
 fn query_rule(row: &Row<'_>) -> rusqlite::Result<QueryRule> {

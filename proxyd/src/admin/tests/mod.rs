@@ -1,6 +1,7 @@
 //! The admin interface without sockets: statements in, answers out.
 
 mod article;
+mod bulk;
 mod commands;
 mod digests;
 mod exporter;
@@ -64,11 +65,17 @@ impl Console {
     }
 
     pub fn with_workers(dir: &Path, first_boot: FirstBoot, workers: Vec<WorkerHandle>) -> Console {
+        Console::new(dir, first_boot, workers, i64::MAX)
+    }
+
+    /// Tables with more than `many` rows are filled by [`Console::finish`].
+    fn new(dir: &Path, first_boot: FirstBoot, workers: Vec<WorkerHandle>, many: i64) -> Console {
         let slot = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let runtime = Rc::new(RefCell::new(Runtime::new(slot, workers)));
         let config = first_boot.clone();
         let read_config = Box::new(move || Ok(config.clone()));
-        let admin = Admin::boot(&appliance(dir, first_boot), runtime.clone(), read_config).expect("boots");
+        let appliance = appliance(dir, first_boot);
+        let admin = Admin::boot_leaving(&appliance, runtime.clone(), read_config, many).expect("boots");
         let session = admin.open_session(1, "admin", Rights::default());
         Console { admin, session, runtime }
     }
