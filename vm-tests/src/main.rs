@@ -44,6 +44,9 @@ enum Command {
     /// A backend that answers every query with the same row
     #[command(hide = true)]
     BenchBackend(bench::CannedOptions),
+    /// A server that only shakes hands under TLS
+    #[command(hide = true)]
+    BenchHandshake(bench::HandshakeOptions),
     /// One embedded backend: MySQL's protocol over SQLite
     Backend(backend::Options),
     /// Clients that log in and stay
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Crowd(options) => client::crowd::run(&options).map(|()| true),
         Command::Bench(options) => prepare().and_then(|()| bench::run(&options)),
         Command::BenchBackend(options) => bench::run_canned(&options).map(|()| true),
+        Command::BenchHandshake(options) => bench::run_handshake(&options).map(|()| true),
         Command::Demo(options) => prepare().and_then(|()| demo::run(&options)).map(|()| true),
         Command::Vm(options) => prepare().and_then(|()| vm::run(&options)),
         Command::Outages(options) => prepare().and_then(|()| outages::run(&options)),

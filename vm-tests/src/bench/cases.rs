@@ -16,8 +16,8 @@ pub(crate) enum Kind {
     Sysbench { script: Script, statements: Statements, clients: usize },
     /// One client reads results of so many bytes.
     Large { rows: usize, row_bytes: usize },
-    /// Connect, log in, one query, close; `clients` at a time.
-    Storm { clients: usize },
+    /// Connect, log in, one query, close; `clients` at a time. Under TLS it is compared with a handshake alone.
+    Storm { clients: usize, tls: bool },
     /// So many clients are logged in and silent, while one is active.
     Idle { clients: usize },
 }
@@ -46,8 +46,10 @@ fn large(name: &str, rows: usize, row_bytes: usize) -> Case {
     Case { name: name.into(), kind: Kind::Large { rows, row_bytes }, backend: Backend::MariaDb }
 }
 
-fn storm(clients: usize) -> Case {
-    Case { name: format!("storm-plain-{clients}"), kind: Kind::Storm { clients }, backend: Backend::MariaDb }
+fn storm(clients: usize, tls: bool) -> Case {
+    let way = if tls { "tls" } else { "plain" };
+    let name = format!("storm-{way}-{clients}");
+    Case { name, kind: Kind::Storm { clients, tls }, backend: Backend::MariaDb }
 }
 
 fn idle(clients: usize) -> Case {
@@ -65,7 +67,8 @@ pub(crate) fn all(quick: bool) -> Vec<Case> {
         sysbench(PointSelect, Prepared, 16, MariaDb),
         sysbench(PointSelect, Text, 64, MariaDb),
         sysbench(PointSelect, Prepared, 64, MariaDb),
-        storm(16),
+        storm(16, false),
+        storm(16, true),
         large("result-1mb", 1000, 1000),
     ];
     if quick {

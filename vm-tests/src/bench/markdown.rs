@@ -1,11 +1,11 @@
-//! The figures as tables: ratios to HAProxy where it was measured, and the plain figures beside them.
+//! The figures as tables: ratios to HAProxy where it was measured (or to a TLS handshake alone), and the plain figures beside them.
 
 use std::fmt::Write;
 
 use anyhow::{Context, Result};
 
 use super::figures::{Report, Row};
-use super::target::PEER;
+use super::target::{HANDSHAKE, PEER};
 
 const BEGIN: &str = "<!-- bench: begin -->";
 const END: &str = "<!-- bench: end -->";
@@ -22,8 +22,11 @@ pub(crate) fn tables(report: &Report) -> String {
         cases.iter().copied().filter(|case| report.of(case).any(has)).collect()
     };
     let mut text = String::new();
-    let queries = with(|row| row.qps.is_some() && row.bytes_per_client.is_none());
+    let shaking = with(|row| row.target == HANDSHAKE);
+    let mut queries = with(|row| row.qps.is_some() && row.bytes_per_client.is_none());
+    queries.retain(|case| !shaking.contains(case));
     section(&mut text, report, &queries, QUERY_HEAD, query_line);
+    section(&mut text, report, &shaking, &QUERY_HEAD.replace("HAProxy", "handshake"), query_line);
     section(&mut text, report, &with(|row| row.megabytes_per_second.is_some()), LARGE_HEAD, large_line);
     section(&mut text, report, &with(|row| row.bytes_per_client.is_some()), IDLE_HEAD, idle_line);
     text
@@ -48,7 +51,7 @@ fn section(
     }
     text.push_str(head);
     for case in cases {
-        let peer = report.of(case).find(|row| row.target == PEER);
+        let peer = report.of(case).find(|row| row.target == PEER || row.target == HANDSHAKE);
         for row in report.of(case) {
             text.push_str(&line(row, peer));
         }
@@ -152,6 +155,17 @@ mod tests {
         );
         assert!(text.contains("disturbed: do not quote"));
         assert_eq!(text.matches("|---").count(), 11);
+    }
+
+    #[test]
+    fn a_storm_under_tls_is_compared_with_a_handshake_alone() {
+        let slice = |cpu| Figures { cpu_us_per_query: Some(cpu), qps: Some(1.0), ..Figures::default() };
+        let row = |target: &str, cpu: f64| Row::of("storm-tls-16", target, &[slice(cpu)], true);
+        let mut report = report();
+        report.rows.extend([row("proxyd", 120.0), row(HANDSHAKE, 100.0)]);
+        let text = tables(&report);
+        assert!(text.contains("| CPU, handshake = 1 |"), "{text}");
+        assert_eq!(text.matches("| storm-tls-16 | proxyd | 1.20 | 1.00 |").count(), 1, "{text}");
     }
 
     #[test]

@@ -95,8 +95,8 @@ fn one(case: &Case, target: &Target, slice: Duration) -> Result<Figures> {
                 ..Figures::default()
             })
         }
-        Kind::Storm { clients } => {
-            let outcome = storm::run(target, clients, slice)?;
+        Kind::Storm { clients, tls } => {
+            let outcome = storm::run(target, clients, tls, slice)?;
             ensure!(outcome.connections > 0, "no connection in {slice:?}");
             Ok(Figures {
                 cpu_us_per_query: used(spent()?).map(|us| us / outcome.connections as f64),

@@ -10,6 +10,7 @@ mod connections;
 mod cpu;
 mod database;
 mod figures;
+mod handshake;
 pub(crate) mod instructions;
 mod large;
 mod markdown;
@@ -35,6 +36,7 @@ use measure::Schedule;
 use target::Bed;
 
 pub(crate) use canned::{Options as CannedOptions, run as run_canned};
+pub(crate) use handshake::{Options as HandshakeOptions, run as run_handshake};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -53,7 +55,7 @@ pub(crate) struct Options {
     /// Only cases whose name contains one of these words
     #[arg(long = "case", value_name = "WORD")]
     cases: Vec<String>,
-    /// Only these targets (direct, haproxy, router, proxyd, other, or the name of a peer)
+    /// Only these targets (direct, haproxy, router, proxyd, other, handshake, or the name of a peer)
     #[arg(long = "target", value_name = "NAME")]
     targets: Vec<String>,
     /// Something else that already runs before a backend of its own: NAME=host:port:pid

@@ -1,12 +1,15 @@
-//! A connection storm: connect, log in, one query, close, over and over.
+//! A connection storm: connect, log in, one query, close, over and over; plain, or under TLS with a full handshake each time.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
 
+use super::handshake;
 use super::target::Target;
-use crate::mysql::Client;
+use crate::mysql::client::Account;
+use crate::mysql::{Client, Failure, link};
 
 /// What a storm did.
 #[derive(Debug, Default)]
@@ -23,28 +26,59 @@ impl Outcome {
     }
 }
 
-pub(crate) fn run(target: &Target, clients: usize, time: Duration) -> Result<Outcome> {
+/// What a client does between its coming and its going.
+#[derive(Clone)]
+enum Visit {
+    Plain,
+    Tls(TlsConnector),
+    /// Nobody speaks MySQL there.
+    Handshake(TlsConnector),
+}
+
+impl Visit {
+    fn of(target: &Target, tls: bool) -> Result<Self> {
+        Ok(match (tls, target.backend) {
+            (false, _) => Visit::Plain,
+            (true, Some(_)) => Visit::Tls(link::connector()?),
+            (true, None) => Visit::Handshake(link::connector()?),
+        })
+    }
+
+    async fn once(&self, account: &Account) -> Result<(), Failure> {
+        let mut client = match self {
+            Visit::Plain => Client::connect(account).await?,
+            Visit::Tls(tls) => Client::connect_tls(account, tls).await?,
+            Visit::Handshake(tls) => {
+                let visit = handshake::visit(account.address, tls).await;
+                return visit.map_err(|error| Failure::Network(error.kind()));
+            }
+        };
+        client.query("SELECT 1").await?;
+        client.leave().await
+    }
+}
+
+pub(crate) fn run(target: &Target, clients: usize, tls: bool, time: Duration) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let end = Instant::now() + time;
     let mut outcome = Outcome::default();
+    let visit = Visit::of(target, tls)?;
     runtime.block_on(async {
         let mut storming = JoinSet::new();
         for index in 0..clients {
-            let account = target.account(index);
+            let (account, visit) = (target.account(index), visit.clone());
             storming.spawn(async move {
                 let mut latencies = Vec::new();
                 while Instant::now() < end {
                     let start = Instant::now();
-                    let mut client = Client::connect(&account).await?;
-                    client.query("SELECT 1").await?;
-                    client.leave().await?;
+                    visit.once(&account).await?;
                     latencies.push(start.elapsed().as_secs_f64() * 1e3);
                 }
                 Ok(latencies)
             });
         }
         while let Some(joined) = storming.join_next().await {
-            let latencies: Result<Vec<f64>, crate::mysql::Failure> = joined?;
+            let latencies: Result<Vec<f64>, Failure> = joined?;
             outcome.latencies.extend(latencies.map_err(|failure| anyhow!("{}: {failure}", target.name))?);
         }
         Ok::<(), anyhow::Error>(())

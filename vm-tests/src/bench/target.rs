@@ -10,20 +10,23 @@ use anyhow::{Context, Result, ensure};
 
 use super::cases::{Backend, Case, Kind};
 use super::database::{Database, PASSWORD, USER};
-use super::{Options, canned, proxy, router, sysbench};
+use super::{Options, canned, handshake, proxy, router, sysbench};
 use crate::lab::child::{self, Owned};
 use crate::lab::{teardown, wait};
 use crate::mysql::client::Account;
-use crate::mysql::packet;
+use crate::mysql::packet::{self, Greeting};
 
 /// The target that everything is compared with.
 pub(crate) const PEER: &str = "haproxy";
+/// What a storm under TLS is compared with.
+pub(crate) const HANDSHAKE: &str = "handshake";
 
 /// Somewhere to send queries to.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub name: String,
-    pub backend: Backend,
+    /// None: a TLS handshake and nothing else.
+    pub backend: Option<Backend>,
     /// The first is for queries; a hundred thousand clients need them all.
     pub addresses: Vec<SocketAddr>,
     /// The process whose time counts; none for the database itself.
@@ -44,6 +47,9 @@ impl Target {
         }
     }
 }
+
+/// The last byte of proxyd's addresses, to which its backend's number is added.
+const PROXYD: u8 = 10;
 
 /// Everything that runs for one bench. It is gone with this value.
 #[derive(Debug)]
@@ -80,17 +86,25 @@ impl Bed {
         if wants("router") {
             bed.start_router(&directory.join("router"))?;
         }
+        let under_tls = |case: &Case| matches!(case.kind, Kind::Storm { tls: true, .. });
+        if wants(HANDSHAKE) && cases.iter().any(under_tls) {
+            bed.start_handshake(&directory)?;
+        }
         for peer in &options.peers {
             bed.targets.push(peer_of(peer).with_context(|| format!("--peer {peer}: NAME=host:port:pid"))?);
         }
         Ok(bed)
     }
 
-    /// The targets of a case. An idle client's memory is of interest in proxyd only: the others have no sessions.
+    /// The targets of a case. An idle client's memory is of interest in proxyd only: the others have no sessions. Not everybody
+    /// has TLS.
     pub(crate) fn targets_of(&self, case: &Case) -> Vec<&Target> {
-        let ours_only = matches!(case.kind, Kind::Idle { .. });
-        let fits = |t: &&Target| {
-            t.backend == case.backend && (!ours_only || t.name == "proxyd" || t.name == "other")
+        let fits = |t: &&Target| match (case.kind, t.backend) {
+            (Kind::Storm { tls: true, .. }, None) => true,
+            (_, backend) if backend != Some(case.backend) => false,
+            (Kind::Storm { tls: true, .. }, _) => offers_tls(t.address()),
+            (Kind::Idle { .. }, _) => t.name == "proxyd" || t.name == "other",
+            _ => true,
         };
         self.targets.iter().filter(fits).collect()
     }
@@ -102,7 +116,23 @@ impl Bed {
     }
 
     fn add(&mut self, name: &str, backend: Backend, addresses: Vec<SocketAddr>, pid: Option<i32>) {
-        self.targets.push(Target { name: name.into(), backend, addresses, pid });
+        self.targets.push(Target { name: name.into(), backend: Some(backend), addresses, pid });
+    }
+
+    /// With the certificate that a proxyd of this bench shows.
+    fn start_handshake(&mut self, directory: &Path) -> Result<()> {
+        let address = SocketAddr::from((own_address(51), 6033));
+        let data = directory.join(format!("proxy{}", PROXYD + Backend::MariaDb as u8)).join("data");
+        ensure!(data.exists(), "the handshake's certificate is proxyd's: measure both");
+        let mut command = owned(std::env::current_exe()?, &directory.join(HANDSHAKE), HANDSHAKE)?;
+        let child = Owned(handshake::arguments(&mut command, address, &data).spawn()?);
+        wait::until("the handshake's server", Duration::from_secs(30), || {
+            std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+        })?;
+        let (name, pid) = (HANDSHAKE.into(), Some(child.pid()));
+        self.targets.push(Target { name, backend: None, addresses: vec![address], pid });
+        self.children.push(child);
+        Ok(())
     }
 
     fn start_canned(&mut self, directory: &Path) -> Result<SocketAddr> {
@@ -124,7 +154,8 @@ impl Bed {
         let built = child::built(&options.places.binaries()?, "standfast-proxyd")?;
         let number = backend as u8;
         let few = if backend == Backend::ManyRules { 200 } else { 10 };
-        let mut wanted: Vec<(&str, PathBuf, usize, u8)> = vec![("proxyd", built.clone(), few, 10 + number)];
+        let mut wanted: Vec<(&str, PathBuf, usize, u8)> =
+            vec![("proxyd", built.clone(), few, PROXYD + number)];
         if backend == Backend::ManyRules {
             wanted.push(("proxyd-10-rules", built, 10, 20 + number));
         }
@@ -197,16 +228,26 @@ pub(crate) fn owned(program: impl AsRef<std::ffi::OsStr>, directory: &Path, name
 
 /// Waits until somebody answers there with a greeting.
 pub(crate) fn accepts(address: SocketAddr) -> Result<()> {
-    let greets = || {
-        use std::io::Read;
-        let Ok(mut stream) = std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1)) else {
-            return false;
-        };
-        let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
-        let mut start = [0; 5];
-        stream.read_exact(&mut start).is_ok() && start[4] != packet::ERR
-    };
+    let greets = || first_packet(address).is_ok_and(|packet| packet.first() != Some(&packet::ERR));
     wait::until(&format!("a server at {address}"), Duration::from_secs(30), greets).map(drop)
+}
+
+fn offers_tls(address: SocketAddr) -> bool {
+    let greeting = first_packet(address).ok().and_then(|packet| Greeting::parse(&packet));
+    greeting.is_some_and(|greeting| greeting.capabilities & packet::SSL != 0)
+}
+
+/// What a server says first.
+fn first_packet(address: SocketAddr) -> std::io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut stream = std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let mut header = [0; 4];
+    stream.read_exact(&mut header)?;
+    // No greeting is longer than its first byte of length can say.
+    let mut packet = vec![0; header[0].into()];
+    stream.read_exact(&mut packet)?;
+    Ok(packet)
 }
 
 /// An address of this bench alone, so that two benches on one machine do not meet.
@@ -227,7 +268,8 @@ fn peer_of(text: &str) -> Option<Target> {
         address.to_socket_addrs().ok()?.next()
     })?;
     let pid = pid.parse().ok()?;
-    Some(Target { name: name.into(), backend: Backend::MariaDb, addresses: vec![address], pid: Some(pid) })
+    let backend = Some(Backend::MariaDb);
+    Some(Target { name: name.into(), backend, addresses: vec![address], pid: Some(pid) })
 }
 
 /// Programs that a bench needs beside its own.

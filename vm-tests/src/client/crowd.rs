@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use tokio::net::TcpStream;
 
 use crate::lab::netns::Netns;
 use crate::mysql::Client;
 use crate::mysql::client::Account;
+use crate::mysql::link::Link;
 
 /// So many log in at a time.
 const AT_ONCE: usize = 64;
@@ -44,14 +44,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// `count` silent clients; which account each has is asked by its number.
-pub(crate) async fn log_in(count: usize, account: impl Fn(usize) -> Account) -> Result<Vec<TcpStream>> {
+pub(crate) async fn log_in(count: usize, account: impl Fn(usize) -> Account) -> Result<Vec<Link>> {
     let mut streams = Vec::with_capacity(count);
     while streams.len() < count {
         let batch = AT_ONCE.min(count - streams.len());
         let mut joining = tokio::task::JoinSet::new();
         for index in 0..batch {
             let account = account(streams.len() + index);
-            joining.spawn(async move { Client::connect(&account).await.map(Client::into_stream) });
+            joining.spawn(async move { Client::connect(&account).await.map(Client::into_link) });
         }
         while let Some(joined) = joining.join_next().await {
             let number = streams.len() + 1;

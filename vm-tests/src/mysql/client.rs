@@ -1,4 +1,4 @@
-//! A small MySQL client over a tokio socket: log in, query, ping. It retries nothing and hides nothing.
+//! A small MySQL client over a tokio socket, plain or under TLS: log in, query, ping. It retries nothing and hides nothing.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use super::auth;
+use super::link::Link;
 use super::packet::{self, Greeting, Login, MAX_PAYLOAD};
 
 /// How an attempt failed, in the words that the report uses.
@@ -65,7 +67,7 @@ pub(crate) type Rows = Vec<Vec<Option<String>>>;
 
 /// A logged-in connection.
 pub(crate) struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Link>,
     sequence: u8,
     phase: &'static str,
 }
@@ -86,23 +88,46 @@ impl Client {
 
     /// Logs in; `caching_sha2_password` by its fast path only.
     pub(crate) async fn log_in(stream: TcpStream, account: &Account) -> Result<Self, Failure> {
-        let mut client = Self { stream: BufReader::new(stream), sequence: 0, phase: "greeting" };
+        Self::enter(stream, account, None).await
+    }
+
+    /// Connects and logs in.
+    pub(crate) async fn connect(account: &Account) -> Result<Self, Failure> {
+        Self::enter(Self::dial(account).await?, account, None).await
+    }
+
+    /// Connects and logs in under TLS.
+    pub(crate) async fn connect_tls(account: &Account, tls: &TlsConnector) -> Result<Self, Failure> {
+        Self::enter(Self::dial(account).await?, account, Some(tls)).await
+    }
+
+    async fn enter(
+        stream: TcpStream,
+        account: &Account,
+        tls: Option<&TlsConnector>,
+    ) -> Result<Self, Failure> {
+        let mut client = Self { stream: BufReader::new(Link::Plain(stream)), sequence: 0, phase: "greeting" };
         let greeting = client.read().await?;
         if greeting.first() == Some(&0xff) {
             return Err(server_error(&greeting));
         }
         let greeting = Greeting::parse(&greeting).ok_or(Failure::Protocol("greeting"))?;
+        let mut login = Self::login(account, &greeting);
+        if let Some(tls) = tls {
+            client.phase = "TLS";
+            login.capabilities |= packet::SSL;
+            client.write(&login.ssl_request()).await?;
+            client.stream = match client.stream.into_inner().secured(tls).await {
+                Ok(link) => BufReader::new(link),
+                Err(error) => return Err(lost("TLS", &error)),
+            };
+        }
         client.phase = "login";
-        client.authenticate(account, &greeting).await?;
+        client.authenticate(account, &login).await?;
         Ok(client)
     }
 
-    /// Connects and logs in.
-    pub(crate) async fn connect(account: &Account) -> Result<Self, Failure> {
-        Self::log_in(Self::dial(account).await?, account).await
-    }
-
-    async fn authenticate(&mut self, account: &Account, greeting: &Greeting) -> Result<(), Failure> {
+    fn login(account: &Account, greeting: &Greeting) -> Login {
         let plugin = if greeting.plugin == auth::CACHING_SHA2 { auth::CACHING_SHA2 } else { auth::NATIVE };
         let mut capabilities = packet::LONG_PASSWORD
             | packet::PROTOCOL_41
@@ -113,13 +138,16 @@ impl Client {
         if account.database.is_some() {
             capabilities |= packet::CONNECT_WITH_DB;
         }
-        let login = Login {
+        Login {
             capabilities,
             user: account.user.clone(),
             answer: auth::answer(plugin, &account.password, &greeting.nonce).unwrap_or_default(),
             database: account.database.clone(),
             plugin: plugin.into(),
-        };
+        }
+    }
+
+    async fn authenticate(&mut self, account: &Account, login: &Login) -> Result<(), Failure> {
         self.write(&login.encode()).await?;
         loop {
             let reply = self.read().await?;
@@ -328,7 +356,7 @@ impl Client {
     }
 
     /// The bare connection, for somebody who only wants it to stay open.
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_link(self) -> Link {
         self.stream.into_inner()
     }
 
@@ -343,7 +371,8 @@ impl Client {
         let mut bytes = packet::header(payload.len(), self.sequence).to_vec();
         bytes.extend_from_slice(payload);
         self.sequence = self.sequence.wrapping_add(1);
-        self.stream.write_all(&bytes).await.map_err(|e| self.lost(&e))
+        self.stream.write_all(&bytes).await.map_err(|e| self.lost(&e))?;
+        self.stream.flush().await.map_err(|e| self.lost(&e))
     }
 
     async fn read(&mut self) -> Result<Vec<u8>, Failure> {

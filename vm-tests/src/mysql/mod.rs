@@ -4,6 +4,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod client;
+pub(crate) mod link;
 pub(crate) mod packet;
 
 pub(crate) use client::{Client, Failure};

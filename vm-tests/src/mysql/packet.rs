@@ -2,6 +2,7 @@
 
 pub(crate) const CONNECT_WITH_DB: u32 = 0x0000_0008;
 pub(crate) const PROTOCOL_41: u32 = 0x0000_0200;
+pub(crate) const SSL: u32 = 0x0000_0800;
 pub(crate) const TRANSACTIONS: u32 = 0x0000_2000;
 pub(crate) const SECURE_CONNECTION: u32 = 0x0000_8000;
 pub(crate) const MULTI_RESULTS: u32 = 0x0002_0000;
@@ -177,6 +178,13 @@ impl Login {
             _ => r.zero_terminated().map(text).unwrap_or_default(),
         };
         Some(Self { capabilities, user, answer, database, plugin })
+    }
+
+    /// What a client says before TLS (protocol::SSLRequest): the head of its login.
+    pub(crate) fn ssl_request(&self) -> Vec<u8> {
+        let mut out = self.encode();
+        out.truncate(32);
+        out
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
