@@ -29,7 +29,12 @@ impl<'a> Packets<'a> {
     /// # Errors
     /// The stream's, `UnexpectedEof` at its end, `InvalidData` for frames that are none.
     pub async fn receive(&mut self) -> io::Result<Vec<u8>> {
-        let mut want = frame::HEADER;
+        self.receive_of(frame::HEADER).await
+    }
+
+    /// As [`Packets::receive`], with one read less where the packet is known to have `least` bytes with its header.
+    pub async fn receive_of(&mut self, least: usize) -> io::Result<Vec<u8>> {
+        let mut want = least;
         loop {
             let filled = self.connection.input.filled();
             match frame::locate(filled, self.limit) {

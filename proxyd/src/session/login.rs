@@ -30,6 +30,8 @@ use crate::worker::Worker;
 
 /// No packet of a login is longer: names, a token and 64 KiB of connection attributes.
 const LOGIN_PACKET: usize = 128 * 1024;
+/// A request for TLS with its header. Every other packet that a login may begin with is longer.
+const SSL_REQUEST: usize = 36;
 /// utf8mb4_general_ci, which every server and client knows.
 const COLLATION: u8 = 45;
 
@@ -105,7 +107,7 @@ async fn greet(stream: Stream, record: Rc<Record>, worker: Rc<Worker>) -> Result
         admit(packets.connection, &record, &worker).await?;
         login.set_peer_host(record.peer().host());
     }
-    let first = packets.receive().await.map_err(handshake)?;
+    let first = packets.receive_of(SSL_REQUEST).await.map_err(handshake)?;
     let step = login.on(&first);
     let proven = drive(&mut packets, &mut login, step, &worker).await?;
     let sequence = packets.sequence;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::CertificateDer;
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
@@ -88,7 +88,12 @@ fn config(cert: &Path, key: &Path, ca: &Path, versions: &str) -> Result<ServerCo
         }
     };
     // A key that is another certificate's is an error.
-    Ok(builder.with_single_cert(certificates(cert)?, private_key(key)?)?)
+    let mut config = builder.with_single_cert(certificates(cert)?, private_key(key)?)?;
+    // Hardly a client of MySQL resumes a session, and each would pay for it: tickets made, sent in a write of their own, and
+    // kept behind a lock that all workers share.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
 }
 
 /// Whether a certificate is for this URI.
