@@ -29,6 +29,12 @@ pub(crate) fn of_tree(root: i32) -> Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
+/// Time on a processor of one process since its start, to a hundredth of a second; threads that ended are in it.
+pub(crate) fn of_process(pid: i32) -> Result<Duration> {
+    let ticks = ticks(pid).with_context(|| format!("there is no process {pid}"))?;
+    Ok(TICK * u32::try_from(ticks)?)
+}
+
 /// The first number of `schedstat`: nanoseconds on a processor.
 fn running(task: &std::path::Path) -> Option<u64> {
     fs::read_to_string(task.join("schedstat")).ok()?.split(' ').next()?.parse().ok()
@@ -109,6 +115,6 @@ mod tests {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
         assert!(private_bytes(own).expect("memory") > 10_000);
-        assert!(ticks(own).is_some() && busy().expect("busy") > 0);
+        assert!(of_process(own).is_ok() && busy().expect("busy") > 0);
     }
 }

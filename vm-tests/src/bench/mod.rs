@@ -19,6 +19,8 @@ mod monitors;
 mod plot;
 mod proxy;
 mod router;
+mod section;
+mod starts;
 mod storm;
 mod sysbench;
 mod target;
@@ -70,6 +72,9 @@ pub(crate) struct Options {
     /// Measure the monitors of so many servers instead, with nobody connected
     #[arg(long, value_name = "SERVERS", num_args = 0..=1, default_missing_value = "2000")]
     monitors: Option<u16>,
+    /// Measure how soon a proxyd serves after its start instead: with a small configuration, and with a million users
+    #[arg(long)]
+    starts: bool,
     /// Count system calls of one query through proxyd with strace, instead of measuring time
     #[arg(long)]
     strace: bool,
@@ -84,6 +89,10 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let _guard = teardown::Guard::new(options.places.keep)?;
     if let Some(count) = options.monitors {
         return monitors::run(&options.places.binaries()?, count, options.seconds, options.write.as_deref());
+    }
+    if options.starts {
+        let rounds = options.rounds.unwrap_or(5);
+        return starts::run(&options.places.binaries()?, rounds, options.write.as_deref());
     }
     let wanted: Vec<Case> = cases::all(options.quick)
         .into_iter()

@@ -15,14 +15,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::cpu::{self, Foreign};
+use super::section;
 use super::target::{own_address, owned};
 use crate::fake::{Answer, Fake};
 use crate::lab::child;
 use crate::lab::proxyd::{self, Listeners};
 use crate::lab::{teardown, wait};
 
-const BEGIN: &str = "<!-- monitors: begin -->";
-const END: &str = "<!-- monitors: end -->";
 const PORT: u16 = 33_060;
 /// More of a core than this by others, and the figures are nobody's.
 const QUIET: f64 = 0.1;
@@ -63,8 +62,7 @@ pub(crate) fn run(binaries: &Path, count: u16, seconds: Option<f64>, file: Optio
     println!("\n{table}");
     if let Some(path) = file {
         ensure!(sound, "{} is not rewritten: some figures were disturbed", path.display());
-        let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-        fs::write(path, replaced(&text, &table)?)?;
+        section::rewrite(path, "monitors", &table)?;
     }
     Ok(sound)
 }
@@ -214,13 +212,6 @@ fn admin(sql: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The file with a new table between its markers.
-fn replaced(file: &str, table: &str) -> Result<String> {
-    let (before, rest) = file.split_once(BEGIN).with_context(|| format!("no line {BEGIN}"))?;
-    let (_, after) = rest.split_once(END).with_context(|| format!("no line {END}"))?;
-    Ok(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,12 +230,8 @@ mod tests {
     }
 
     #[test]
-    fn every_fourth_server_writes_and_only_the_place_of_the_table_changes() {
+    fn every_fourth_server_writes() {
         let writers = (0..2000).filter(|index| writes(address(*index))).count();
         assert_eq!(writers, 500);
-        let file = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        let new = replaced(&file, "| t |\n").expect("markers");
-        assert_eq!(new, format!("a\n{BEGIN}\n\n| t |\n\n{END}\nb\n"));
-        assert!(replaced("a", "").is_err());
     }
 }

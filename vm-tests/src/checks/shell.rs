@@ -64,3 +64,13 @@ pub(crate) fn inside<T: Send + 'static>(
     });
     done.join().unwrap_or_else(|_| bail!("a client thread panicked"))
 }
+
+/// SQLite's words for a table `n` with the whole numbers `i` from 1 to `count`, in parts that the admin interface gets done in its
+/// time.
+pub(crate) fn numbers(count: u32) -> impl Iterator<Item = String> {
+    const PART: u32 = 10_000;
+    (0..count).step_by(PART as usize).map(move |before| {
+        let (first, last) = (before + 1, count.min(before + PART));
+        format!("WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})")
+    })
+}
