@@ -77,7 +77,8 @@ struct Cost {
 
 impl Cost {
     fn row(&self, name: &str) -> String {
-        let words: Vec<&str> = self.writes.failures.by_text.keys().map(String::as_str).collect();
+        let texts = |met: &Met| met.failures.by_text.keys().cloned().collect::<Vec<_>>();
+        let words = [texts(&self.writes), texts(&self.reads)].concat();
         format!(
             "| {name} | {} | {} | {} | {} | {} | {} | {} |",
             self.cluster.as_millis(),
