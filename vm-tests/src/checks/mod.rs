@@ -31,6 +31,7 @@ mod permutations;
 mod rules;
 mod runner;
 pub(crate) mod shell;
+mod start;
 mod vrrp;
 mod web;
 
@@ -42,7 +43,7 @@ use runner::Runner;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// A group (lab, article, chains, permutations, bad-input, drill, fail-back, fail-backs, rules, aurora, mysql97, causal, causal-long, sessions, connectors, import, pairs, switch, death, limits, ansible, differential, switches, deaths, soak, large, galera, group, replication, instructions, interop, web, load), or part of a check's name. Without it: all but `ansible`, `causal-long`, `differential`, `switches`, `deaths`, `fail-backs`, `soak`, `large`, `galera`, `group`, `interop`, `load` and `replication`.
+    /// A group (lab, article, chains, permutations, bad-input, drill, fail-back, fail-backs, rules, aurora, mysql97, causal, causal-long, sessions, connectors, import, pairs, switch, death, limits, ansible, differential, switches, deaths, soak, large, galera, group, replication, instructions, interop, web, start, load), or part of a check's name. Without it: all but `ansible`, `causal-long`, `differential`, `switches`, `deaths`, `fail-backs`, `soak`, `large`, `galera`, `group`, `interop`, `load` and `replication`.
     filter: Option<String>,
     #[command(flatten)]
     places: Places,
@@ -68,7 +69,7 @@ const ON_REQUEST: [&str; 14] = [
     "switches",
 ];
 
-const GROUPS: [(&str, Group); 34] = [
+const GROUPS: [(&str, Group); 35] = [
     ("lab", own_lab::run),
     ("article", article::run),
     ("chains", chains::run),
@@ -102,6 +103,7 @@ const GROUPS: [(&str, Group); 34] = [
     ("instructions", instructions::run),
     ("interop", interop::run),
     ("web", web::run),
+    ("start", start::run),
     ("load", load::run),
 ];
 
