@@ -286,9 +286,11 @@ impl World {
                 }
                 Action::RemoveVips => {
                     self.hosts[host].members[member].vip = false;
-                    // Its last advert may be lost, and then only the next announcement puts that right.
-                    let gives_way = self.hosts[host].members[member].router.cause() == Cause::HigherPriority;
-                    if !gives_way || self.loss > 0 {
+                    // Its last advert may be lost, and then only the next announcement puts that right; a client on the other side
+                    // has had no answer from it.
+                    let it = &self.hosts[host];
+                    let gives_way = it.members[member].router.cause() == Cause::HigherPriority;
+                    if !gives_way || self.loss > 0 || (it.side, it.members[member].side) != (0, 0) {
                         self.forget(host, member);
                     }
                 }
