@@ -228,6 +228,10 @@ impl Host {
     pub(crate) fn power_on(&mut self) -> Result<()> {
         // Absent after a first power-off that found nothing running.
         let _ = std::fs::remove_dir_all(self.run_dir());
+        for stale in keepalived::PID_FILES {
+            // As any /run after a boot; keepalived takes an old number for a running daemon.
+            let _ = std::fs::remove_file(self.directory.join(stale));
+        }
         self.network.address(&self.name)?;
         self.network.join(&self.name)?;
         self.connected.store(true, Ordering::Relaxed);

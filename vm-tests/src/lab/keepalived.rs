@@ -13,6 +13,9 @@ use anyhow::{Context, Result};
 
 use super::net;
 
+/// Of the parent and of the process that elects, in the host's directory.
+pub(super) const PID_FILES: [&str; 2] = ["keepalived.pid", "vrrp.pid"];
+
 /// What one host's keepalived is told.
 #[derive(Debug, Clone)]
 pub(crate) struct Instance {
@@ -35,8 +38,8 @@ impl Instance {
             ["--dont-fork", "--log-console", "--log-detail", "--vrrp"].map(String::from).to_vec();
         let named = [
             ("--use-file", file("keepalived.conf")),
-            ("--pid", file("keepalived.pid")),
-            ("--vrrp_pid", file("vrrp.pid")),
+            ("--pid", file(PID_FILES[0])),
+            ("--vrrp_pid", file(PID_FILES[1])),
         ];
         arguments.extend(named.into_iter().flat_map(|(option, value)| [option.to_owned(), value]));
         Ok(arguments)
