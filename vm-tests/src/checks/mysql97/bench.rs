@@ -65,6 +65,9 @@ impl Bench {
             bench.bash("mysql97 -uclear -pclear-pw -e 'DO 1'").is_ok_and(|output| output.success)
         })
         .with_context(|| bench.proxy.log())?;
+        // What a cold proxy opens in advance would be taken for what a check has it open.
+        wait::until("the pools", Duration::from_secs(20), || bench.proxy.log().contains("the pools are"))
+            .with_context(|| bench.proxy.log())?;
         Ok(bench)
     }
 
