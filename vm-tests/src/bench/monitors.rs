@@ -201,7 +201,8 @@ fn start(binaries: &Path, directory: &Path, servers: u16, monitored: bool) -> Re
     Ok(child)
 }
 
-fn admin(sql: &str) -> Result<String> {
+/// At the admin interface of the one proxyd that such a bench has.
+pub(super) fn admin(sql: &str) -> Result<String> {
     let output = Command::new("mariadb")
         .args(["--no-defaults", "-uadmin", "-padmin", "-N", "-P6032", "-h"])
         .arg(own_address(9).to_string())

@@ -6,13 +6,13 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::cpu::{self, Foreign};
+use super::monitors::admin;
 use super::section;
 use super::target::{own_address, owned};
 use crate::checks::shell;
@@ -165,17 +165,6 @@ fn spread(mut times: Vec<Duration>) -> String {
 
 fn server() -> SocketAddr {
     (own_address(8), 3306).into()
-}
-
-fn admin(sql: &str) -> Result<String> {
-    let output = Command::new("mariadb")
-        .args(["--no-defaults", "-uadmin", "-padmin", "-N", "-P6032", "-h"])
-        .arg(own_address(9).to_string())
-        .args(["-e", sql])
-        .output()
-        .context("mariadb is missing: apt-get install -y --no-install-recommends mariadb-client")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 #[cfg(test)]
