@@ -7,6 +7,9 @@ use anyhow::{Context, Result};
 
 use crate::lab::process;
 
+/// More of a core than this by others, and the figures are nobody's.
+pub(super) const QUIET: f64 = 0.1;
+
 /// Linux counts these in hundredths of a second for user space, whatever the kernel's own tick is.
 const TICK: Duration = Duration::from_millis(10);
 

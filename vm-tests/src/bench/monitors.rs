@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::cpu::{self, Foreign};
+use super::cpu::{self, Foreign, QUIET};
 use super::section;
 use super::target::{own_address, owned};
 use crate::fake::{Answer, Fake};
@@ -23,8 +23,6 @@ use crate::lab::proxyd::{self, Listeners};
 use crate::lab::{teardown, wait};
 
 const PORT: u16 = 33_060;
-/// More of a core than this by others, and the figures are nobody's.
-const QUIET: f64 = 0.1;
 
 /// Prints the table, and writes it into its place in the file if there is one. True if nothing disturbed it.
 pub(crate) fn run(binaries: &Path, count: u16, seconds: Option<f64>, file: Option<&Path>) -> Result<bool> {
@@ -59,11 +57,7 @@ pub(crate) fn run(binaries: &Path, count: u16, seconds: Option<f64>, file: Optio
             if measured.foreign < QUIET { "" } else { " disturbed: do not quote" },
         );
     }
-    println!("\n{table}");
-    if let Some(path) = file {
-        ensure!(sound, "{} is not rewritten: some figures were disturbed", path.display());
-        section::rewrite(path, "monitors", &table)?;
-    }
+    section::publish("monitors", &table, sound, file)?;
     Ok(sound)
 }
 

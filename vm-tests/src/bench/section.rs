@@ -3,10 +3,18 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+
+/// Prints a table, and puts it into a file's place of this name if one is given; of figures that are not `sound` the file gets none.
+pub(super) fn publish(name: &str, table: &str, sound: bool, file: Option<&Path>) -> Result<()> {
+    println!("\n{table}");
+    let Some(path) = file else { return Ok(()) };
+    ensure!(sound, "{} is not rewritten: some figures were disturbed", path.display());
+    rewrite(path, name, table)
+}
 
 /// Puts a new table into the place of this name.
-pub(crate) fn rewrite(path: &Path, name: &str, table: &str) -> Result<()> {
+fn rewrite(path: &Path, name: &str, table: &str) -> Result<()> {
     let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     fs::write(path, replaced(&text, name, table)?).with_context(|| format!("write {}", path.display()))
 }

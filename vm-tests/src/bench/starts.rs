@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use super::cpu::{self, Foreign};
+use super::cpu::{self, Foreign, QUIET};
 use super::monitors::admin;
 use super::section;
 use super::target::{own_address, owned};
@@ -23,8 +23,6 @@ use crate::lab::{teardown, wait};
 use crate::mysql::Client;
 use crate::mysql::client::{Account, Failure};
 
-/// More of a core than this by others, and the figures are nobody's.
-const QUIET: f64 = 0.1;
 /// A start takes no longer, whatever else the machine does.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -55,11 +53,7 @@ pub(crate) fn run(binaries: &Path, rounds: usize, file: Option<&Path>) -> Result
             if is_quiet { "" } else { " disturbed: do not quote" },
         );
     }
-    println!("\n{table}");
-    if let Some(path) = file {
-        ensure!(sound, "{} is not rewritten: some figures were disturbed", path.display());
-        section::rewrite(path, "starts", &table)?;
-    }
+    section::publish("starts", &table, sound, file)?;
     Ok(sound)
 }
 
