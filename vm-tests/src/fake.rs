@@ -116,8 +116,9 @@ async fn serve(mut stream: TcpStream, own: SocketAddr, script: &Script) -> std::
     let (sequence, _) = read(&mut stream).await?;
     write(&mut stream, sequence.wrapping_add(1), std::slice::from_ref(&ok)).await?;
     loop {
-        // A server that is gone hangs up by itself, as a dead process does.
-        while tokio::time::timeout(LOOK, stream.readable()).await.is_err() {
+        // A server that is gone hangs up by itself, as a dead process does. Only a look at the bytes tells whether there are any:
+        // `readable` says so of a connection whose last read took exactly all there was.
+        while tokio::time::timeout(LOOK, stream.peek(&mut [0])).await.is_err() {
             if matches!(script(own, ""), Answer::Gone) {
                 return Ok(());
             }
