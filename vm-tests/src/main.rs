@@ -15,6 +15,7 @@ mod lab;
 mod mysql;
 mod mysql97;
 mod outages;
+mod section;
 mod vm;
 
 use std::process::ExitCode;

@@ -1,14 +1,7 @@
 //! The figures as tables: ratios to HAProxy where it was measured (or to a TLS handshake alone), and the plain figures beside them.
 
-use std::fmt::Write;
-
-use anyhow::{Context, Result};
-
 use super::figures::{Report, Row};
 use super::target::{HANDSHAKE, PEER};
-
-const BEGIN: &str = "<!-- bench: begin -->";
-const END: &str = "<!-- bench: end -->";
 
 /// All tables.
 pub(crate) fn tables(report: &Report) -> String {
@@ -121,15 +114,6 @@ fn doubt(row: &Row) -> &'static str {
     if row.sound { "" } else { " disturbed: do not quote" }
 }
 
-/// The file with new tables between its markers.
-pub(crate) fn replaced(file: &str, report: &Report) -> Result<String> {
-    let (before, rest) = file.split_once(BEGIN).with_context(|| format!("no line {BEGIN}"))?;
-    let (_, after) = rest.split_once(END).with_context(|| format!("no line {END}"))?;
-    let mut text = String::new();
-    write!(text, "{before}{BEGIN}\n\n{}\n{END}{after}", tables(report))?;
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::figures::Figures;
@@ -166,13 +150,5 @@ mod tests {
         let text = tables(&report);
         assert!(text.contains("| CPU, handshake = 1 |"), "{text}");
         assert_eq!(text.matches("| storm-tls-16 | proxyd | 1.20 | 1.00 |").count(), 1, "{text}");
-    }
-
-    #[test]
-    fn only_what_is_between_the_markers_changes() {
-        let file = format!("# A\n{BEGIN}\nold\n{END}\nrest\n");
-        let text = replaced(&file, &report()).expect("markers");
-        assert!(text.starts_with("# A\n") && text.ends_with("\nrest\n") && !text.contains("old"));
-        assert!(replaced("none", &report()).is_err());
     }
 }

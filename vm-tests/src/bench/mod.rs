@@ -19,19 +19,19 @@ mod monitors;
 mod plot;
 mod proxy;
 mod router;
-mod section;
 mod starts;
 mod storm;
 mod sysbench;
 mod target;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::demo::Places;
 use crate::lab::teardown;
+use crate::section;
 use cases::Case;
 use figures::Report;
 use measure::Schedule;
@@ -108,23 +108,21 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         slice: Duration::from_secs_f64(options.seconds.unwrap_or(if options.quick { 1.5 } else { 4.0 })),
     };
     let report = measure::run(&bed, &wanted, &schedule)?;
-    println!("\n{}", markdown::tables(&report));
     if let Some(path) = &options.report {
         std::fs::write(path, report.to_json()?).with_context(|| format!("write {}", path.display()))?;
     }
+    section::publish("bench", &markdown::tables(&report), report.sound(), options.write.as_deref())?;
     if let Some(path) = &options.write {
-        write(&report, path)?;
+        draw(&report, path)?;
     }
     Ok(report.sound())
 }
 
-fn write(report: &Report, path: &std::path::Path) -> Result<()> {
-    ensure!(report.sound(), "{} is not rewritten: some figures were disturbed", path.display());
-    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-    std::fs::write(path, markdown::replaced(&text, report)?)?;
+/// The plots beside the file with the tables.
+fn draw(report: &Report, path: &Path) -> Result<()> {
     let directory = path.parent().map_or_else(|| PathBuf::from("docs"), |parent| parent.join("docs"));
-    std::fs::write(directory.join("bench-cpu.svg"), plot::cpu(report))?;
-    Ok(())
+    let plot = directory.join("bench-cpu.svg");
+    std::fs::write(&plot, plot::cpu(report)).with_context(|| format!("write {}", plot.display()))
 }
 
 fn names() -> String {

@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::cpu::{self, Foreign, QUIET};
-use super::section;
 use super::target::{own_address, owned};
 use crate::fake::{Answer, Fake};
 use crate::lab::child;
 use crate::lab::proxyd::{self, Listeners};
 use crate::lab::{teardown, wait};
+use crate::section;
 
 const PORT: u16 = 33_060;
 

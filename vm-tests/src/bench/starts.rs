@@ -13,7 +13,6 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use super::cpu::{self, Foreign, QUIET};
 use super::monitors::admin;
-use super::section;
 use super::target::{own_address, owned};
 use crate::checks::shell;
 use crate::fake::{Answer, Fake};
@@ -22,6 +21,7 @@ use crate::lab::proxyd::{self, Listeners};
 use crate::lab::{teardown, wait};
 use crate::mysql::Client;
 use crate::mysql::client::{Account, Failure};
+use crate::section;
 
 /// A start takes no longer, whatever else the machine does.
 const LIMIT: Duration = Duration::from_secs(120);

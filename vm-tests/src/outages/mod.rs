@@ -19,6 +19,7 @@ use crate::drills::stage::Stage;
 use crate::lab::cluster::{BackendKind, Cluster, Plan};
 use crate::lab::layout::{Layout, Numbers, Template};
 use crate::lab::{net, reaper, teardown};
+use crate::section;
 use event::Event;
 
 #[derive(Debug, clap::Args)]
@@ -38,7 +39,7 @@ pub(crate) struct Options {
     /// Write the tables to this file as well.
     #[arg(long, value_name = "FILE.md")]
     report: Option<PathBuf>,
-    /// Rewrite the tables between the markers of this file, or add them at its end.
+    /// Rewrite the tables between the markers of this file.
     #[arg(long, value_name = "FILE.md")]
     write: Option<PathBuf>,
     /// What was seen, for the process that wants it.
@@ -74,15 +75,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         return Ok(sound);
     }
     let text = tables::render(&results, options.runs)?;
-    println!("{text}");
     if let Some(path) = &options.report {
         std::fs::write(path, &text).with_context(|| format!("write {}", path.display()))?;
     }
-    if let Some(path) = &options.write {
-        let file = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-        std::fs::write(path, tables::replaced(&file, &text)?)
-            .with_context(|| format!("write {}", path.display()))?;
-    }
+    // An event that did not come to an end has a column of its own: the tables are true all the same.
+    section::publish("outages", &text, true, options.write.as_deref())?;
     Ok(sound)
 }
 

@@ -15,20 +15,6 @@ keepalived's check looks for a proxy every second, which is as often as it can, 
 `standfast move` here, and stopping keepalived there.
 ";
 
-const BEGIN: &str = "<!-- outages: begin -->";
-const END: &str = "<!-- outages: end -->";
-const TITLE: &str = "## What moving a VIP costs a client, beside keepalived";
-
-/// The file with new tables between its markers, or behind everything else.
-pub(super) fn replaced(file: &str, tables: &str) -> Result<String> {
-    let tables = tables.trim_end();
-    let Some((before, rest)) = file.split_once(BEGIN) else {
-        return Ok(format!("{}\n\n{TITLE}\n\n{BEGIN}\n\n{tables}\n\n{END}\n", file.trim_end()));
-    };
-    let (_, after) = rest.split_once(END).with_context(|| format!("no line {END}"))?;
-    Ok(format!("{before}{BEGIN}\n\n{tables}\n\n{END}{after}"))
-}
-
 pub(super) fn render(results: &Results, runs: usize) -> Result<String> {
     let version = Command::new("keepalived").arg("--version").output().context("run keepalived")?;
     let version = String::from_utf8_lossy(&version.stderr).lines().next().unwrap_or_default().to_owned();
@@ -98,15 +84,6 @@ fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
 mod tests {
     use super::super::event::Event;
     use super::*;
-
-    #[test]
-    fn tables_find_their_place_and_keep_it() {
-        let once = replaced("# Figures\n", "| 1 |\n").expect("added");
-        assert!(once.starts_with("# Figures\n\n## What moving") && once.contains("| 1 |"), "{once}");
-        let twice = replaced(&format!("{once}\nMore.\n"), "| 2 |").expect("replaced");
-        assert!(twice.contains("| 2 |") && !twice.contains("| 1 |") && twice.ends_with("More.\n"), "{twice}");
-        assert!(replaced(&format!("{BEGIN}\n"), "").is_err());
-    }
 
     #[test]
     fn tables_and_who_is_slower() {

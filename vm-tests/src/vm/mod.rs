@@ -17,6 +17,7 @@ mod report;
 mod short;
 mod stage;
 mod suite;
+mod table;
 mod trio;
 
 use std::path::PathBuf;
@@ -53,24 +54,33 @@ enum What {
     Idle(idle::Options),
     /// All drills, with a report page
     Drills(suite::Options),
+    /// The table of BENCHMARKS.md from what drills left behind
+    Table(table::Options),
 }
 
 /// True if everything held.
 pub(crate) fn run(options: &Options) -> Result<bool> {
+    let _guard = teardown::Guard::new(options.keep)?;
+    let packages = || options.packages();
+    match &options.what {
+        What::Image => image().map(|_| true),
+        What::Short => short::run(&image()?, &packages()?),
+        What::Kernel(options) => kernel::run(&image()?, options),
+        What::Newcomer => newcomer::run(&image()?, &packages()?),
+        What::Idle(idle) => idle::run(&image()?, &packages()?, idle),
+        What::Drills(suite) => suite::run(&image()?, &packages()?, suite),
+        What::Table(table) => table::run(table),
+    }
+}
+
+/// The guest's image, once this machine has what a guest needs.
+fn image() -> Result<Image> {
     machine::require()?;
     database::require()?;
-    let _guard = teardown::Guard::new(options.keep)?;
     let began = Instant::now();
     let image = Image::get()?;
     println!("image {} ready after {:.0} s", image.key, began.elapsed().as_secs_f64());
-    match &options.what {
-        What::Image => Ok(true),
-        What::Short => short::run(&image, &options.packages()?),
-        What::Kernel(options) => kernel::run(&image, options),
-        What::Newcomer => newcomer::run(&image, &options.packages()?),
-        What::Idle(idle) => idle::run(&image, &options.packages()?, idle),
-        What::Drills(suite) => suite::run(&image, &options.packages()?, suite),
-    }
+    Ok(image)
 }
 
 impl Options {

@@ -5,7 +5,7 @@ use crate::lab::net;
 use super::machine::Identity;
 use super::trio::{Layout, PORT};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Product {
     Standfast,

@@ -20,6 +20,13 @@ pub(crate) fn write(directory: &Path, events: &[Event]) -> Result<()> {
     fs::write(directory.join("index.html"), page(events)).context("write index.html")
 }
 
+/// The events that a suite left in this directory.
+pub(crate) fn read(directory: &Path) -> Result<Vec<Event>> {
+    let path = directory.join("events.json");
+    let json = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    serde_json::from_str(&json).with_context(|| format!("{} is not what a suite writes", path.display()))
+}
+
 fn page(events: &[Event]) -> String {
     let wrong = events.iter().filter(|event| event.wrong.is_some()).count();
     let mut html = format!(

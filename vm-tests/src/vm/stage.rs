@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::adverts::{self, Watch};
 use super::product::Product;
@@ -29,7 +29,7 @@ const TOO_BUSY: f64 = 20.0;
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// One event as the clients saw it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Event {
     pub product: Product,
     pub layout: Layout,
@@ -175,15 +175,16 @@ impl Stage {
         self.ticker.reset();
         let (start, clock, waited) = (Instant::now(), SystemTime::now(), self.trio.starved());
         let mut owner = None;
-        let went = act(&mut self.trio, from).and_then(|()| {
-            owner = Some(self.owner_within(self.limit())?);
+        let acted = act(&mut self.trio, from);
+        let settled = self.owner_within(self.limit()).and_then(|host| {
+            owner = Some(host);
             self.wait_for_calm()
         });
         let to = owner.map_or("nobody", |host| self.trio.hosts[host].name()).to_owned();
         let mut event = self.record(drill, start, clock);
         (event.from, event.to) = (self.trio.hosts[from].name().to_owned(), to);
         event.starved_percent = starved(&waited, &self.trio.starved(), start.elapsed());
-        event.wrong = went.err().map(|error| format!("{error:#}"));
+        event.wrong = acted.and(settled).err().map(|error| format!("{error:#}"));
         match unexpected(&event, expect) {
             Some(_) if event.wrong.is_some() => {}
             found if event.starved_percent > TOO_BUSY => event.inconclusive = found,

@@ -11,6 +11,7 @@ use super::image::{Image, Packages, Pristine};
 use super::product::Product;
 use super::report;
 use super::stage::{Event, Stage};
+use super::table;
 use super::trio::{Layout, Site, Trio};
 
 #[derive(Debug, clap::Args)]
@@ -30,10 +31,17 @@ pub(crate) struct Options {
     /// Where the report page and its JSON go
     #[arg(long, default_value = "target/vm-drills")]
     report: PathBuf,
+    /// Rewrite the cells of what was measured in this file's table, and leave the others
+    #[arg(long, value_name = "BENCHMARKS.md")]
+    write: Option<PathBuf>,
 }
 
 pub(crate) fn run(image: &Image, packages: &Packages, options: &Options) -> Result<bool> {
     let began = Instant::now();
+    if let Some(file) = &options.write {
+        // Whether the table has its place there is known before the drills, not after them.
+        table::write(file, &[])?;
+    }
     let site = Site::build()?;
     let pristine = Pristine::get(image, packages, &site.network, site.first_tap())?;
     println!("ready for drills after {:.0} s", began.elapsed().as_secs_f64());
@@ -66,7 +74,8 @@ pub(crate) fn run(image: &Image, packages: &Packages, options: &Options) -> Resu
         began.elapsed().as_secs_f64(),
         options.report.join("index.html").display()
     );
-    Ok(wrong == 0 && !events.is_empty())
+    let told = options.write.as_deref().map_or(Ok(true), |file| table::write(file, &events))?;
+    Ok(wrong == 0 && !events.is_empty() && told)
 }
 
 /// One drill, with the hosts that are left from the one before or with pristine ones. A drill that could not be done is an event too.

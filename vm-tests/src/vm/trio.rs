@@ -16,7 +16,7 @@ use crate::lab::{teardown, wait};
 use crate::mysql::client::Account;
 
 /// What the guests run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Layout {
     SingleVip,
