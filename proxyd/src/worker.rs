@@ -426,16 +426,15 @@ impl Worker {
         stats
     }
 
-    /// Lets what runs finish: idle sessions outside a transaction end now, the others when they get there.
+    /// Lets what runs finish: sessions that rest end now, the others when they get there.
     async fn drain(self: Rc<Self>, done: tokio::sync::oneshot::Sender<()>) {
         // Not by a flag: whoever waits in `accept` would take one client more, only to cut it off.
         self.acceptors.take().iter().for_each(AbortHandle::abort);
         self.shared.heartbeat.worker(self.index).set_state(State::Draining);
         while !self.sessions.borrow().is_empty() {
-            for record in self.sessions.borrow().values() {
-                if record.command.get() != "Query" && !record.in_transaction.get() {
-                    record.interrupt(Interrupt::KillConnection);
-                }
+            let now = Instant::now();
+            for record in self.sessions.borrow().values().filter(|record| !record.ends_soon(now)) {
+                record.interrupt(Interrupt::KillConnection);
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::gtids::LastGtids;
 use crate::peer::Peer;
@@ -21,6 +21,8 @@ use crate::worker::Worker;
 
 /// A statement's text is kept up to this length for the process list; an idle session keeps none.
 const INFO_LIMIT: usize = 1024;
+/// A client that came this recently still has to log in, or to send its first statement.
+const ARRIVAL: Duration = Duration::from_millis(400);
 
 /// Why a session is to stop what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct Record {
     pub born: Instant,
     pub names: RefCell<Names>,
     pub command: Cell<&'static str>,
+    /// Whether there has been a command.
+    asked: Cell<bool>,
     pub since: Cell<Instant>,
     /// The statement in flight must be done by then.
     pub deadline: Cell<Option<Instant>>,
@@ -89,6 +93,7 @@ impl Record {
             born: now,
             names: RefCell::default(),
             command: Cell::new("Connect"),
+            asked: Cell::new(false),
             since: Cell::new(now),
             deadline: Cell::new(None),
             in_transaction: Cell::new(false),
@@ -138,9 +143,18 @@ impl Record {
         self.in_transaction.get() || !matches!(self.command.get(), "Sleep" | "Connect")
     }
 
+    /// Whether a proxy that is about to end waits for this session: something is under way that ends by itself, or the client has
+    /// just come and nobody has told it anything yet but this proxy.
+    pub fn ends_soon(&self, now: Instant) -> bool {
+        let arrives = !self.asked.get() && now.saturating_duration_since(self.born) < ARRIVAL;
+        let endless = matches!(self.command.get(), "Fast forward" | "Binlog Dump" | "Binlog Dump GTID");
+        arrives || self.is_in_flight() && !endless
+    }
+
     /// A command starts; its text is for the process list, kept in `room`.
     pub fn start(&self, command: &'static str, text: &[u8], mut room: Vec<u8>, now: Instant) {
         self.command.set(command);
+        self.asked.set(true);
         self.since.set(now);
         room.clear();
         room.extend_from_slice(&text[..text.len().min(INFO_LIMIT)]);
@@ -216,5 +230,32 @@ impl Record {
             pin_reason: self.pin_reason.get(),
             last_gtid: self.gtids.borrow().newest().map(str::to_owned),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_ends_waits_for_work_and_for_who_has_just_come() {
+        let born = Instant::now();
+        let soon = born + Duration::from_millis(20);
+        let record = Record::new(1, Peer::Local, born);
+        assert!(record.ends_soon(soon), "it logs in");
+        drop(record.rest(soon));
+        assert!(record.ends_soon(soon), "its first statement is on the way");
+        assert!(!record.ends_soon(born + ARRIVAL), "it only stays");
+        for command in ["Query", "Execute", "Prepare", "Ping"] {
+            record.start(command, b"", Vec::new(), soon);
+            assert!(record.ends_soon(born + 10 * ARRIVAL), "{command}");
+            drop(record.rest(soon));
+            assert!(!record.ends_soon(soon), "it has had its answer");
+        }
+        record.start("Fast forward", b"", Vec::new(), soon);
+        assert!(!record.ends_soon(soon), "nobody knows when that ends");
+        record.note_transaction(true, soon);
+        drop(record.rest(soon));
+        assert!(record.ends_soon(born + ARRIVAL));
     }
 }
