@@ -4,6 +4,7 @@
 //! idle one; it never takes what another thread reads from.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,10 @@ use crate::backend::{Backend, Traits};
 use crate::session::settings::Settings;
 use crate::snapshot::{Hostgroup, HostgroupAttributes, HostgroupId, Member, Server, Snapshot, Status};
 use crate::stats::{FreeRow, ServerKey};
+
+/// So many logins may be under way at one server for one worker. Were there one for each of a thousand clients that wait for a proxy which
+/// has just started, all of them would be slow enough to time out; the few are done soon, and serve one client after the other.
+const LOGINS_AT_ONCE: usize = 16;
 
 /// What a session needs of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +38,16 @@ pub struct Pool {
     random: Cell<u64>,
     /// Connections opened in the second that began then, by hostgroup.
     opened: RefCell<HashMap<HostgroupId, (Instant, u32)>>,
+    /// A login under way holds one of its server's.
+    logins: RefCell<HashMap<*const Server, Rc<()>>>,
+}
+
+/// A login under way, until this is dropped.
+#[derive(Debug)]
+pub struct Login {
+    _one: Rc<()>,
+    /// Keeps the address the server's.
+    _server: Arc<Server>,
 }
 
 #[derive(Debug)]
@@ -96,10 +111,12 @@ impl Pool {
         if keep {
             let key = Arc::as_ptr(backend.server());
             self.shelves.borrow_mut().entry(key).or_default().push(Idle { backend, since: now });
+            // It can serve one. Whoever is woken in vain leaves the others to their next look.
+            self.changed.notify_one();
         } else {
             drop(backend);
+            self.changed.notify_waiters();
         }
-        self.changed.notify_waiters();
     }
 
     /// Every idle connection.
@@ -129,6 +146,7 @@ impl Pool {
             });
             !shelf.is_empty()
         });
+        self.logins.borrow_mut().retain(|_, one| Rc::strong_count(one) > 1);
         self.changed.notify_waiters();
     }
 
@@ -192,6 +210,16 @@ impl Pool {
         }
         *count = count.saturating_add(1);
         *count <= per_second
+    }
+
+    /// The right to log in at a server, for somebody who has looked in vain so often, each time without delay. What takes long although
+    /// this worker is not busy is the server or the way to it: the limit doubles with each look.
+    pub fn may_log_in(&self, server: &Arc<Server>, looks: u32) -> Option<Login> {
+        let limit = LOGINS_AT_ONCE << looks.min(16);
+        let mut logins = self.logins.borrow_mut();
+        let one = logins.entry(Arc::as_ptr(server)).or_default();
+        // The book's own is no login.
+        (Rc::strong_count(one) <= limit).then(|| Login { _one: one.clone(), _server: server.clone() })
     }
 
     /// The next of this worker's random numbers.
@@ -295,6 +323,21 @@ mod tests {
         let allowed = |ms| (0..10).filter(|_| pool.may_open(5, 3, at(ms))).count();
         assert_eq!([allowed(0), allowed(900), allowed(1_000), allowed(2_500)], [3, 0, 3, 3]);
         assert!(pool.may_open(6, 1, at(2_500)));
+    }
+
+    #[test]
+    fn few_log_in_at_once_unless_it_is_not_this_worker_that_is_slow() {
+        let pool = Pool::new(7);
+        let (one, other) = (member(1, Status::Online, 1).server, member(2, Status::Online, 1).server);
+        let mut logins: Vec<Login> = std::iter::from_fn(|| pool.may_log_in(&one, 0)).take(1_000).collect();
+        assert_eq!(logins.len(), LOGINS_AT_ONCE);
+        assert!(pool.may_log_in(&other, 0).is_some(), "each server has its own limit");
+        logins.pop();
+        logins.extend(pool.may_log_in(&one, 0));
+        logins.extend(std::iter::from_fn(|| pool.may_log_in(&one, 3)).take(1_000));
+        assert_eq!(logins.len(), 8 * LOGINS_AT_ONCE);
+        pool.sweep(&Snapshot::default());
+        assert!(pool.may_log_in(&one, 0).is_none(), "logins outlive a sweep");
     }
 
     #[test]

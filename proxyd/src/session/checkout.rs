@@ -16,7 +16,7 @@ use crate::backend::{Account, Backend, ConnectError, Exactly, Traits};
 use crate::control::WorkerEvent;
 use crate::counters::InUse;
 use crate::peer::Peer;
-use crate::pool::Want;
+use crate::pool::{Login, Want};
 use crate::reply::Refusal;
 use crate::snapshot::{HostgroupId, Member, ProxyProtocol, Reservation, Server, Snapshot};
 use crate::warmth::Profile;
@@ -115,6 +115,7 @@ impl Session {
         avoid: &mut Vec<Arc<Server>>,
     ) -> Result<Option<Attached>, Attach> {
         let mut waited = false;
+        let mut looks = 0;
         let started = Instant::now();
         let mut now = started;
         loop {
@@ -141,8 +142,8 @@ impl Session {
                     self.count_checkout(true, waited);
                     return Ok(Some(Attached::new(backend)));
                 }
-                let room = self.make_room(member, &snapshot);
-                if let Room::Taken(reservation) = room {
+                let room = self.make_room(member, &snapshot, looks);
+                if let Room::Taken(reservation, _login) = room {
                     let server = member.server.clone();
                     let in_use = InUse::new(self.worker.counters.server(&server));
                     let opening = self.open(reservation, member, deadline);
@@ -179,11 +180,14 @@ impl Session {
                 self.count_checkout(false, waited);
                 return Err(Attach::Refused(Refusal::no_server(&snapshot, to.hostgroup, started.elapsed())));
             }
+            let before = Instant::now();
             match Box::pin(self.wait_for_room()).await {
                 None | Some(Interrupt::BackendGone) => {}
                 Some(why) => return Err(stopped(why)),
             }
             now = Instant::now();
+            let took = now - before;
+            looks += u32::from((LOOK_AGAIN..2 * LOOK_AGAIN).contains(&took));
         }
     }
 
@@ -198,7 +202,8 @@ impl Session {
     }
 
     /// The right to one more connection to this server, if it and the hostgroup's limits have it.
-    fn make_room(&self, member: &Member, snapshot: &Snapshot) -> Room {
+    fn make_room(&self, member: &Member, snapshot: &Snapshot, looks: u32) -> Room {
+        let Some(login) = self.worker.pool.may_log_in(&member.server, looks) else { return Room::Throttled };
         let reservation = member.server.reserve(member.max_connections).or_else(|| {
             // The idle connections that are in the way belong to other users.
             self.worker.pool.close_one(&member.server);
@@ -206,7 +211,7 @@ impl Session {
         });
         let Some(reservation) = reservation else { return Room::Full };
         match self.worker.may_open(snapshot, member.server.hostgroup) {
-            true => Room::Taken(reservation),
+            true => Room::Taken(reservation, login),
             false => Room::Throttled,
         }
     }
@@ -292,8 +297,9 @@ impl Session {
 
 /// Whether there is a place for one more connection.
 enum Room {
-    Taken(Reservation),
-    /// The hostgroup has had its connections of this second.
+    /// Held while it is being opened.
+    Taken(Reservation, Login),
+    /// The hostgroup has had its connections of this second, or enough of them are being opened.
     Throttled,
     Full,
 }
