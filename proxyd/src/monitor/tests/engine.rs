@@ -221,7 +221,7 @@ fn a_silent_server_is_shunned_stays_writer_and_comes_back() {
         scene.load(&PATIENT.map(|name| (name, "100")));
         scene.until(&[(WRITERS, Status::Shunned), (READERS, Status::Shunned)]).await;
         let reason = scene.runtime.borrow().members()[0].reason.clone();
-        assert!(reason.starts_with("3 pings missed"), "{reason}");
+        assert!(reason.contains(" pings missed"), "{reason}");
         assert!(scene.logged(|log| log.check == Check::Ping && log.error.is_some()) >= 3);
         scene.wait_longer();
         scene.database.silent.set(false);
