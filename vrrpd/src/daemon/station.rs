@@ -18,8 +18,9 @@ use super::kernel::{Kernel, WireId};
 use super::rivals::Told;
 use super::vips::{self, Placed, Vips};
 
-/// How long the resets may hold up the removal of an address that another host waits for.
-pub(super) const RESET_BUDGET: Duration = Duration::from_millis(10);
+/// How long the resets may hold up the removal of an address that another host waits for: tens of thousands of connections. Once the
+/// address is gone nobody can reset what is left, and a client that waits for an answer there waits until its own time is up.
+pub(super) const RESET_BUDGET: Duration = Duration::from_millis(100);
 
 pub(crate) struct Station {
     pub(crate) config: configs::Router,

@@ -24,6 +24,10 @@ const NLMSG_DONE: u16 = 3;
 const ID: usize = 48;
 /// Every TCP state but TIME_WAIT (6), CLOSE (7) and LISTEN (10).
 const STATES: u32 = 0x1fff & !(1 << 6 | 1 << 7 | 1 << 10);
+/// Requests in one system call: their answers, some 60 bytes each and as much again in the kernel's books, fit a socket's buffer.
+const AT_ONCE: usize = 64;
+/// How often the list is read again for connections that came meanwhile.
+const PASSES: usize = 3;
 
 type SocketId = [u8; ID];
 
@@ -49,11 +53,17 @@ impl ConnectionReset {
         let v4 = address.is_ipv4().then_some(libc::AF_INET);
         for family in v4.into_iter().chain([libc::AF_INET6]) {
             let family = u8::try_from(family).map_err(io::Error::other)?;
-            for id in self.connections(family, address)? {
-                if Instant::now() >= end {
-                    return Ok(count);
+            for _ in 0..PASSES {
+                let found = self.connections(family, address)?;
+                if found.is_empty() {
+                    break;
                 }
-                count += usize::from(self.destroy(family, &id)?);
+                for some in found.chunks(AT_ONCE) {
+                    if Instant::now() >= end {
+                        return Ok(count);
+                    }
+                    count += self.destroy(family, some)?;
+                }
             }
         }
         Ok(count)
@@ -76,7 +86,7 @@ impl ConnectionReset {
         filter.extend_from_slice(&[of, size * 8, 0, 0]);
         filter.extend_from_slice(&(-1_i32).to_ne_bytes()); // any port
         filter.extend_from_slice(&octets);
-        self.send(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, family, &[0; ID], &filter)?;
+        self.send(&request(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, family, &[0; ID], &filter))?;
         let mut found = Vec::new();
         self.replies(|message| match message.kind {
             NLMSG_DONE => Ok(true),
@@ -89,29 +99,29 @@ impl ConnectionReset {
         Ok(found)
     }
 
-    /// False when the connection was gone already.
-    fn destroy(&mut self, family: u8, id: &SocketId) -> io::Result<bool> {
-        self.send(SOCK_DESTROY, NLM_F_ACK, family, id, &[])?;
-        let mut refused = 0;
+    /// How many of them were not gone already.
+    fn destroy(&mut self, family: u8, ids: &[SocketId]) -> io::Result<usize> {
+        let request = |id| request(SOCK_DESTROY, NLM_F_ACK, family, id, &[]);
+        self.send(&ids.iter().flat_map(request).collect::<Vec<u8>>())?;
+        let (mut count, mut answers, mut refused) = (0, 0, 0);
         self.replies(|message| {
-            refused = if message.kind == NLMSG_ERROR { number(message) } else { 0 };
-            Ok(true)
-        })?;
-        match refused {
-            0 => Ok(true),
-            libc::ENOENT | libc::ENOTCONN => Ok(false),
-            error => {
-                self.refused = matches!(error, libc::EOPNOTSUPP | libc::EPERM | libc::EINVAL);
-                Err(io::Error::from_raw_os_error(error))
+            match if message.kind == NLMSG_ERROR { number(message) } else { 0 } {
+                0 => count += 1,
+                libc::ENOENT | libc::ENOTCONN => {}
+                error => refused = error,
             }
+            answers += 1;
+            Ok(answers == ids.len())
+        })?;
+        if refused == 0 {
+            return Ok(count);
         }
+        self.refused = matches!(refused, libc::EOPNOTSUPP | libc::EPERM | libc::EINVAL);
+        Err(io::Error::from_raw_os_error(refused))
     }
 
-    fn send(&self, kind: u16, flags: u16, family: u8, id: &SocketId, filter: &[u8]) -> io::Result<()> {
-        let of = [family, u8::try_from(libc::IPPROTO_TCP).unwrap_or(6), 0, 0];
-        let payload = [&of[..], &STATES.to_ne_bytes(), id, filter].concat();
-        let bytes = message(kind, NLM_F_REQUEST | flags, 0, &payload);
-        self.socket.send_to(&bytes, &SocketAddr::new(0, 0), 0).map(|_| ())
+    fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.send_to(bytes, &SocketAddr::new(0, 0), 0).map(|_| ())
     }
 
     /// Hands out messages until `done` says that it has seen the last one.
@@ -125,6 +135,12 @@ impl ConnectionReset {
             }
         }
     }
+}
+
+fn request(kind: u16, flags: u16, family: u8, id: &SocketId, filter: &[u8]) -> Vec<u8> {
+    let of = [family, u8::try_from(libc::IPPROTO_TCP).unwrap_or(6), 0, 0];
+    let payload = [&of[..], &STATES.to_ne_bytes(), id, filter].concat();
+    message(kind, NLM_F_REQUEST | flags, 0, &payload)
 }
 
 /// What an error says; zero is an acknowledgement.

@@ -5,6 +5,7 @@
 mod acceptance;
 mod balance;
 mod bed;
+mod crowd;
 mod groups;
 mod malformed;
 mod operators;
