@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use super::drills::{DRILLS, Drill};
+use super::drills::{DRILLS, Drill, Leaves};
 use super::image::{Image, Packages, Pristine};
 use super::product::Product;
 use super::report;
@@ -57,10 +57,16 @@ pub(crate) fn run(image: &Image, packages: &Packages, options: &Options) -> Resu
                 && drill.layouts.contains(&layout)
                 && (ours || drill.for_peer && layout == Layout::SingleVip)
         };
-        let mut left = None;
+        let mut left: Option<Stage> = None;
         for drill in DRILLS.iter().filter(wanted) {
-            for _ in 0..options.runs {
-                events.extend(one(&site, &pristine, (options.peer, layout), drill, &mut left));
+            for run in 1..=options.runs {
+                let (mut new, stage) = one(&site, &pristine, (options.peer, layout), drill, left.take());
+                left = stage.filter(|_| match drill.leaves {
+                    Leaves::AsBefore => true,
+                    Leaves::Changed => run == options.runs,
+                    Leaves::OneLess => false,
+                });
+                events.append(&mut new);
                 // What is known is written at once: a suite may be interrupted.
                 report::write(&options.report, &events)?;
             }
@@ -78,31 +84,30 @@ pub(crate) fn run(image: &Image, packages: &Packages, options: &Options) -> Resu
     Ok(wrong == 0 && !events.is_empty() && told)
 }
 
-/// One drill, with the hosts that are left from the one before or with pristine ones. A drill that could not be done is an event too.
+/// One drill, with the hosts that are left from the one before or with pristine ones; the hosts are handed on if nothing was wrong. A
+/// drill that could not be done is an event too.
 fn one(
     site: &Site,
     pristine: &Pristine,
     (product, layout): (Product, Layout),
     drill: &Drill,
-    left: &mut Option<Stage>,
-) -> Vec<Event> {
+    left: Option<Stage>,
+) -> (Vec<Event>, Option<Stage>) {
     let set = || {
         let trio = Trio::wake(site, pristine)?;
         trio.apply(product, layout)?;
         Stage::set(site, trio, product, layout)
     };
-    let stage = left.take().map_or_else(set, Ok).and_then(|stage| stage.all_at_home().map(|()| stage));
+    let stage = left.map_or_else(set, Ok).and_then(|stage| stage.all_at_home().map(|()| stage));
     let mut stage = match stage.context("three hosts for the drill") {
         Ok(stage) => stage,
-        Err(error) => return vec![failed(product, layout, drill, &error)],
+        Err(error) => return (vec![failed(product, layout, drill, &error)], None),
     };
     let done = (drill.run)(&mut stage, site);
     let mut events = std::mem::take(&mut stage.events);
     events.extend(done.err().map(|error| failed(product, layout, drill, &error)));
-    if drill.mends && events.iter().all(|event| event.wrong.is_none()) {
-        *left = Some(stage);
-    }
-    events
+    let is_well = events.iter().all(|event| event.wrong.is_none());
+    (events, is_well.then_some(stage))
 }
 
 fn failed(product: Product, layout: Layout, drill: &Drill, error: &anyhow::Error) -> Event {

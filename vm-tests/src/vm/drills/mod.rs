@@ -22,36 +22,59 @@ pub(crate) struct Drill {
     pub layouts: &'static [Layout],
     /// Says nothing about the package's own processes: keepalived can be put through it too.
     pub for_peer: bool,
-    /// All is as before when it is over: the next drill may have the same hosts. Waking three others takes longer than most drills.
-    pub mends: bool,
+    pub leaves: Leaves,
     pub run: fn(&mut Stage, &Site) -> Result<()>,
+}
+
+/// How a drill leaves the hosts: waking three others takes longer than most drills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leaves {
+    /// Any drill may have them.
+    AsBefore,
+    /// Any but the same one.
+    Changed,
+    /// One of them is gone.
+    OneLess,
 }
 
 const ALL: &[Layout] = &[Layout::SingleVip, Layout::MultiVip, Layout::Ipv6];
 const FIRST: &[Layout] = &[Layout::SingleVip];
 const BOTH: &[Layout] = &[Layout::SingleVip, Layout::MultiVip];
 
+/// In this order those that kill or hang a proxy are farther apart than `crash_window_s`: two crashes of one host would be a crash loop.
 pub(crate) const DRILLS: &[Drill] = &[
-    Drill { name: "proxy-kill", layouts: ALL, for_peer: false, mends: true, run: processes::proxy_kill },
-    Drill { name: "proxy-hang", layouts: ALL, for_peer: false, mends: true, run: processes::proxy_hang },
-    Drill { name: "vrrpd-kill", layouts: ALL, for_peer: true, mends: true, run: processes::vrrpd_kill },
-    Drill { name: "angel-kill", layouts: FIRST, for_peer: false, mends: true, run: processes::angel_kill },
-    Drill { name: "stop", layouts: ALL, for_peer: true, mends: true, run: processes::stop },
-    Drill { name: "frozen", layouts: ALL, for_peer: true, mends: true, run: hosts::frozen },
-    Drill { name: "stalled", layouts: BOTH, for_peer: true, mends: true, run: hosts::stalled },
-    Drill { name: "cable", layouts: ALL, for_peer: true, mends: true, run: network::cable },
-    Drill { name: "dead-switch", layouts: BOTH, for_peer: true, mends: true, run: network::dead_switch },
-    Drill { name: "partition", layouts: ALL, for_peer: true, mends: true, run: network::partition },
-    Drill { name: "clock-jump", layouts: FIRST, for_peer: true, mends: true, run: resources::clock_jump },
-    Drill { name: "upgrade", layouts: BOTH, for_peer: false, mends: false, run: processes::upgrade },
-    Drill { name: "power-off", layouts: ALL, for_peer: true, mends: false, run: hosts::power_off },
-    Drill { name: "reboot-each", layouts: FIRST, for_peer: false, mends: false, run: hosts::reboot_each },
-    Drill { name: "disk-full", layouts: FIRST, for_peer: false, mends: false, run: resources::disk_full },
-    Drill {
-        name: "out-of-memory",
-        layouts: FIRST,
-        for_peer: true,
-        mends: false,
-        run: resources::out_of_memory,
-    },
+    drill("proxy-kill", ALL, processes::proxy_kill),
+    drill("vrrpd-kill", ALL, processes::vrrpd_kill).for_peer(),
+    drill("angel-kill", FIRST, processes::angel_kill),
+    drill("stop", ALL, processes::stop).for_peer(),
+    drill("frozen", ALL, hosts::frozen).for_peer(),
+    drill("stalled", BOTH, hosts::stalled).for_peer(),
+    drill("cable", ALL, network::cable).for_peer(),
+    drill("dead-switch", BOTH, network::dead_switch).for_peer(),
+    drill("proxy-hang", ALL, processes::proxy_hang),
+    drill("partition", ALL, network::partition).for_peer(),
+    drill("clock-jump", FIRST, resources::clock_jump).for_peer(),
+    drill("reboot-each", FIRST, hosts::reboot_each),
+    drill("disk-full", FIRST, resources::disk_full),
+    drill("out-of-memory", FIRST, resources::out_of_memory).for_peer(),
+    drill("upgrade", BOTH, processes::upgrade).leaves(Leaves::Changed),
+    drill("power-off", ALL, hosts::power_off).for_peer().leaves(Leaves::OneLess),
 ];
+
+const fn drill(
+    name: &'static str,
+    layouts: &'static [Layout],
+    run: fn(&mut Stage, &Site) -> Result<()>,
+) -> Drill {
+    Drill { name, layouts, for_peer: false, leaves: Leaves::AsBefore, run }
+}
+
+impl Drill {
+    const fn for_peer(self) -> Self {
+        Self { for_peer: true, ..self }
+    }
+
+    const fn leaves(self, leaves: Leaves) -> Self {
+        Self { leaves, ..self }
+    }
+}
