@@ -136,6 +136,37 @@ fn what_has_no_counterpart_is_told_with_its_line_and_no_secret() {
 }
 
 #[test]
+fn a_strict_file_is_taken_as_keepalived_takes_it_but_for_what_it_drops() {
+    let text = "global_defs {\n vrrp_strict\n}\nvrrp_instance A {\n interface eth0\n virtual_router_id 7\n preempt_delay 30\n\
+        authentication {\n  auth_type PASS\n  auth_pass sesame\n }\n virtual_ipaddress {\n  10.0.0.9\n }\n}\n\
+        vrrp_instance B {\n strict_mode off\n interface eth0\n virtual_router_id 8\n preempt_delay 30\n\
+        authentication {\n  auth_type PASS\n  auth_pass sesame\n }\n virtual_ipaddress {\n  10.0.0.10\n }\n}\n\
+        vrrp_instance C {\n version 3\n accept\n interface eth0\n virtual_router_id 9\n virtual_ipaddress {\n  10.0.0.11\n }\n}\n";
+    let (text, report) = translate("k", text, &around(&[("a", "10.0.0.1")], &[])).expect("translated");
+    let routers = appliance(&text, "a").routers;
+    assert_eq!((routers[0].auth_pass.as_deref(), routers[0].failback), (None, configs::Failback::AtOnce));
+    assert_eq!(routers[1].auth_pass.as_deref(), Some("sesame"));
+    assert!(
+        routers[0].accept
+            && routers[1].accept
+            && matches!(routers[1].failback, configs::Failback::AfterHealthy(_))
+    );
+    let report = report.to_string();
+    for line in [
+        "k:4: vrrp_instance: a strict keepalived drops packets to these VIPs",
+        "k:7: preempt_delay: dropped",
+        "k:8: authentication: dropped",
+    ] {
+        assert!(report.contains(line), "no {line:?} in\n{report}");
+    }
+    assert_eq!(
+        report.matches("strict").count(),
+        3,
+        "nothing of B, which is not, and of C, which accepts\n{report}"
+    );
+}
+
+#[test]
 fn what_is_tracked_becomes_checks_and_programs_keep_their_words() {
     let text = "vrrp_script disk {\n script \"/bin/df -h\"\n interval 5\n timeout 2\n fall 3\n weight -20\n user nobody\n}\n\
         vrrp_script piped {\n script \"/bin/a | /bin/b\"\n}\nvrrp_track_process ssh {\n process sshd\n}\n\
