@@ -4,8 +4,8 @@
 //! takes its VIP up again, and then removing it would cost clients what the restart does not. So:
 //!
 //! - another vrrpd runs (it holds the lock): nothing to do;
-//! - no router was Active within its Active_Down_Interval (a clean stop has said so in the record): remove at once;
-//! - else a **guard** stays behind, a process of its own, which removes the VIPs when the interval is over unless
+//! - no router was Active within three of its intervals (a clean stop has said so in the record): remove at once;
+//! - else a **guard** stays behind, a process of its own, which removes the VIPs when they are over unless
 //!   a new vrrpd has taken the lock by then. Its peers take over no earlier than that.
 //!
 //! The guard must outlive the unit's stop phase: the unit has `KillMode=process`.

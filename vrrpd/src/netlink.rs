@@ -2,7 +2,11 @@
 
 /// `struct nlmsghdr`.
 pub const HEADER: usize = 16;
+/// `struct nlattr`.
+const ATTRIBUTE: usize = 4;
 pub(crate) const NESTED: u16 = 0x8000;
+/// `NLA_TYPE_MASK`: without the two bits that tell what sort of value it is.
+const KIND: u16 = 0x3fff;
 const NLMSG_ERROR: u16 = 2;
 
 /// One message: the header (the kernel fills in the port), and what it carries.
@@ -21,7 +25,7 @@ pub fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> 
 
 /// An attribute: length, kind and value, padded to four bytes.
 pub fn attribute(to: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
+    let length = u16::try_from(ATTRIBUTE + value.len()).unwrap_or(u16::MAX);
     to.extend_from_slice(&length.to_ne_bytes());
     to.extend_from_slice(&kind.to_ne_bytes());
     to.extend_from_slice(value);
@@ -58,6 +62,18 @@ pub fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     })
 }
 
+/// The attributes in `bytes`, each by its kind, up to the first that is none.
+pub fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let [l0, l1, k0, k1] = *rest.first_chunk::<ATTRIBUTE>()?;
+        let length = usize::from(u16::from_ne_bytes([l0, l1]));
+        let value = rest.get(ATTRIBUTE..length)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((u16::from_ne_bytes([k0, k1]) & KIND, value))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +91,11 @@ mod tests {
         let mut bytes = Vec::new();
         attribute(&mut bytes, 5, b"abc");
         assert_eq!(bytes, [7_u16.to_ne_bytes(), 5_u16.to_ne_bytes(), *b"ab", *b"c\0"].concat());
+        attribute(&mut bytes, 6 | NESTED, b"");
+        assert_eq!(attributes(&bytes).collect::<Vec<_>>(), [(5, b"abc".as_slice()), (6, b"")]);
+        for end in 0..bytes.len() {
+            assert!(attributes(&bytes[..end]).count() < 2);
+        }
+        assert_eq!(attributes(&[0; 40]).count(), 0, "a length of nothing is no attribute");
     }
 }

@@ -16,7 +16,7 @@
 
 use std::net::IpAddr;
 
-use crate::netlink::{NESTED, attribute, message, messages};
+use crate::netlink::{NESTED, attribute, attributes, message, messages};
 
 const TABLE: &[u8] = b"standfast\0";
 const CHAIN: &[u8] = b"input\0";
@@ -39,6 +39,8 @@ const DUMP: u16 = 0x300;
 
 /// `NFPROTO_INET`: IPv4 and IPv6.
 const INET: u8 = 1;
+/// `NFTA_RULE_EXPRESSIONS`.
+const EXPRESSIONS: u16 = 4;
 const LOCAL_IN: u32 = 1;
 const VERDICT_REGISTER: u32 = 0;
 const REGISTER: u32 = 1;
@@ -83,12 +85,6 @@ pub fn refuse(addresses: &[IpAddr]) -> Request {
     Request { bytes, last }
 }
 
-/// How many rules [`refuse`] makes.
-#[must_use]
-pub fn rule_count(addresses: &[IpAddr]) -> usize {
-    rules(addresses).len()
-}
-
 /// Asks for the rules that are there.
 #[must_use]
 pub fn ask_for_rules() -> Vec<u8> {
@@ -97,13 +93,77 @@ pub fn ask_for_rules() -> Vec<u8> {
     message(u16::from_be_bytes([SUBSYSTEM, GET_RULE]), REQUEST | DUMP, 1, &body)
 }
 
+/// Whether these rules are those of [`refuse`], one by one. The kernel may order a rule's values in its own way, and say more of them.
+#[must_use]
+pub fn in_force(addresses: &[IpAddr], found: &[Rule]) -> bool {
+    let wanted = rules(addresses);
+    wanted.len() == found.len() && wanted.iter().zip(found).all(|(it, found)| found.is(&Rule::of(it)))
+}
+
+/// A rule as the kernel tells it, or as it was told: by their names its expressions, with what they load, compare and decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Part {
+    name: Vec<u8>,
+    values: Vec<Value>,
+}
+
+/// Where it stands in its expression, by the kinds of the attributes that it is inside; and the value.
+type Value = (Vec<u16>, Vec<u8>);
+
+/// The attributes of expressions that consist of others. The kernel does not mark them.
+const NESTS: [(&[u8], &[u16]); 3] = [(b"cmp\0", &[3]), (b"immediate\0", &[2]), (b"immediate\0", &[2, 2])];
+
+impl Rule {
+    fn of(expressions: &[Expression]) -> Rule {
+        let (_, _, body) = rule(expressions);
+        Rule::read(&body)
+    }
+
+    /// The payload of a message that tells of a rule; what is cut or unknown has fewer expressions than any rule of ours.
+    fn read(body: &[u8]) -> Rule {
+        let inside = |bytes, wanted: u16| {
+            attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value).unwrap_or_default()
+        };
+        let all = inside(body.get(HEADER..).unwrap_or_default(), EXPRESSIONS);
+        let one = |(_, bytes)| {
+            let name = inside(bytes, 1);
+            let mut part = Part { name: name.to_vec(), values: Vec::new() };
+            values(name, &[], inside(bytes, 2), &mut part.values);
+            part
+        };
+        Rule(attributes(all).map(one).collect())
+    }
+
+    fn is(&self, wanted: &Rule) -> bool {
+        let same = |(found, wanted): (&Part, &Part)| {
+            found.name == wanted.name && wanted.values.iter().all(|value| found.values.contains(value))
+        };
+        self.0.len() == wanted.0.len() && self.0.iter().zip(&wanted.0).all(same)
+    }
+}
+
+/// The values of an expression; as deep as [`NESTS`] goes.
+fn values(name: &[u8], place: &[u16], bytes: &[u8], found: &mut Vec<Value>) {
+    for (kind, value) in attributes(bytes) {
+        let place = [place, &[kind]].concat();
+        if NESTS.contains(&(name, &place)) {
+            values(name, &place, value, found);
+        } else {
+            found.push((place, value.to_vec()));
+        }
+    }
+}
+
 /// A part of the kernel's answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// So many rules, and more to come.
-    Rules(usize),
-    /// So many more, and that was all.
-    End(usize),
+    /// Some rules, and more to come.
+    Rules(Vec<Rule>),
+    /// The last of them.
+    End(Vec<Rule>),
     /// The number of an error.
     Refused(i32),
     /// Message `n` has been done.
@@ -113,22 +173,27 @@ pub enum Answer {
 /// What one datagram says.
 #[must_use]
 pub fn answer(datagram: &[u8]) -> Answer {
-    let mut rules = 0;
+    let mut rules = Vec::new();
     let mut done = None;
     for message in messages(datagram) {
         match message.error() {
             Some(0) => done = Some(message.sequence),
             Some(error) => return Answer::Refused(error),
             None if message.kind == DONE => return Answer::End(rules),
-            None => rules += usize::from(message.kind == u16::from_be_bytes([SUBSYSTEM, NEW_RULE])),
+            None if message.kind == u16::from_be_bytes([SUBSYSTEM, NEW_RULE]) => {
+                rules.push(Rule::read(message.payload));
+            }
+            None => {}
         }
     }
-    done.map_or(Answer::Rules(rules), Answer::Done)
+    done.map_or_else(|| Answer::Rules(rules), Answer::Done)
 }
 
 type Step = (u8, u16, Vec<u8>);
 
 /// `struct nfgenmsg`.
+const HEADER: usize = 4;
+
 fn header(family: u8, resource: u16) -> Vec<u8> {
     let [high, low] = resource.to_be_bytes();
     vec![family, 0, high, low]
@@ -167,7 +232,7 @@ fn rule(expressions: &[Expression]) -> Step {
     let mut body = header(INET, 0);
     attribute(&mut body, 1, TABLE);
     attribute(&mut body, 2, CHAIN);
-    attribute(&mut body, 4 | NESTED, &list);
+    attribute(&mut body, EXPRESSIONS | NESTED, &list);
     (NEW_RULE, CREATE | APPEND, body)
 }
 
@@ -238,7 +303,6 @@ fn verdict(verdict: Verdict) -> Expression {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netlink::HEADER;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -260,8 +324,6 @@ mod tests {
             rest = &rest[length..];
         }
         assert_eq!(asked.iter().position(|it| *it), Some(8));
-        assert_eq!(rule_count(&[ip("192.0.2.88"), ip("fd00::88")]), 4);
-        assert_eq!(rule_count(&[ip("192.0.2.88")]), 1);
         assert_eq!(messages(&refuse(&[]).bytes).count(), 4, "the table goes");
     }
 
@@ -272,8 +334,65 @@ mod tests {
         assert_eq!(answer(&error(-95)), Answer::Refused(95));
         assert_eq!(answer(&[error(0), error(-95)].concat()), Answer::Refused(95));
         let rule = message(0xa06, 0, 1, &[1, 0, 0, 0]);
-        assert_eq!(answer(&rule), Answer::Rules(1));
-        assert_eq!(answer(&[rule, message(DONE, 0, 1, &[0; 4])].concat()), Answer::End(1));
-        assert_eq!(answer(&[0; HEADER]), Answer::Rules(0));
+        let empty = Rule(Vec::new());
+        assert_eq!(answer(&rule), Answer::Rules(vec![empty.clone()]));
+        assert_eq!(answer(&[rule, message(DONE, 0, 1, &[0; 4])].concat()), Answer::End(vec![empty]));
+        assert_eq!(answer(&[0; 16]), Answer::Rules(Vec::new()));
+    }
+
+    /// An expression as the kernel writes it: nests without their mark.
+    fn told(name: &[u8], data: &[u8]) -> Vec<u8> {
+        let mut one = Vec::new();
+        attribute(&mut one, 1, name);
+        attribute(&mut one, 2, data);
+        let mut element = Vec::new();
+        attribute(&mut element, 1, &one);
+        element
+    }
+
+    fn nest(values: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        values.iter().for_each(|(kind, value)| attribute(&mut bytes, *kind, value));
+        bytes
+    }
+
+    /// The rule of an IPv4 address, as the kernel tells it: a handle, and the key of `meta` before its register.
+    fn kernel_s_rule(address: [u8; 4], code: u32) -> Vec<u8> {
+        let number = |value: u32| value.to_be_bytes();
+        let compare = |value: &[u8]| nest(&[(1, &number(1)), (2, &number(0)), (3, &nest(&[(1, value)]))]);
+        let decide = nest(&[(1, &number(0)), (2, &nest(&[(2, &nest(&[(1, &number(code))]))]))]);
+        let expressions = [
+            told(b"meta\0", &nest(&[(2, &number(15)), (1, &number(1))])),
+            told(b"cmp\0", &compare(&[2])),
+            told(b"payload\0", &nest(&[(1, &number(1)), (2, &number(1)), (3, &number(16)), (4, &number(4))])),
+            told(b"cmp\0", &compare(&address)),
+            told(b"immediate\0", &decide),
+        ];
+        let rule = nest(&[(1, TABLE), (2, CHAIN), (3, &[0; 8]), (4, &expressions.concat())]);
+        [header(INET, 0), rule].concat()
+    }
+
+    #[test]
+    fn rules_that_are_there_are_compared_by_what_they_do() {
+        let addresses = [ip("192.0.2.88"), ip("192.0.2.89")];
+        let [first, second] = [88, 89].map(|last| Rule::read(&kernel_s_rule([192, 0, 2, last], 0)));
+        assert!(in_force(&addresses, &[first.clone(), second.clone()]));
+        assert!(in_force(&addresses[..1], std::slice::from_ref(&first)));
+        for found in
+            [vec![first.clone()], vec![second.clone(), first.clone()], vec![first.clone(); 2], vec![]]
+        {
+            assert!(!in_force(&addresses, &found), "{found:?}");
+        }
+        let accepts = Rule::read(&kernel_s_rule([192, 0, 2, 89], 1));
+        assert!(!in_force(&addresses, &[first, accepts]), "as many, and one does something else");
+
+        let of_six = rules(&[ip("fd00::88")]);
+        let found: Vec<Rule> = of_six.iter().map(|it| Rule::of(it)).collect();
+        assert_eq!(found.len(), 3, "two for its neighbours");
+        assert!(in_force(&[ip("fd00::88")], &found) && !in_force(&[ip("fd00::89")], &found));
+        let whole = kernel_s_rule([192, 0, 2, 88], 0);
+        for end in 0..whole.len() {
+            assert!(!in_force(&addresses[..1], &[Rule::read(&whole[..end])]));
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Priority(pub u8);
 
-/// An Active router that is silent for so long counts as gone with nobody yet, and for longer perhaps with somebody.
+/// Nobody takes an Active router for gone before it has been silent for so long.
 #[must_use]
 pub fn silence(interval: Duration) -> Duration {
     3 * interval

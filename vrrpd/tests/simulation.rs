@@ -159,6 +159,61 @@ fn fail_back_waits_for_health_and_has_no_gap_worth_a_name() {
     assert!(both <= 2_000, "two holders for {both} us");
 }
 
+/// Whatever the rhythm in which a proxy dies and is back: its host lets go of the VIP before it says so, and nobody has it before
+/// that was heard. What comes back does not compete with the successor.
+#[test]
+fn a_crash_loop_never_has_two_holders() {
+    for (seed, interval) in (1..).zip([10, 100, 1000].repeat(20)) {
+        let mut world = three(interval, Failback::Never);
+        let mut random = Random::new(seed);
+        world.max_delay = interval * 1_000 / 20;
+        world.run_for(random.below(1_000_000));
+        let rhythm = [Verdict::Restarting, Verdict::Serving, Verdict::Restarting, Verdict::Down];
+        for verdict in rhythm.repeat(5) {
+            world.set_verdict(0, verdict);
+            let end = world.now + random.below(8 * interval * 1_000);
+            while world.step(end) {
+                let holders = world.holders();
+                assert!(holders.len() <= 1, "seed {seed}, {interval} ms, {verdict}: {holders:?}");
+                assert_eq!(world.misled(), None, "seed {seed}, {interval} ms, {verdict}");
+            }
+            world.run_until(end);
+        }
+        world.run_for(5_000_000);
+        assert_eq!(world.holders(), [1], "seed {seed}, {interval} ms");
+    }
+}
+
+/// Where a better placed one takes a VIP back, or an operator moves it, both have it until the other has heard the new one's first
+/// advert. Whoever asks then may be answered by the one that is about to let go: it is told better as soon as that one has said so.
+#[test]
+fn a_client_that_asks_while_two_have_the_vip_is_put_right_by_the_next_packet() {
+    for (seed, interval) in (1..).zip([10, 100, 1000].repeat(20)) {
+        for (failback, moved) in [(Failback::AtOnce, false), (Failback::Never, true)] {
+            let mut world = three(interval, failback);
+            world.max_delay = interval * 1_000 / 20;
+            world.random = Random::new(seed);
+            world.power_off(0);
+            world.run_for(5_000_000);
+            assert_eq!(world.holders(), [1]);
+            world.start(0);
+            if moved {
+                world.run_for(1_000);
+                world.feed(0, Event::Seize);
+            }
+            world.time_until(10_000_000, |world| world.holders() == [0, 1]);
+            let flight = world.max_delay + 50;
+            let end = world.now + flight;
+            while world.holders() == [0, 1] {
+                world.client_hears(1, 0);
+                assert!(world.step(end), "seed {seed}, {interval} ms: two for longer than a packet flies");
+            }
+            assert_eq!(world.misled(), Some((0, 1)), "at the wrong one");
+            world.time_until(flight, |world| world.misled().is_none());
+        }
+    }
+}
+
 /// The article: 101/100/99 and weight 2, or 102/100/99 and weight 3. Two of three die, in every way, with every order
 /// of addresses: the VIP is on the living one, and a dead proxy never has it.
 #[test]

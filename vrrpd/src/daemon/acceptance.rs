@@ -10,13 +10,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use vrrpd::nft::rule_count;
+use vrrpd::nft::in_force;
 
 use crate::log::log;
 use crate::net::{Nft, Poller, RuleMonitor};
 
 /// A kernel without nftables may get it.
 const AGAIN: Duration = Duration::from_secs(10);
+/// Rules are put back no more often: somebody else may want them otherwise just as firmly.
+const PACE: Duration = Duration::from_millis(100);
 /// In RUN_DIR while there may be rules of ours, so that a vrrpd that needs none looks for none.
 const MARK: &str = "vrrpd.nft";
 
@@ -26,6 +28,8 @@ pub(crate) struct Acceptance {
     monitor: Option<RuleMonitor>,
     error: Option<String>,
     again_at: Option<Instant>,
+    /// When they were written last.
+    written_at: Option<Instant>,
 }
 
 /// The addresses that are not the host's own, of routers that take nothing for them.
@@ -45,22 +49,34 @@ impl Acceptance {
             return remove(run_dir);
         }
         self.monitor = self.monitor.take().or_else(|| RuleMonitor::open().ok());
-        let done = fs::write(run_dir.join(MARK), "").and_then(|()| Nft::open()?.refuse(&self.refused));
+        let done = fs::write(run_dir.join(MARK), "").and_then(|()| self.write(now));
         self.note(now, done);
     }
 
-    /// Somebody may have taken the rules away, or they could not be made yet.
+    fn write(&mut self, now: Instant) -> io::Result<()> {
+        self.written_at = Some(now);
+        Nft::open()?.refuse(&self.refused)
+    }
+
+    /// Somebody may have taken the rules away or changed them, or they could not be made yet.
     pub(super) fn settle(&mut self, now: Instant, poller: &Poller) {
         let heard = self.monitor.as_ref().filter(|it| poller.is_ready(it.fd())).map(RuleMonitor::drain);
         if heard.is_none() && self.again_at.is_none_or(|at| now < at) {
             return;
         }
-        match Nft::open().and_then(Nft::count) {
-            Ok(count) if count == rule_count(&self.refused) => return self.note(now, Ok(())),
-            Ok(_) if self.error.is_none() => log!("warn", "rules-lost", "table=standfast"),
-            Ok(_) | Err(_) => {}
+        let lost = match Nft::open().and_then(Nft::rules) {
+            Ok(found) if in_force(&self.refused, &found) => return self.note(now, Ok(())),
+            Ok(_) => self.error.is_none(),
+            Err(_) => false,
+        };
+        if let Some(at) = self.written_at.map(|at| at + PACE).filter(|at| now < *at) {
+            self.again_at = Some(at);
+            return;
         }
-        let done = Nft::open().and_then(|nft| nft.refuse(&self.refused));
+        if lost {
+            log!("warn", "rules-lost", "table=standfast");
+        }
+        let done = self.write(now);
         self.note(now, done);
     }
 

@@ -40,7 +40,7 @@ pub struct Heard {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     Startup,
-    /// Startup of a process whose predecessor was Active less than an Active_Down_Interval ago, its VIPs in place.
+    /// Startup of a process whose predecessor was Active less than three intervals ago, its VIPs in place.
     Resume,
     Shutdown,
     Deadline,

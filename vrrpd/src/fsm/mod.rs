@@ -45,6 +45,11 @@
 //! Who gives way to a higher one says so with a last advert of its own (the RFC's would be silent): after a partition the other may
 //! not have heard of it, and would leave everybody with the wrong hardware address until its next announcement.
 //!
+//! **Two at once.** Who resigns has no VIP any more when it says so, so there is a gap and never a double. Who preempts or seizes is Active
+//! before the other one hears of it: for a packet's flight both have the VIPs, which is the RFC's way (the other way round is a gap).
+//! A client's packets go to one of them all the while; one that asks in between and is answered by the loser is put right by the
+//! announcement that answers the loser's last advert.
+//!
 //! Connections are reset before the address goes because afterwards the kernel has no source address left to send
 //! the reset from; the reset that follows the resignation sweeps up what came in between.
 //!

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use configs::Failback;
 use health::verdict::Verdict;
 
+use crate::priority::silence;
+
 use super::{Backup, Cause, Router, State};
 
 /// One router, explained.
@@ -71,7 +73,7 @@ impl Router {
             }
             _ => format!("the proxy is gone for longer than {}", ms(grace)),
         };
-        let silence = ms(3 * self.interval());
+        let silence = ms(silence(self.interval()));
         vec![
             restart,
             "the proxy is found beyond repair, this host is drained, or vrrpd is stopped".to_owned(),

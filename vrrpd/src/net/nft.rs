@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use netlink_sys::{Socket, SocketAddr};
-use vrrpd::nft::{Answer, answer, ask_for_rules, refuse};
+use vrrpd::nft::{Answer, Rule, answer, ask_for_rules, refuse};
 
 use super::netlink;
 
@@ -34,16 +34,19 @@ impl Nft {
         }
     }
 
-    /// How many rules are in force.
-    pub(crate) fn count(self) -> io::Result<usize> {
+    /// The rules of our table that are in force.
+    pub(crate) fn rules(self) -> io::Result<Vec<Rule>> {
         self.0.send_to(&ask_for_rules(), &SocketAddr::new(0, 0), 0)?;
-        let mut count = 0;
+        let mut found = Vec::new();
         loop {
             match answer(&self.0.recv_from_full()?.0) {
-                Answer::Rules(more) => count += more,
-                Answer::End(more) => return Ok(count + more),
+                Answer::Rules(more) => found.extend(more),
+                Answer::End(more) => {
+                    found.extend(more);
+                    return Ok(found);
+                }
                 Answer::Refused(error) => return Err(io::Error::from_raw_os_error(error)),
-                Answer::Done(_) => return Ok(count),
+                Answer::Done(_) => return Ok(found),
             }
         }
     }

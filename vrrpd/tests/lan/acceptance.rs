@@ -76,12 +76,22 @@ fn a_vip_that_is_announced_and_not_accepted() {
         assert!(!answers(&lan, vip));
         wait_until("a neighbour that is reached", &lan, || neighbour().contains("REACHABLE"));
 
-        // Rules that somebody has flushed come back.
+        // Rules that somebody has flushed, or put others in the place of, come back.
         if in_namespace(&first, &["nft", "list", "tables"]).contains("inet standfast") {
+            let rule = || {
+                let all = in_namespace(&first, &["nft", "-a", "list", "ruleset"]);
+                let rule = all.lines().find(|line| line.contains(&format!("{vip} drop")))?;
+                rule.rsplit_once(' ').map(|(_, handle)| handle.to_owned())
+            };
             assert_eq!(in_namespace(&first, &["nft", "flush", "ruleset"]), "");
-            wait_until("rules", &lan, || {
-                in_namespace(&first, &["nft", "list", "ruleset"]).contains(&format!("{vip} drop"))
-            });
+            wait_until("rules", &lan, || rule().is_some());
+            assert!(!answers(&lan, vip));
+            let other = ["nft", "replace", "rule", "inet", "standfast", "input", "handle", &rule().unwrap()];
+            assert_eq!(
+                in_namespace(&first, &[&other[..], &["ip", "daddr", "203.0.113.1", "drop"]].concat()),
+                ""
+            );
+            wait_until("its own rule", &lan, || rule().is_some());
             assert!(!answers(&lan, vip));
         }
         reload(&lan, true);

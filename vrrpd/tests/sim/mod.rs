@@ -37,7 +37,7 @@ pub(crate) enum Process {
     Asleep {
         until: u64,
     },
-    /// Killed: the address stays until a restart, or until the clean-up of the last advert's Active_Down_Interval.
+    /// Killed: the address stays until a restart, or until the clean-up three intervals after the last advert.
     Killed,
     /// The whole host is off.
     Off,
@@ -311,20 +311,34 @@ impl World {
         self.client[member] = self.client[member].filter(|known| *known != host);
     }
 
+    /// A client that knows no better asks for a VIP, and of all who answer this host is the last.
+    pub(crate) fn client_hears(&mut self, host: usize, member: usize) {
+        assert!(
+            self.hosts[host].members[member].vip,
+            "host {host} has nothing to answer for: {}",
+            self.describe()
+        );
+        self.client[member] = Some(host);
+    }
+
     /// A client on the first side looks for each VIP at its master, or asks first.
     pub(crate) fn assert_found(&self) {
-        for (member, known) in self.client.iter().enumerate() {
-            let Some(known) = known.filter(|known| self.hosts[*known].process == Process::Running) else {
-                continue;
-            };
-            let is_owner = |host: &&Host| {
-                let it = &host.members[member];
+        if let Some((member, known)) = self.misled() {
+            panic!("the client looks for VIP {member} at host {known}: {}", self.describe());
+        }
+    }
+
+    /// A VIP that has a master on the first side, and a host that has not got it, where the client looks for it.
+    pub(crate) fn misled(&self) -> Option<(usize, usize)> {
+        let known = self.client.iter().enumerate().filter_map(|(member, known)| Some((member, (*known)?)));
+        let mut runs = known.filter(|(_, known)| self.hosts[*known].process == Process::Running);
+        runs.find(|(member, known)| {
+            let is_owner = |host: &Host| {
+                let it = &host.members[*member];
                 it.vip && it.link && (host.side, it.side) == (0, 0)
             };
-            let owner = self.hosts.iter().find(is_owner);
-            let found = owner.is_none() || self.hosts[known].members[member].vip;
-            assert!(found, "the client looks for VIP {member} at host {known}: {}", self.describe());
-        }
+            self.hosts.iter().any(is_owner) && !self.hosts[*known].members[*member].vip
+        })
     }
 
     /// Ends a round of a host's loop: its group comes to rest, and what it is then is checked.
@@ -346,6 +360,8 @@ impl World {
     }
 
     fn send(&mut self, from: usize, member: usize, priority: Priority) {
+        let gone = !self.hosts[from].members[member].vip;
+        assert!(priority != Priority::RELEASE || gone, "host {from}: resigns with the VIP in place");
         self.hosts[from].members[member].last_advert = self.now;
         let (interval, source) =
             (self.hosts[from].members[member].router.advert_interval(), self.hosts[from].setup.address);
