@@ -37,22 +37,43 @@ pub(crate) fn account(vip: Ipv4Addr, port: u16) -> Account {
 
 /// Samples that a background thread collects; shared with whoever reads them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<Sample>>>);
+pub(crate) struct Log(Arc<Mutex<Book>>);
+
+#[derive(Debug, Default)]
+struct Book {
+    samples: Vec<Sample>,
+    /// When the attempts began that have not ended yet.
+    pending: Vec<Instant>,
+}
 
 impl Log {
     /// In the order of their ends: one thread pushes, each sample as it ends.
     pub(crate) fn push(&self, sample: Sample) {
-        self.lock().push(sample);
+        let mut book = self.lock();
+        if let Some(at) = book.pending.iter().position(|start| *start == sample.start) {
+            book.pending.swap_remove(at);
+        }
+        book.samples.push(sample);
+    }
+
+    /// An attempt begins; its sample will have the same start.
+    fn begin(&self, start: Instant) {
+        self.lock().pending.push(start);
+    }
+
+    /// When the oldest attempt began that has not ended yet.
+    pub(crate) fn oldest_pending(&self) -> Option<Instant> {
+        self.lock().pending.iter().min().copied()
     }
 
     /// Samples that ended behind `start`, and those shortly before it.
     pub(crate) fn since(&self, start: Instant) -> Vec<Sample> {
         let margin = start.checked_sub(Duration::from_secs(2)).unwrap_or(start);
-        let samples = self.lock();
-        samples[samples.partition_point(|s| s.end < margin)..].to_vec()
+        let book = self.lock();
+        book.samples[book.samples.partition_point(|s| s.end < margin)..].to_vec()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Sample>> {
+    fn lock(&self) -> MutexGuard<'_, Book> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -137,8 +158,9 @@ async fn knock(account: Account, pace: Pace, log: Log, stop: Arc<AtomicBool>) {
         clock.tick().await;
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
         let (account, log) = (Arc::clone(&account), log.clone());
+        let start = Instant::now();
+        log.begin(start);
         tokio::spawn(async move {
-            let start = Instant::now();
             let result = attempt(&account, pace.answer).await;
             log.push(Sample { start, end: Instant::now(), result });
             drop(permit);

@@ -198,6 +198,7 @@ impl Stage {
         Ok(from)
     }
 
+    /// Until each VIP has answered for a while, and no attempt hangs that began before: it would be counted as the next event's.
     fn wait_for_calm(&self) -> Result<()> {
         let from = Instant::now();
         for (probe, vip) in self.probes.iter().zip(self.vips()) {
@@ -207,7 +208,8 @@ impl Stage {
                 let now = Instant::now();
                 let seen = probe.log.since(now - CALM);
                 last = failure(&seen).or(last.take());
-                now - from >= CALM && samples::calm(&seen, now, CALM, PAUSE)
+                let hangs = probe.log.oldest_pending().is_some_and(|start| start < now - CALM);
+                now - from >= CALM && !hangs && samples::calm(&seen, now, CALM, PAUSE)
             });
             calm.with_context(|| format!("the last failure: {}", last.unwrap_or_else(|| "none".into())))?;
         }

@@ -24,7 +24,7 @@ pub(super) fn clock_jump(stage: &mut Stage, _: &Site) -> Result<()> {
 
 /// No byte is left; then the proxy, the angel and vrrpd have to start again.
 pub(super) fn disk_full(stage: &mut Stage, _: &Site) -> Result<()> {
-    stage.measure("disk full", UNNOTICED, |trio, owner| {
+    let host = stage.measure("disk full", UNNOTICED, |trio, owner| {
         let fill = "fallocate -l $(($(df --output=avail -k / | tail -1) - 64))k /fill; cat /dev/zero >/more 2>/dev/null; df / | tail -1";
         trio.hosts[owner].run(fill).map(drop)
     })?;
@@ -38,8 +38,8 @@ pub(super) fn disk_full(stage: &mut Stage, _: &Site) -> Result<()> {
         processes::kill_main(&trio.hosts[owner], "standfast-vrrpd")
     })?;
     stage
-        .measure("disk has room again", UNNOTICED, |trio, owner| {
-            trio.hosts[owner].run("rm -f /fill /more").map(drop)
+        .measure("disk has room again", UNNOTICED, |trio, _| {
+            trio.hosts[host].run("rm -f /fill /more").map(drop)
         })
         .map(drop)
 }
