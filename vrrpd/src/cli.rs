@@ -26,7 +26,8 @@ pub(crate) const USAGE: &str = "usage: standfast-vrrpd [--config FILE] [--host N
 const CONFIG: &str = "/etc/standfast/standfast.toml";
 
 impl Arguments {
-    pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, String> {
+    /// `None`: help or the version was asked for, and printed.
+    pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Option<Arguments>, String> {
         let mut arguments = Arguments { config: PathBuf::from(CONFIG), host: None, mode: Mode::Run };
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
@@ -40,10 +41,18 @@ impl Arguments {
                 Some("--cleanup") => arguments.mode = Mode::Cleanup,
                 Some("--check") => arguments.mode = Mode::Check,
                 Some("--guard") => arguments.mode = Mode::Guard,
+                Some("--help" | "-h") => {
+                    println!("{USAGE}");
+                    return Ok(None);
+                }
+                Some("--version" | "-V") => {
+                    println!("standfast-vrrpd {}", env!("CARGO_PKG_VERSION"));
+                    return Ok(None);
+                }
                 _ => return Err(format!("unknown argument {}", word.display())),
             }
         }
-        Ok(arguments)
+        Ok(Some(arguments))
     }
 
     /// The same arguments for another process, in another mode.
@@ -70,16 +79,19 @@ impl Arguments {
 mod tests {
     use super::*;
 
-    fn parse(words: &[&str]) -> Result<Arguments, String> {
+    fn parse(words: &[&str]) -> Result<Option<Arguments>, String> {
         Arguments::parse(words.iter().map(OsString::from))
     }
 
     #[test]
     fn arguments_and_mistakes() {
-        let all = parse(&["--config", "/a", "--host", "test1", "--cleanup"]).unwrap();
+        let all = parse(&["--config", "/a", "--host", "test1", "--cleanup"]).unwrap().unwrap();
         assert_eq!((all.host.as_deref(), all.mode), (Some("test1"), Mode::Cleanup));
-        assert_eq!(Arguments::parse(all.again("--guard")).unwrap(), Arguments { mode: Mode::Guard, ..all });
-        assert_eq!(parse(&[]).unwrap().config, PathBuf::from(CONFIG));
+        let guard = Arguments::parse(all.again("--guard")).unwrap().unwrap();
+        assert_eq!(guard, Arguments { mode: Mode::Guard, ..all });
+        assert_eq!(parse(&[]).unwrap().unwrap().config, PathBuf::from(CONFIG));
+        assert_eq!(parse(&["-h"]), Ok(None));
+        assert_eq!(parse(&["--check", "--version"]), Ok(None));
         assert!(parse(&["--config"]).is_err());
         assert!(parse(&["--hots", "x"]).is_err());
     }

@@ -25,7 +25,8 @@ const CONFIG: u8 = 78;
 fn main() -> ExitCode {
     realtime::survive();
     let arguments = match Arguments::parse(std::env::args_os().skip(1)) {
-        Ok(arguments) => arguments,
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => return ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("standfast-vrrpd: {problem}\n{}", cli::USAGE);
             return ExitCode::from(USAGE);
