@@ -2,7 +2,8 @@
 //!
 //! The loop is as printed, but for the line break that the web page put into the middle of its `mysql` command.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
@@ -21,6 +22,10 @@ const LOOP: &str = include_str!("article-loop.sh");
 const WATCH: &str = include_str!("article-watch.sh");
 /// What the client may be called, by its two names.
 const CLIENTS: [&str; 2] = ["mysql", "mariadb"];
+/// A check that hangs is a failed one.
+const LIMIT: Duration = Duration::from_secs(60);
+/// So many turns of the loop are looked at, a second each.
+const TURNS: usize = 5;
 const MY_CNF: &str = "[mysql]\nuser=load_RW\npassword=test\n";
 
 pub(crate) fn run(runner: &mut Runner) -> Result<()> {
@@ -56,13 +61,13 @@ fn admin_sql(cluster: &Cluster) -> Result<()> {
     std::fs::write(directory.join("article.sql"), ARTICLE_SQL)?;
     for host in &cluster.hosts {
         let script = format!("mysql -h {} -P 3310 -uadmin -padmin < article.sql", host.address);
-        let output = shell::bash(&client, &directory, &script, Duration::from_secs(20))?;
+        let output = shell::bash(&client, &directory, &script, LIMIT)?;
         ensure!(output.success, "{}: {}", host.name, output.stderr);
         let script = format!(
             "mysql -h {} -P 3310 -uadmin -padmin -N -e 'select count(*) from runtime_mysql_servers where hostgroup_id in (500,501)'",
             host.address
         );
-        let output = shell::bash(&client, &directory, &script, Duration::from_secs(20))?;
+        let output = shell::bash(&client, &directory, &script, LIMIT)?;
         ensure!(
             output.stdout.trim() == "6",
             "{}: runtime_mysql_servers has {:?} of its rows",
@@ -76,22 +81,28 @@ fn admin_sql(cluster: &Cluster) -> Result<()> {
 fn bash_loop(stage: &Stage) -> Result<()> {
     let (rows, errors) = article_loop(stage, Duration::from_secs(10))?;
     ensure!(errors.is_empty(), "{errors:?}");
-    ensure!(rows.len() >= 5, "only {} rows in ten seconds", rows.len());
+    ensure!(rows.len() >= TURNS, "only {} rows", rows.len());
     let named = |row: &String| row.contains("load_RW_192.168.0.");
     ensure!(rows.iter().all(named), "a row does not say who wrote it: {rows:?}");
     Ok(())
 }
 
-/// Runs the loop for so long and gives its rows and its errors.
-fn article_loop(stage: &Stage, limit: Duration) -> Result<(Vec<String>, Vec<String>)> {
+/// Runs the loop for so long, and until it has printed enough; gives its rows and its errors.
+fn article_loop(stage: &Stage, least: Duration) -> Result<(Vec<String>, Vec<String>)> {
     let client = stage.cluster.client()?;
     let directory = teardown::directory().join("loop");
     std::fs::create_dir_all(&directory)?;
     std::fs::write(directory.join("my.cnf"), MY_CNF)?;
-    let output = shell::bash(&client, &directory, LOOP, limit)?;
+    let start = Instant::now();
+    let enough = |rows: &Path| start.elapsed() >= least && printed(rows).lines().count() >= TURNS;
+    let output = shell::bash_until(&client, &directory, LOOP, LIMIT, enough)?;
     ensure!(!output.stderr.contains("9006"), "error 9006: {}", output.stderr);
     let errors = output.stderr.lines().filter(|line| line.contains("ERROR")).map(str::to_owned).collect();
     Ok((output.stdout.lines().map(str::to_owned).collect(), errors))
+}
+
+fn printed(file: &Path) -> String {
+    std::fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
 fn watch(stage: &Stage) -> Result<()> {
@@ -102,8 +113,13 @@ fn watch(stage: &Stage) -> Result<()> {
     // `watch` wants a terminal; `script` gives it one.
     let script =
         "stty rows 60 cols 220 2>/dev/null; script -qec 'stty rows 60 cols 220; . ./watch.sh' /dev/null";
-    let output = shell::bash(&client, &directory, script, Duration::from_secs(4))?;
-    for word in ["srv_host", "ConnUsed", "192.168.0.231", "Total_Time_us", "SELECT"] {
+    const WORDS: [&str; 5] = ["srv_host", "ConnUsed", "192.168.0.231", "Total_Time_us", "SELECT"];
+    let shown = |screen: &Path| {
+        let screen = printed(screen);
+        WORDS.iter().all(|word| screen.contains(word))
+    };
+    let output = shell::bash_until(&client, &directory, script, LIMIT, shown)?;
+    for word in WORDS {
         ensure!(output.stdout.contains(word), "no {word} on its screen:\n{}{}", output.stdout, output.stderr);
     }
     Ok(())
@@ -132,7 +148,7 @@ fn loop_through_kill(stage: &mut Stage) -> Result<()> {
     for error in errors {
         println!("        lost in its handshake: {error}");
     }
-    ensure!(rows.len() >= 5, "only {} rows in eight seconds", rows.len());
+    ensure!(rows.len() >= TURNS, "only {} rows", rows.len());
     ensure!(stage.holder(stage.vip())? == host, "the VIP moved");
     let client = stage.cluster.client()?;
     let account = crate::client::probe::account(stage.vip(), 3311);

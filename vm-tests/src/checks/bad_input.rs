@@ -17,11 +17,16 @@ use crate::lab::host::Host;
 use crate::lab::layout::{Layout, Numbers, Template};
 use crate::lab::net::CLIENT_ADDRESS;
 use crate::lab::netns::Netns;
+use crate::lab::wait;
 use crate::mysql::client::Account;
 use crate::mysql::{Client, Failure};
 
 /// The longest pause that the client beside it may see on a machine with other work.
 const PAUSE: Duration = Duration::from_millis(500);
+/// A pause that the bad input makes comes back with it; one that something else on this machine makes does not.
+const TRIES: usize = 4;
+/// A check that hangs is a failed one.
+const LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     let template = Template::new(Layout::SingleVip, Numbers::Standfast, &runner.configs);
@@ -30,25 +35,25 @@ pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     let address = stage.host(host).address;
     let client = stage.cluster.client()?;
     let server = stage.host(host).netns.clone();
-    let mut beside =
+    let mut check =
         |name: &str, act: &dyn Fn() -> Result<()>| runner.check(name, || nothing_else_suffers(&stage, act));
 
-    beside("bad-input/garbage on the clients' port", &|| garbage(&client, (address, 6033).into()));
-    beside("bad-input/garbage on the admin port", &|| garbage(&server, (Ipv4Addr::LOCALHOST, 6032).into()));
-    beside("bad-input/a handshake that stops half way", &|| half_open(&client, (address, 6033).into()));
-    beside("bad-input/a wrong password", &|| wrong_password(&client, address));
-    beside("bad-input/an oversized packet", &|| oversized(&client, (address, 6033).into()));
+    check("bad-input/garbage on the clients' port", &|| garbage(&client, (address, 6033).into()));
+    check("bad-input/garbage on the admin port", &|| garbage(&server, (Ipv4Addr::LOCALHOST, 6032).into()));
+    check("bad-input/a handshake that stops half way", &|| half_open(&client, (address, 6033).into()));
+    check("bad-input/a wrong password", &|| wrong_password(&client, address));
+    check("bad-input/an oversized packet", &|| oversized(&client, (address, 6033).into()));
     let good = advert(&stage);
     let mut forged = good.clone();
     forged[6] ^= 0x55;
-    beside("bad-input/a truncated VRRP packet", &|| {
+    check("bad-input/a truncated VRRP packet", &|| {
         vrrp_drop(&stage, host, &good[..6], 255, "packet_len_err")
     });
-    beside("bad-input/a VRRP packet with a wrong checksum", &|| {
+    check("bad-input/a VRRP packet with a wrong checksum", &|| {
         vrrp_drop(&stage, host, &forged, 255, "checksum_err")
     });
-    beside("bad-input/a VRRP packet with TTL 254", &|| vrrp_drop(&stage, host, &good, 254, "ip_ttl_err"));
-    beside("bad-input/a configuration with an unknown key", &|| {
+    check("bad-input/a VRRP packet with TTL 254", &|| vrrp_drop(&stage, host, &good, 254, "ip_ttl_err"));
+    check("bad-input/a configuration with an unknown key", &|| {
         unknown_key(stage.host(host), runner_binaries(&stage))
     });
     Ok(())
@@ -58,8 +63,20 @@ fn runner_binaries(stage: &Stage) -> &std::path::Path {
     &stage.cluster.plan.binaries
 }
 
-/// Does it, and asks what the clients saw meanwhile: the VIP stays, no failure, no pause.
+/// Does it, and asks what the clients saw meanwhile: the VIP stays, no failure, and not a pause each time.
 fn nothing_else_suffers(stage: &Stage, act: &dyn Fn() -> Result<()>) -> Result<()> {
+    let mut slow = Vec::new();
+    while slow.len() < TRIES {
+        match beside(stage, act)? {
+            None => return Ok(()),
+            Some(what) => slow.push(what),
+        }
+    }
+    bail!("the client beside it waited each time: {slow:?}")
+}
+
+/// What the clients waited for once, if they did; whatever else they met is an error.
+fn beside(stage: &Stage, act: &dyn Fn() -> Result<()>) -> Result<Option<String>> {
     stage.wait_for_calm()?;
     let vip = stage.vip();
     let host = stage.holder(vip)?;
@@ -67,20 +84,19 @@ fn nothing_else_suffers(stage: &Stage, act: &dyn Fn() -> Result<()>) -> Result<(
     let start = Instant::now();
     act()?;
     std::thread::sleep(Duration::from_millis(500));
-    let failures = stage.failures_since(start);
-    ensure!(failures.refused + failures.errors == 0, "the client beside it saw: {:?}", failures.by_text);
-    let outage = stage.outage_since(start);
-    ensure!(outage < PAUSE, "the client beside it waited {outage:?}");
+    let (failures, outage) = (stage.failures_since(start), stage.outage_since(start));
+    let (waited, met): (Vec<&String>, Vec<&String>) =
+        failures.by_text.keys().partition(|text| text.starts_with("timed out"));
+    ensure!(met.is_empty(), "the client beside it saw: {met:?}");
     ensure!(stage.cluster.holder(vip) == Some(host), "the VIP moved");
     ensure!(stage.host(host).proxyd() == proxy, "the proxy was restarted");
-    Ok(())
+    Ok((outage >= PAUSE || !waited.is_empty()).then(|| format!("{outage:?} {waited:?}")))
 }
 
 fn dial(address: SocketAddr) -> Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))
-        .with_context(|| format!("connect {address}"))?;
-    stream.set_read_timeout(Some(Duration::from_secs(12)))?;
-    stream.set_write_timeout(Some(Duration::from_secs(5)))?;
+    let stream = TcpStream::connect_timeout(&address, LIMIT).with_context(|| format!("connect {address}"))?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
     Ok(stream)
 }
 
@@ -169,10 +185,8 @@ fn vrrp_drop(stage: &Stage, host: usize, packet: &[u8], ttl: u8, name: &str) -> 
     let unicast = stage.cluster.hosts.iter().map(|h| h.address).collect();
     let packets = vec![packet.to_vec(); 5];
     vrrp::send(&client, packets, ttl, unicast)?;
-    std::thread::sleep(Duration::from_millis(300));
-    let after = counter(host, name)?;
-    ensure!(after > before, "{name} counts no advert from {CLIENT_ADDRESS}: {before} before and after");
-    Ok(())
+    let counted = || counter(host, name).is_ok_and(|after| after > before);
+    wait::until(&format!("{name} above {before} for adverts from {CLIENT_ADDRESS}"), LIMIT, counted).map(drop)
 }
 
 /// One of the counters in vrrpd's status; they have keepalived's names.

@@ -1,7 +1,5 @@
 //! The article's chains, with its own numbers: down from host to host, and home again.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 
@@ -29,9 +27,7 @@ fn kill_stays(stage: &Stage) -> Result<()> {
     let home = stage.cluster.index("test1")?;
     stage.cluster.wait_for_holder(stage.vip(), home, LIMIT)?;
     let old = stage.host(home).signal_proxyd(Signal::SIGKILL)?;
-    wait::until("a new proxy on test1", Duration::from_secs(2), || {
-        stage.host(home).proxyd().is_some_and(|p| p != old)
-    })?;
+    wait::until("a new proxy on test1", LIMIT, || stage.host(home).proxyd().is_some_and(|p| p != old))?;
     stage.wait_for_calm()?;
     ensure!(stage.cluster.holder(stage.vip()) == Some(home), "the VIP left test1");
     Ok(())

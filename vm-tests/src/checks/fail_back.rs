@@ -86,8 +86,7 @@ fn comes_home(stage: &mut Stage) -> Result<()> {
 fn free_hostgroups(host: &Host) -> Result<usize> {
     let script = "mariadb --no-defaults -h127.0.0.1 -P6032 -uadmin -padmin -N -e \
                   'SELECT COUNT(DISTINCT hostgroup) FROM stats_mysql_connection_pool WHERE ConnFree > 0'";
-    let output =
-        shell::bash(&host.netns, &teardown::directory().join("operator"), script, Duration::from_secs(5))?;
+    let output = shell::bash(&host.netns, &teardown::directory().join("operator"), script, LIMIT)?;
     ensure!(output.success, "{}", output.stderr.trim());
     output.stdout.trim().parse().context("a number")
 }

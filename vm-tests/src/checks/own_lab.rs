@@ -16,6 +16,9 @@ use crate::lab::net::{self, Network};
 use crate::lab::unit::{Spec, Unit};
 use crate::lab::{process, teardown, wait};
 
+/// A check that hangs is a failed one.
+const LIMIT: Duration = Duration::from_secs(30);
+
 pub(crate) fn run(runner: &mut Runner) -> Result<()> {
     shell::require("mysql", "mariadb-client")?;
     teardown::clear()?;
@@ -38,14 +41,16 @@ fn cable(network: &Network) -> Result<()> {
     let client = network.namespace(net::CLIENT)?;
     let directory = teardown::directory().join("cable");
     let dial = "timeout 1 bash -c '</dev/tcp/192.168.0.11/1' 2>&1 | grep -q refused && echo 1; true";
-    let reachable = || -> Result<bool> {
-        Ok(shell::bash(&client, &directory, dial, Duration::from_secs(5))?.stdout.trim() == "1")
+    let reachable =
+        || -> Result<bool> { Ok(shell::bash(&client, &directory, dial, LIMIT)?.stdout.trim() == "1") };
+    let answers = |when: &str| {
+        wait::until(&format!("test1 answers the client {when}"), LIMIT, || reachable().unwrap_or(false))
     };
-    ensure!(reachable()?, "test1 does not answer the client");
+    answers("at first")?;
     network.cut("test1")?;
     ensure!(!reachable()?, "test1 answers through a cut cable");
     network.join("test1")?;
-    ensure!(reachable()?, "test1 does not answer after its cable is back");
+    answers("after its cable is back")?;
     let alone = holders::addresses(&network.namespace("test1")?);
     ensure!(alone.contains(&Ipv4Addr::new(192, 168, 0, 11)), "test1 has {alone:?}");
     Ok(())
@@ -61,22 +66,23 @@ fn sleeper(name: &str) -> Spec {
         program: PathBuf::from("bash"),
         arguments: ["-c", "exec sleep 1000"].map(String::from).to_vec(),
         stop_post: Some((PathBuf::from("bash"), ["-c".to_owned(), post].to_vec())),
-        stop_timeout: Duration::from_secs(2),
+        stop_timeout: LIMIT,
         directory,
     }
 }
 
 fn restarts(network: &Network) -> Result<()> {
     let mut unit = Unit::start(sleeper("sleeper"), &network.namespace("test2")?)?;
-    wait::until("the unit runs", Duration::from_secs(2), || unit.main_pid().is_some())?;
-    std::thread::sleep(Duration::from_millis(50));
+    let sleeps = |unit: &Unit| {
+        let name = unit.main_pid().map(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")));
+        matches!(name, Some(Ok(name)) if name == "sleep\n")
+    };
+    wait::until("the unit runs", LIMIT, || sleeps(&unit))?;
     let killed = Instant::now();
     unit.kill(Signal::SIGKILL)?;
-    wait::until("its second start", Duration::from_secs(2), || {
-        unit.starts() == 2 && unit.main_pid().is_some()
-    })?;
+    wait::until("its second start", LIMIT, || unit.starts() == 2 && unit.main_pid().is_some())?;
     ensure!(killed.elapsed() >= Duration::from_millis(100), "after {:?}", killed.elapsed());
-    std::thread::sleep(Duration::from_millis(50));
+    wait::until("the unit runs again", LIMIT, || sleeps(&unit))?;
     ensure!(unit.stop(), "SIGTERM did not end it");
     let note = std::fs::read_to_string(teardown::directory().join("sleeper.note"))?;
     ensure!(note == "signal killed KILL\nsuccess killed TERM\n", "ExecStopPost was told {note:?}");
@@ -86,9 +92,7 @@ fn restarts(network: &Network) -> Result<()> {
 fn power(network: &Network) -> Result<()> {
     let netns = network.namespace("test3")?;
     let mut unit = Unit::start(sleeper("powerless"), &netns)?;
-    wait::until("the unit runs inside", Duration::from_secs(2), || {
-        !process::inside(netns.inode()).is_empty()
-    })?;
+    wait::until("the unit runs inside", LIMIT, || !process::inside(netns.inode()).is_empty())?;
     unit.vanish();
     ensure!(process::inside(netns.inode()).is_empty(), "a process lives on a dead host");
     ensure!(!teardown::directory().join("powerless.note").exists(), "a dead host ran ExecStopPost");
@@ -110,7 +114,7 @@ fn one_cluster(network: &Network, kind: BackendKind, name: &str) -> Result<()> {
              information_schema.processlist where user = 'load_RW' limit 1; insert into test.testtable2 \
              values(NULL,'x',SYSDATE(6),@@hostname,@userHost); commit; select count(*), max(host), max(userhost) from test.testtable2\""
         );
-        let output = shell::bash(&client, &work, &script, Duration::from_secs(20))?;
+        let output = shell::bash(&client, &work, &script, LIMIT)?;
         let seen = output.stdout.split_whitespace().next().unwrap_or_default().to_owned();
         ensure!(seen == (index + 1).to_string(), "{} has {seen} rows: {}", machine.name, output.stderr);
         ensure!(output.stdout.contains("load_RW_192.168.0.100"), "{}", output.stdout);

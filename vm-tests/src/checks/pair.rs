@@ -23,7 +23,7 @@ pub(crate) const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 33, 9);
 /// The servers' addresses, in the order of their hostgroups.
 const SERVERS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 33, 1), Ipv4Addr::new(127, 0, 33, 2)];
 /// A check that hangs is a failed one.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 const ACCOUNTS: &str = "
 USE mysql;
@@ -91,14 +91,12 @@ impl Pair {
         let pair = Self { _servers: servers, proxy, netns, directory };
         fs::write(pair.directory.join("client.sh"), functions())?;
         for server in ["one", "two"] {
-            wait::until("MariaDB", Duration::from_secs(30), || {
+            wait::until("MariaDB", LIMIT, || {
                 pair.bash(&format!("{server} 'DO 1'")).is_ok_and(|o| o.success)
             })?;
         }
-        wait::until("the proxy", Duration::from_secs(10), || {
-            pair.bash("app 'DO 1'").is_ok_and(|o| o.success)
-        })
-        .with_context(|| pair.proxy.log())?;
+        wait::until("the proxy", LIMIT, || pair.bash("app 'DO 1'").is_ok_and(|o| o.success))
+            .with_context(|| pair.proxy.log())?;
         Ok(pair)
     }
 

@@ -31,6 +31,17 @@ pub(crate) fn require(program: &str, package: &str) -> Result<()> {
 
 /// Runs a script with bash inside a namespace; whatever still runs at the limit is killed, which is no error.
 pub(crate) fn bash(netns: &Netns, directory: &Path, script: &str, limit: Duration) -> Result<Output> {
+    bash_until(netns, directory, script, limit, |_| false)
+}
+
+/// The same; what still runs is killed as well once `enough` says so of the file with what was printed.
+pub(crate) fn bash_until(
+    netns: &Netns,
+    directory: &Path,
+    script: &str,
+    limit: Duration,
+    mut enough: impl FnMut(&Path) -> bool,
+) -> Result<Output> {
     std::fs::create_dir_all(directory)?;
     let (out, err) = (directory.join("stdout"), directory.join("stderr"));
     let mut command = Command::new(std::env::current_exe()?);
@@ -40,7 +51,7 @@ pub(crate) fn bash(netns: &Netns, directory: &Path, script: &str, limit: Duratio
     let mut child = command.spawn().context("start bash")?;
     let start = Instant::now();
     let mut status = None;
-    while status.is_none() && start.elapsed() < limit {
+    while status.is_none() && start.elapsed() < limit && !enough(&out) {
         std::thread::sleep(Duration::from_millis(10));
         status = child.try_wait()?;
     }

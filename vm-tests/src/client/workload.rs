@@ -17,6 +17,8 @@ use crate::mysql::{Client, Failure};
 /// How many connections wait idle during a drill.
 pub(crate) const IDLE: usize = 20;
 
+/// Before anything happens nobody is in a hurry.
+const OPENING: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(2);
 const TURN: Duration = Duration::from_millis(20);
 
@@ -58,7 +60,7 @@ impl IdleSessions {
             let Ok(runtime) = entered else { return };
             let mut clients = Vec::new();
             for _ in 0..IDLE {
-                match runtime.block_on(async { timeout(PATIENCE, Client::connect(&account)).await }) {
+                match runtime.block_on(async { timeout(OPENING, Client::connect(&account)).await }) {
                     Ok(Ok(client)) => clients.push(client),
                     Ok(Err(failure)) => return drop(opened.send(Err(failure))),
                     Err(_) => return drop(opened.send(Err(Failure::TimedOut("connect")))),

@@ -180,7 +180,7 @@ impl Backends {
         let backends = Backends::Embedded { _processes: embedded(network, directory)? };
         for machine in net::database_hosts() {
             let listens = || holders::listens_on(network, &machine.name, 3306);
-            wait::until(&format!("backend {} listening", machine.name), Duration::from_secs(10), listens)?;
+            wait::until(&format!("backend {} listening", machine.name), Duration::from_secs(60), listens)?;
         }
         Ok(backends)
     }

@@ -21,7 +21,7 @@ use super::unit::{Spec, Unit};
 use super::wait;
 
 /// How long a unit may take to say that it is ready.
-const READY: Duration = Duration::from_secs(20);
+const READY: Duration = Duration::from_secs(60);
 /// `TimeoutStopSec=`: longer than the drain time of every layout.
 const STOP: Duration = Duration::from_secs(20);
 
@@ -221,7 +221,8 @@ impl Host {
             alive.iter().for_each(|p| process::signal(p.pid, Signal::SIGKILL));
             alive.is_empty()
         };
-        wait::until(&format!("{}: its processes dead", self.name), Duration::from_secs(5), all_dead).map(drop)
+        wait::until(&format!("{}: its processes dead", self.name), Duration::from_secs(30), all_dead)
+            .map(drop)
     }
 
     /// Power on: no addresses but its own, no run directory, the cable in, the units started.
@@ -262,7 +263,7 @@ impl Host {
     pub(crate) fn control(&self, socket: &str, request: &str) -> Result<String> {
         let path = self.run_dir().join(socket);
         let mut stream = UnixStream::connect(&path).with_context(|| format!("connect {}", path.display()))?;
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         stream.write_all(format!("{request}\n").as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).with_context(|| format!("read {}", path.display()))?;

@@ -146,7 +146,7 @@ impl Network {
             let shown = self.switch.ip(&["-d", "link", "show", "dev", &port(name)]);
             shown.is_ok_and(|text| text.contains("state forwarding"))
         };
-        wait::until(&format!("the switch's port to {name}"), Duration::from_secs(5), forwards).map(drop)
+        wait::until(&format!("the switch's port to {name}"), Duration::from_secs(30), forwards).map(drop)
     }
 }
 

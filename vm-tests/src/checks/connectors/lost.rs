@@ -10,6 +10,8 @@ use crate::lab::wait;
 
 /// Nobody may run it a second time, so the proxy does not.
 const STATEMENT: &str = "create table test.lost select sleep(60)";
+/// Less than the statement takes.
+const LIMIT: Duration = Duration::from_secs(50);
 const TEXT: &str = "Lost connection to MySQL server";
 
 pub(crate) fn run(runner: &mut Runner, bench: &Bench) {
@@ -32,14 +34,14 @@ fn lose(bench: &Bench, client: &str, code: u16) -> Result<()> {
     bench.ok(&format!("rm -f lost.txt; ({client} > lost.txt 2>&1; echo ended >> lost.txt) &"))?;
     let running = "SELECT id FROM information_schema.processlist WHERE info LIKE 'create table test.lost%'";
     let mut ids = String::new();
-    wait::until("the statement runs", Duration::from_secs(10), || {
+    wait::until("the statement runs", LIMIT, || {
         ids = bench.server.query(running).unwrap_or_default();
         !ids.is_empty()
     })
     .with_context(|| bench.ok("cat lost.txt").unwrap_or_default())?;
     bench.server.query(&format!("KILL {}", ids.trim()))?;
     let said = format!("grep -c 'ERROR {code}.*{TEXT}' lost.txt");
-    wait::until("the client's end", Duration::from_secs(10), || {
+    wait::until("the client's end", LIMIT, || {
         bench.bash("grep -q ended lost.txt").is_ok_and(|it| it.success)
     })?;
     bench.prints(&said, "1").with_context(|| bench.ok("cat lost.txt").unwrap_or_default())

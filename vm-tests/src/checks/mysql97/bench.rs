@@ -61,12 +61,12 @@ impl Bench {
         write_client(&root, &directory)?;
         let proxy = Proxyd::start(binaries, &netns, &directory, &configuration(&directory))?;
         let bench = Self { server, proxy, netns, directory };
-        wait::until("the proxy answers", Duration::from_secs(10), || {
+        wait::until("the proxy answers", LIMIT, || {
             bench.bash("mysql97 -uclear -pclear-pw -e 'DO 1'").is_ok_and(|output| output.success)
         })
         .with_context(|| bench.proxy.log())?;
         // What a cold proxy opens in advance would be taken for what a check has it open.
-        wait::until("the pools", Duration::from_secs(20), || bench.proxy.log().contains("the pools are"))
+        wait::until("the pools", LIMIT, || bench.proxy.log().contains("the pools are"))
             .with_context(|| bench.proxy.log())?;
         Ok(bench)
     }
@@ -126,7 +126,7 @@ impl Bench {
             // One that ends by itself meanwhile is as good.
             let _ = self.server.query(&format!("KILL {id}"));
         }
-        wait::until("no backend connection", Duration::from_secs(5), || {
+        wait::until("no backend connection", LIMIT, || {
             self.server.query(&ids).is_ok_and(|left| left.is_empty())
         })
         .map(drop)

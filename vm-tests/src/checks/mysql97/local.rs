@@ -17,7 +17,10 @@ use crate::lab::child::Owned;
 use crate::lab::wait;
 
 const MYSQL: &str = "socket97 -uclear -pclear-pw";
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// In a script: waits until a statement sleeps, and is its session then.
+const SLEEPER: &str = "until id=$(admin \"SELECT SessionID FROM stats_mysql_processlist WHERE info LIKE 'select sleep%'\") && \
+                       [ -n \"$id\" ]; do sleep 0.05; done";
 
 pub(crate) fn run(runner: &mut Runner, bench: &Bench) {
     runner.check("mysql97/socket: statements, and what the client is called", || named(bench));
@@ -40,7 +43,9 @@ fn named(bench: &Bench) -> Result<()> {
     let status = bench.ok(&format!("{MYSQL} --commands -e status"))?;
     ensure!(status.contains("Localhost via UNIX socket"), "{status}");
     let clients = "SELECT cli_host, cli_port IS NULL FROM stats_mysql_processlist";
-    let script = format!("{MYSQL} -e 'select sleep(1)' >/dev/null & sleep 0.3; admin \"{clients}\"; wait");
+    let script = format!(
+        "{MYSQL} -e 'select sleep(50)' >/dev/null 2>&1 & {SLEEPER}; admin \"{clients}\"; admin \"KILL CONNECTION $id\"; wait"
+    );
     bench.prints(&script, "localhost\t1")?;
     bench.fails("socket97 -uclear -pwrong -e 'select 1'", "'clear'@'localhost'")
 }
@@ -54,8 +59,7 @@ fn ruled(bench: &Bench) -> Result<()> {
     let remove = "DELETE FROM mysql_query_rules WHERE rule_id = 9701; LOAD MYSQL QUERY RULES TO RUNTIME";
     bench.ok(&format!("admin97 -e \"{remove}\"")).context("the admin interface by its socket")?;
     let script = format!(
-        "{MYSQL} -e 'select sleep(20)' & sleep 0.3; \
-         {MYSQL} -e \"kill $(admin 'SELECT SessionID FROM stats_mysql_processlist')\"; wait $!"
+        "{MYSQL} -e 'select sleep(50)' & sleeper=$!; {SLEEPER}; {MYSQL} -e \"kill $id\"; wait $sleeper"
     );
     bench.fails(&script, "Lost connection")
 }

@@ -8,7 +8,11 @@ use crate::checks::pair::Pair;
 use crate::checks::runner::Runner;
 use crate::lab::wait;
 
-const RULE: (&str, &str) = ("match_digest, cache_ttl", "'^SELECT .* FROM cached', 5000");
+/// Longer than a check takes.
+const RULE: (&str, &str) = ("match_digest, cache_ttl", "'^SELECT .* FROM cached', 60000");
+/// Not much longer than what has to be seen before it is over.
+const SHORT: (&str, &str) = ("match_digest, cache_ttl", "'^SELECT .* FROM cached', 8000");
+const LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(runner: &mut Runner, pair: &Pair) {
     runner.check("rules/cache: a changed row is not seen before the ttl", || stale_until_ttl(pair));
@@ -19,7 +23,7 @@ pub(super) fn run(runner: &mut Runner, pair: &Pair) {
 
 fn stale_until_ttl(pair: &Pair) -> Result<()> {
     pair.ok("one 'CREATE OR REPLACE TABLE cached (a INT); INSERT INTO cached VALUES (1)'")?;
-    pair.rules(&[RULE])?;
+    pair.rules(&[SHORT])?;
     let hits = pair.counter("Query_Cache_count_GET_OK")?;
     pair.prints("app 'SELECT a FROM cached'", "1")?;
     pair.ok("one 'UPDATE cached SET a = 2'")?;
@@ -28,10 +32,8 @@ fn stale_until_ttl(pair: &Pair) -> Result<()> {
     ensure!(pair.counter("Query_Cache_Entries")? == 1, "no entry is counted");
     let digest = "SELECT count_star FROM stats_mysql_query_digest WHERE hostgroup = -1 AND digest_text = 'SELECT a FROM cached'";
     ensure!(pair.admin(digest)? == "2", "hits do not count in hostgroup -1");
-    wait::until("the new row", Duration::from_secs(10), || {
-        pair.ok("app 'SELECT a FROM cached'").is_ok_and(|row| row == "2")
-    })?;
-    wait::until("the entry is purged", Duration::from_secs(15), || {
+    wait::until("the new row", LIMIT, || pair.ok("app 'SELECT a FROM cached'").is_ok_and(|row| row == "2"))?;
+    wait::until("the entry is purged", LIMIT, || {
         pair.counter("Query_Cache_Entries").is_ok_and(|entries| entries == 0)
     })
     .map(drop)
@@ -70,7 +72,7 @@ fn variables(pair: &Pair) -> Result<()> {
     ensure!(stored(empty)? == 1, "an empty answer was not kept");
     set("query_cache_stores_empty_result", "false")?;
     ensure!(stored(empty)? == 0, "an empty answer was kept");
-    pair.rules(&[("match_digest, cache_ttl, cache_empty_result", "'^SELECT .* FROM cached', 1500, 1")])?;
+    pair.rules(&[("match_digest, cache_ttl, cache_empty_result", "'^SELECT .* FROM cached', 60000, 1")])?;
     ensure!(stored(empty)? == 1, "the rule says to keep empty answers");
     set("query_cache_stores_empty_result", "true")?;
     let warned = "app 'SELECT 1/0, COUNT(*) FROM cached'";

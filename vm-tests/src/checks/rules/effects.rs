@@ -6,6 +6,12 @@ use anyhow::{Result, ensure};
 
 use crate::checks::pair::{PROXY, Pair};
 use crate::checks::runner::Runner;
+use crate::lab::wait;
+
+/// Of the rule that delays.
+const DELAY: Duration = Duration::from_secs(3);
+/// A statement that takes minutes has ended long before.
+const LIMIT: Duration = Duration::from_secs(25);
 
 pub(super) fn run(runner: &mut Runner, pair: &Pair) {
     runner.check("rules/effects: timeout ends a statement with 1907, and the session goes on", || {
@@ -29,7 +35,7 @@ fn timeout(pair: &Pair) -> Result<()> {
     let started = Instant::now();
     pair.fails(&format!("app '{slow}'"), "1907")?;
     pair.fails(&format!("app '/* query_timeout=200 */ {slow}'"), "query_timeout exceeded")?;
-    ensure!(started.elapsed() < Duration::from_secs(5), "it took {:?}", started.elapsed());
+    ensure!(started.elapsed() < LIMIT, "it took {:?}", started.elapsed());
     let script = format!(
         "printf '%s;\\n' BEGIN 'INSERT INTO slow VALUES (9999)' '{slow}' COMMIT 'SELECT MAX(a) FROM slow' | \
          command mariadb --no-defaults -N --force -h {PROXY} -P 6033 -uapp -papp"
@@ -42,12 +48,14 @@ fn timeout(pair: &Pair) -> Result<()> {
         output.stdout,
         output.stderr
     );
-    pair.prints("one \"SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT COUNT(*) FROM slow%'\"", "0")
+    let running = "one \"SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT COUNT(*) FROM slow%'\"";
+    wait::until("no such statement at the server", LIMIT, || pair.ok(running).is_ok_and(|count| count == "0"))
+        .map(drop)
 }
 
 fn plain(pair: &Pair) -> Result<()> {
     pair.rules(&[
-        ("match_digest, delay", "'^SELECT .later', 400"),
+        ("match_digest, delay", "'^SELECT .later', 3000"),
         ("match_digest, error_msg", "'^SELECT .forbidden', 'not here'"),
         ("match_digest, OK_msg", "'^CREATE EVENT', 'as you say'"),
         ("match_digest, next_query_flagIN", "'^SET @flag', 7"),
@@ -55,18 +63,22 @@ fn plain(pair: &Pair) -> Result<()> {
     ])?;
     let started = Instant::now();
     pair.prints("app 'SELECT 7 AS later'", "7")?;
-    ensure!(started.elapsed() < Duration::from_millis(400), "a rule for another statement delayed this one");
+    ensure!(started.elapsed() < DELAY, "a rule for another statement delayed this one");
     let started = Instant::now();
     pair.ok("app 'SELECT `later` FROM (SELECT 1 AS later) t'")?;
-    ensure!(started.elapsed() >= Duration::from_millis(400), "it was not delayed");
+    ensure!(started.elapsed() >= DELAY, "it was not delayed");
     pair.fails("app 'SELECT `forbidden`'", "ERROR 1148 (42000) at line 1: not here")?;
     pair.prints("app 'CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1; SELECT 1'", "1")?;
     pair.prints("app 'SET @flag=1; SELECT @@server_id; SELECT @@server_id'", "2\n1")
 }
 
 fn multiplex(pair: &Pair) -> Result<()> {
-    let pinned = "app 'SET @x=1+0; SELECT @@hostname IS NULL; SELECT SLEEP(1)' & sleep 0.6; \
-                  admin \"SELECT COUNT(*) FROM stats_mysql_processlist WHERE user='app' AND extended_info LIKE '%user-variable%'\"; wait";
+    // Looked at while it sleeps, however late that is, and ended then.
+    let pinned = "app 'SET @x=1+0; SELECT @@hostname IS NULL; SELECT SLEEP(25)' 2> /dev/null & \
+                  mine=\"FROM stats_mysql_processlist WHERE user='app' AND info LIKE '%SLEEP%'\"; \
+                  until [ \"$(admin \"SELECT COUNT(*) $mine\")\" = 1 ]; do sleep 0.05; done; \
+                  admin \"SELECT COUNT(*) $mine AND extended_info LIKE '%user-variable%'\"; \
+                  admin \"KILL CONNECTION $(admin \"SELECT SessionID $mine\")\"; wait";
     let reason = |rules: &[(&str, &str)]| -> Result<String> {
         pair.rules(rules)?;
         pair.ok(pinned)

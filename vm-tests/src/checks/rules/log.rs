@@ -10,6 +10,8 @@ use crate::checks::pair::Pair;
 use crate::checks::runner::Runner;
 use crate::lab::wait;
 
+const LIMIT: Duration = Duration::from_secs(30);
+
 pub(super) fn run(runner: &mut Runner, pair: &Pair) {
     runner.check("rules/log: a rule's statements are lines of JSON", || lines(pair));
     runner.check("rules/log: the files are bounded in size and in number", || bounded(pair));
@@ -41,7 +43,7 @@ fn lines(pair: &Pair) -> Result<()> {
     pair.ok("one 'CREATE OR REPLACE TABLE logged (a INT); INSERT INTO logged VALUES (1), (2)'")?;
     pair.ok("app \"SELECT a FROM logged; SELECT 1; SELECT 'x', b FROM logged; SELECT 2\" --force 2>/dev/null || true")?;
     pair.ok("app 'SELECT a FROM logged WHERE a = 1; SELECT a FROM logged WHERE a = 1'")?;
-    wait::until("four lines", Duration::from_secs(5), || log(pair).is_ok_and(|lines| lines.len() == 4))?;
+    wait::until("four lines", LIMIT, || log(pair).is_ok_and(|lines| lines.len() == 4))?;
     let lines = log(pair)?;
     let (first, failed, cached) = (&lines[0], &lines[1], &lines[3]);
     ensure!(first["query"] == "SELECT a FROM logged" && first["rows_sent"] == 2, "{first}");
@@ -53,7 +55,7 @@ fn lines(pair: &Pair) -> Result<()> {
     ensure!(cached["hostgroup_id"] == -1 && cached["rows_sent"] == 1, "{cached}");
     pair.admin("SET mysql-eventslog_default_log=1; LOAD MYSQL VARIABLES TO RUNTIME")?;
     pair.ok("app 'SELECT 3; SELECT 1 FROM quiet' --force 2>/dev/null || true")?;
-    wait::until("a fifth line", Duration::from_secs(5), || log(pair).is_ok_and(|lines| lines.len() == 5))?;
+    wait::until("a fifth line", LIMIT, || log(pair).is_ok_and(|lines| lines.len() == 5))?;
     ensure!(log(pair)?[4]["query"] == "SELECT 3", "{}", log(pair)?[4]);
     pair.admin("SET mysql-eventslog_default_log=0; LOAD MYSQL VARIABLES TO RUNTIME").map(drop)
 }
@@ -77,7 +79,7 @@ fn bounded(pair: &Pair) -> Result<()> {
         }
         Ok(sizes)
     };
-    wait::until("the log has turned", Duration::from_secs(5), || {
+    wait::until("the log has turned", LIMIT, || {
         sizes().is_ok_and(|sizes| sizes.len() == 2 && sizes.iter().any(|&size| size > 500_000))
     })?;
     let sizes = sizes()?;

@@ -11,7 +11,7 @@ use crate::checks::pair::{PROXY, Pair};
 use crate::checks::runner::Runner;
 use crate::lab::wait;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Its arguments are the admin interface's address and the hostgroup. A server says by a row what `wsrep_local_state`
 /// says at a Galera node: 4 is synced, 2 is a donor.
