@@ -24,8 +24,8 @@ pub(super) const READER: u32 = 20;
 const REPLICA: Ipv4Addr = Ipv4Addr::new(127, 0, 97, 3);
 const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 97, 2);
 const GTID_PORT: u16 = 6020;
-const LIMIT: Duration = Duration::from_secs(20);
-const SETTLE: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_secs(60);
 
 /// One statement a line.
 const INIT: &str = "\

@@ -16,7 +16,7 @@ const WHERE: &str = "SELECT v AS causal, @@server_id FROM test.written WHERE id 
 const PROCEDURE: &str = "DELIMITER //\n\
 CREATE PROCEDURE test.thrice() BEGIN REPLACE INTO test.written VALUES (0, 7); COMMIT; \
 REPLACE INTO test.written VALUES (0, 8); COMMIT; REPLACE INTO test.written VALUES (0, 9); COMMIT; END//";
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(runner: &mut Runner, bench: &mut Bench, pairs: u64) {
     runner.check("causal/mysql: without causal reads some are stale", || {

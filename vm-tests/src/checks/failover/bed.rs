@@ -18,6 +18,8 @@ use crate::mysql::client::Account;
 
 /// The proxy's address; 6033 is for clients, 6032 for admin.
 pub(crate) const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 44, 9);
+/// Nothing that is waited for takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
 const SERVERS: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 44, 1), Ipv4Addr::new(127, 0, 44, 2)];
 
 /// The tables of every load.
@@ -59,8 +61,7 @@ impl Bed {
         servers[1].catch_up_with(&servers[0])?;
         let proxy = Proxyd::start(binaries, &netns, &directory, &configuration(&directory, settings))?;
         let bed = Self { servers, proxy, netns, directory };
-        wait::until("the proxy", Duration::from_secs(20), || bed.admin("SELECT 1").is_ok())
-            .with_context(|| bed.log())?;
+        wait::until("the proxy", LIMIT, || bed.admin("SELECT 1").is_ok()).with_context(|| bed.log())?;
         Ok(bed)
     }
 
@@ -72,7 +73,7 @@ impl Bed {
     /// Statements at the admin interface.
     pub(crate) fn admin(&self, sql: &str) -> Result<String> {
         let script = format!("mariadb --no-defaults -h {PROXY} -P 6032 -uadmin -padmin -N -e \"{sql}\"");
-        let output = self.bash("admin", &script, Duration::from_secs(20))?;
+        let output = self.bash("admin", &script, LIMIT)?;
         ensure!(output.success, "`{sql}`: {}", output.stderr.trim());
         Ok(output.stdout.trim_end().to_owned())
     }
@@ -104,16 +105,14 @@ impl Bed {
             "SELECT COALESCE(SUM(ConnUsed), 0) FROM stats_mysql_connection_pool WHERE hostgroup=1 AND srv_host='{}'",
             self.servers[server].address
         );
-        wait::until("the old writer drained", Duration::from_secs(30), || {
-            self.number(&used).is_ok_and(|n| n == 0)
-        })
+        wait::until("the old writer drained", LIMIT, || self.number(&used).is_ok_and(|n| n == 0))
     }
 
     /// Returns when this server, and no other, is ONLINE in the writers' hostgroup.
     pub(crate) fn until_writer(&self, server: usize) -> Result<Duration> {
         let sql = "SELECT hostname FROM runtime_mysql_servers WHERE hostgroup_id=1 AND status='ONLINE'";
         let host = self.servers[server].address.to_string();
-        wait::until(&format!("{host} as the only writer"), Duration::from_secs(20), || {
+        wait::until(&format!("{host} as the only writer"), LIMIT, || {
             self.admin(sql).is_ok_and(|now| now == host)
         })
         .with_context(|| self.servers_now())
@@ -132,7 +131,7 @@ impl Bed {
     /// Ends every connection to one server by a reset.
     pub(crate) fn reset_connections(&self, server: usize) -> Result<()> {
         let script = format!("ss -K -tn dst {}:{PORT}", self.servers[server].address);
-        let killed = self.bash("reset", &script, Duration::from_secs(5))?;
+        let killed = self.bash("reset", &script, LIMIT)?;
         ensure!(
             killed.success && killed.stdout.contains(":3306"),
             "ss -K: {}{}",
@@ -168,7 +167,7 @@ impl Bed {
     }
 
     pub(crate) fn until_no_client(&self) -> Result<Duration> {
-        wait::until("no client connected", Duration::from_secs(20), || {
+        wait::until("no client connected", LIMIT, || {
             self.global("Client_Connections_connected").is_ok_and(|count| count == 0)
         })
     }
@@ -184,7 +183,7 @@ impl Bed {
     /// `kill -9` of the proxy, and a new one, from what is on disk.
     pub(crate) fn restart_proxy(&mut self) -> Result<()> {
         self.proxy.restart()?;
-        wait::until("the proxy", Duration::from_secs(20), || self.admin("SELECT 1").is_ok())
+        wait::until("the proxy", LIMIT, || self.admin("SELECT 1").is_ok())
             .with_context(|| self.log())
             .map(drop)
     }

@@ -45,21 +45,21 @@ const CASES: [Case; 4] = [
         name: "replica killed",
         act: |bed| bed.servers[1].kill(),
         heal: |bed| bed.servers[1].restart(true).and_then(|()| bed.servers[1].start_replica()),
-        slowest: Duration::from_secs(4),
+        slowest: Duration::from_secs(8),
         costs: false,
     },
     Case {
         name: "replica frozen",
         act: |bed| bed.servers[1].signal(Signal::SIGSTOP),
         heal: |bed| bed.servers[1].signal(Signal::SIGCONT),
-        slowest: Duration::from_secs(6),
+        slowest: Duration::from_secs(9),
         costs: false,
     },
     Case {
         name: "connections reset, writer's first",
         act: |bed| bed.reset_connections(0),
         heal: |bed| bed.reset_connections(1),
-        slowest: Duration::from_secs(4),
+        slowest: Duration::from_secs(8),
         costs: true,
     },
     Case {
@@ -186,9 +186,9 @@ fn says_why(bed: &mut Bed) -> Result<()> {
     let script =
         "mariadb --no-defaults -h 127.0.44.9 -P 6033 -uapp -papp test -e 'DELETE FROM seed WHERE id=9'";
     let mut told = String::new();
-    wait::until("an error that names the reason", Duration::from_secs(20), || {
+    wait::until("an error that names the reason", Duration::from_secs(60), || {
         told =
-            bed.bash("why", script, Duration::from_secs(15)).map(|output| output.stderr).unwrap_or_default();
+            bed.bash("why", script, Duration::from_secs(30)).map(|output| output.stderr).unwrap_or_default();
         told.contains("9001") && told.contains(":3306 SHUNNED") && told.contains("Connection refused")
     })
     .with_context(|| told.clone())

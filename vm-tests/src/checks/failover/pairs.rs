@@ -14,7 +14,7 @@ use crate::mysql97::root::SidRoot;
 /// The monitor looks often, so that a test does not wait for it.
 const SETTINGS: &str = "monitor_read_only_interval = 200\nmonitor_ping_interval = 200\n\
                         monitor_replication_lag_interval = 200\n";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The second server is `read_only` but for what `set` says: how many servers write then.
 struct Case {

@@ -167,7 +167,7 @@ fn commands_of_the_cli(bed: &Bed) -> Result<u64> {
     let before = bed.global("Questions")?;
     ensure!(over_tls(bed)?, "the client over TLS failed");
     let mut commands = 0;
-    wait::until("the client's good-bye", Duration::from_secs(5), || {
+    wait::until("the client's good-bye", Duration::from_secs(30), || {
         commands = bed.global("Questions").unwrap_or(before) - before;
         bed.global("Client_Connections_connected").is_ok_and(|count| count == 0) && commands > 2
     })?;

@@ -14,8 +14,9 @@ use crate::checks::runner::Runner;
 use crate::checks::shell::Output;
 use crate::mysql97::root::SidRoot;
 
-/// The monitor looks often, so that a test does not wait for it.
-const SETTINGS: &str = "monitor_read_only_interval = 200\nmonitor_ping_interval = 500\n";
+/// The monitor looks often, so that a test does not wait for it; statements wait for a writer as long as a switch may take here.
+const SETTINGS: &str =
+    "monitor_read_only_interval = 200\nmonitor_ping_interval = 500\nconnect_timeout_server_max = 24000\n";
 
 /// Tellers of each trade.
 const EACH: usize = 3;

@@ -13,7 +13,7 @@ use super::shell::{self, Output};
 use crate::client::{probe, workload};
 use crate::lab::cluster::{BackendKind, Cluster};
 use crate::lab::layout::{Layout, Numbers, Template};
-use crate::lab::{net, teardown};
+use crate::lab::{net, teardown, wait};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const HOSTS: &str = "--host test1=192.168.0.11 --host test2=192.168.0.12 --host test3=192.168.0.235";
@@ -214,8 +214,9 @@ fn routes(cluster: &Cluster, program: &Path, directory: &Path) -> Result<()> {
     let before = query(count)?;
     let account = probe::account(cluster.vips()[0], 3311);
     workload::run_once(&client, &account, &["SELECT a FROM imported WHERE a = 1"])?;
-    let after = query(count)?;
-    ensure!(before != after, "hostgroup 501 has served {} before and after the read", before.trim());
+    wait::until(&format!("more than {} statements of hostgroup 501", before.trim()), LIMIT, || {
+        query(count).is_ok_and(|after| after != before)
+    })?;
     let rows = query("EXPLAIN ROUTE 'SELECT a FROM imported WHERE a = 1' USER 'load_RW'")?;
     ensure!(rows.contains("hostgroup\t501\trule 9001"), "EXPLAIN ROUTE says otherwise:\n{rows}");
     Ok(())
