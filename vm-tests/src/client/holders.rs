@@ -111,21 +111,37 @@ impl Drop for Holders {
 fn sample(hosts: &[Watched], vips: &[Ipv4Addr]) -> Holding {
     let mut holding = Holding { at: Instant::now(), hosts: vec![Vec::new(); vips.len()] };
     for (index, host) in hosts.iter().enumerate() {
-        if !host.connected.load(Ordering::Relaxed) || host.netns.enter().is_err() {
-            continue;
-        }
-        let addresses = own_addresses();
-        // It may have lost its power while being asked.
-        if !host.connected.load(Ordering::Relaxed) {
-            continue;
-        }
+        let addresses = addresses_if_live(host);
         for (vip, list) in vips.iter().zip(&mut holding.hosts) {
             if addresses.contains(vip) {
                 list.push(index);
             }
         }
     }
+    for (vip, list) in vips.iter().zip(&mut holding.hosts) {
+        together(list, |host| hosts.get(host).is_some_and(|it| addresses_if_live(it).contains(vip)));
+    }
     holding
+}
+
+/// What a host has that is on the network.
+fn addresses_if_live(host: &Watched) -> BTreeSet<Ipv4Addr> {
+    if !host.connected.load(Ordering::Relaxed) || host.netns.enter().is_err() {
+        return BTreeSet::new();
+    }
+    let addresses = own_addresses();
+    // It may have lost its power while being asked.
+    if host.connected.load(Ordering::Relaxed) { addresses } else { BTreeSet::new() }
+}
+
+/// Hosts are asked one after the other, and the VIP may move meanwhile, the more so when whoever asks has to wait for a processor.
+/// So of several that seemed to have it only those count that still have it after the last one was seen with it. What is over by then is
+/// not seen, like what is over between two looks.
+fn together(seen: &mut Vec<usize>, mut still: impl FnMut(usize) -> bool) {
+    if let Some(last) = seen.pop() {
+        seen.retain(|host| still(*host));
+        seen.push(last);
+    }
 }
 
 /// For how long more than one live host carried the same VIP.
@@ -148,5 +164,19 @@ mod tests {
         let seen = [at(0, &[0]), at(5, &[0, 1]), at(11, &[0, 1]), at(15, &[1])];
         assert_eq!(two_masters(&seen), Duration::from_millis(10));
         assert_eq!(two_masters(&seen[..1]), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_vip_that_moved_while_the_hosts_were_asked_was_not_with_two() {
+        let of = |seen: &[usize], still: &[usize]| {
+            let mut seen = seen.to_vec();
+            together(&mut seen, |host| still.contains(&host));
+            seen
+        };
+        assert!(of(&[], &[0]).is_empty());
+        assert_eq!(of(&[0], &[]), [0], "one is never asked again");
+        assert_eq!(of(&[0, 1], &[1]), [1], "it moved");
+        assert_eq!(of(&[0, 1], &[0, 1]), [0, 1], "two masters");
+        assert_eq!(of(&[0, 1, 2], &[1]), [1, 2]);
     }
 }

@@ -10,9 +10,9 @@ use super::{Elector, Results, Seen};
 const ABOUT: &str = "\
 The longest time between two answered queries (a new connection with one query every 5 ms) around each event, in milliseconds,
 on three hosts in network namespaces. *Two holders*: for how long two hosts with power and a cable carried the address, at
-worst, by a look every 5 ms. The proxy, its supervisor, the clients and the network are the same; only who elects differs.
-keepalived's check looks for a proxy every second, which is as often as it can, and a miss is FAULT. A planned move is
-`standfast move` here, and stopping keepalived there.
+worst, by a look every 5 ms; whoever seemed to have it first is asked once more, for it may move while one looks. The proxy, its
+supervisor, the clients and the network are the same; only who elects differs. keepalived's check looks for a proxy every second,
+which is as often as it can, and a miss is FAULT. A planned move is `standfast move` here, and stopping keepalived there.
 ";
 
 pub(super) fn render(results: &Results, runs: usize) -> Result<String> {

@@ -35,7 +35,9 @@ fn verdicts_in_active() {
         assert_eq!(router.word(), "MASTER");
     }
     let mut last = Vec::new();
+    let mut wake_ups = 0..100;
     while router.word() == "MASTER" {
+        assert!(wake_ups.next().is_some(), "it is woken up again and again, and nothing ends");
         let at = router.next_deadline().unwrap();
         assert!(at <= now + ms(1010), "the grace ends a second after the second Restarting");
         last = on(&mut router, at, Event::Deadline);
