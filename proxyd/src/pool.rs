@@ -157,6 +157,12 @@ impl Pool {
         }
     }
 
+    /// This server shuts down, and its connections end.
+    pub fn drop_all(&self, server: &Arc<Server>) {
+        self.shelves.borrow_mut().remove(&Arc::as_ptr(server));
+        self.changed.notify_waiters();
+    }
+
     /// Takes out the connections that have been idle for `interval`, to be pinged and given back.
     pub fn take_stale(&self, interval: Duration, now: Instant) -> impl Iterator<Item = Box<Backend>> {
         let mut stale = Vec::new();

@@ -223,6 +223,9 @@ impl Monitors {
         match kind {
             Kind::Connect => {
                 let outcome = prober.connect(&plan.credentials, plan.connect_timeout).await;
+                if outcome.as_ref().err().is_none_or(Fault::is_answer) {
+                    self.tell(Finding::Change(ServerChange::Connected { address: address.clone() }));
+                }
                 self.log(address, judge, Check::Connect, (begin, begin.clock.elapsed()), outcome.err());
             }
             Kind::Ping => {

@@ -9,8 +9,9 @@ use super::schedule::Intervals;
 use crate::runtime::{Address, ClusterKind, ReplicationHostgroup, Runtime};
 use crate::snapshot::HostgroupId;
 
-/// A server that is shunned is pinged at least this often: recovery waits for nobody's traffic.
-const SHUNNED_PING: Duration = Duration::from_secs(1);
+/// A server that is shunned for its pings is pinged at least this often, and one that is shunned for connect errors is connected
+/// to: recovery waits for nobody's traffic.
+const SHUNNED: Duration = Duration::from_secs(1);
 
 /// What a task has to know now; asked anew before each check, as all of it may change.
 pub struct Plan {
@@ -49,10 +50,7 @@ impl Plan {
         let is_of = |pair: &&ReplicationHostgroup| own.contains(&pair.writer) || own.contains(&pair.reader);
         let pairs: Vec<&ReplicationHostgroup> =
             runtime.replication_hostgroups().iter().filter(is_of).collect();
-        let ping = match shunned {
-            true => variables.monitor_ping_interval.min(SHUNNED_PING),
-            false => variables.monitor_ping_interval,
-        };
+        let hasten = |usual: Duration, is_urgent| if is_urgent { usual.min(SHUNNED) } else { usual };
         let read_only = variables.monitor_read_only_interval;
         let clusters = runtime.clusters_of(address);
         let aurora = runtime.aurora_of(address);
@@ -80,8 +78,8 @@ impl Plan {
                 ),
                 aurora: aurora.iter().map(|(_, interval)| *interval).min(),
                 lag: runtime.limits_lag(address).then_some(variables.monitor_replication_lag_interval),
-                ping: Some(ping),
-                connect: Some(variables.monitor_connect_interval),
+                ping: Some(hasten(variables.monitor_ping_interval, shunned)),
+                connect: Some(hasten(variables.monitor_connect_interval, runtime.is_put_aside(address))),
             },
             pairs: pairs
                 .iter()

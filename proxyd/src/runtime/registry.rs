@@ -50,6 +50,8 @@ pub enum ServerChange {
     Aurora { writer_hostgroup: HostgroupId, address: Address, servers: Option<Rc<[AuroraServer]>> },
     /// The answer to a check of replication lag. An unanswered check is no answer: send nothing.
     Lag { address: Address, lag: Lag },
+    /// A new connection was answered: whoever could not connect before may try again.
+    Connected { address: Address },
     /// The round trip of the last ping.
     Latency { address: Address, micros: u64 },
 }
@@ -92,7 +94,7 @@ pub struct Runtime {
     /// Where in `members` the places of each server are, without those that it has left.
     places: HashMap<Address, Vec<usize>>,
     /// Hostgroups with a server that is ONLINE.
-    writing: HashSet<HostgroupId>,
+    online: HashSet<HostgroupId>,
     generation: u64,
     slot: Arc<ArcSwap<Snapshot>>,
     workers: Vec<WorkerHandle>,
@@ -123,7 +125,7 @@ impl Runtime {
             executed: ExecutedBook::default(),
             members: Vec::new(),
             places: HashMap::new(),
-            writing: HashSet::new(),
+            online: HashSet::new(),
             generation: 0,
             slot,
             workers,
@@ -214,6 +216,11 @@ impl Runtime {
                 self.latency.insert(address, micros);
                 return false;
             }
+            ServerChange::Connected { address } => {
+                // Whether that ends a shun depends on who else there is: the next tick tells.
+                self.shuns.answered(&address);
+                return false;
+            }
             ServerChange::Status { address, status: Status::Online, .. } => {
                 self.monitor_status.remove(&address).is_some()
             }
@@ -290,12 +297,18 @@ impl Runtime {
 
     /// Ends shuns whose time has come and forgets removed servers without connections. Call it several times a second.
     pub fn tick(&mut self, now: Instant) {
-        let ended = self.shuns.expire(now);
+        let has_nobody = |hostgroup| !self.online.contains(&hostgroup);
+        let ended = self.shuns.expire(now, has_nobody, self.variables.monitor_enabled);
         let drained = self.members.iter().any(|member| member.removed && member.server.connections() == 0);
         if ended || drained {
             self.refresh_members();
             self.publish();
         }
+    }
+
+    /// The server is put aside for connect errors in one of its hostgroups.
+    pub fn is_put_aside(&self, address: &Address) -> bool {
+        self.places_of(address).any(|member| self.shuns.reason(&ServerKey::from(&member.server)).is_some())
     }
 
     /// Who wrote before this proxy was started, where there is to be one writer. Before the servers are loaded.
@@ -392,7 +405,7 @@ impl Runtime {
             self.places.entry(member.row.address.clone()).or_default().push(index);
         }
         let online = members.iter().filter(|member| !member.removed && member.status == Status::Online);
-        self.writing = online.map(|member| member.row.hostgroup_id).collect();
+        self.online = online.map(|member| member.row.hostgroup_id).collect();
         self.members = members;
     }
 

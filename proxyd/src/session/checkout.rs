@@ -18,7 +18,7 @@ use crate::counters::InUse;
 use crate::peer::Peer;
 use crate::pool::{Login, Want};
 use crate::reply::Refusal;
-use crate::snapshot::{HostgroupId, Member, ProxyProtocol, Reservation, Server, Snapshot};
+use crate::snapshot::{Hostgroup, HostgroupId, Member, ProxyProtocol, Reservation, Server, Snapshot};
 use crate::warmth::Profile;
 
 /// How often, and how long, somebody who waits for a connection looks again.
@@ -123,15 +123,7 @@ impl Session {
             let traits = self.traits_in(&snapshot, to.hostgroup);
             let want = Want { user: self.user(), traits, settings: &self.settings };
             let servers = snapshot.hostgroups.get(&to.hostgroup);
-            let pick = servers.and_then(|hostgroup| match to.causal {
-                Some(causal) => causal::choose(&self.worker, hostgroup, avoid, causal),
-                // Somebody to avoid is better than nobody at all.
-                None => self
-                    .worker
-                    .pool
-                    .choose(hostgroup, avoid)
-                    .or_else(|| self.worker.pool.choose(hostgroup, &[]).filter(|_| waited)),
-            });
+            let pick = servers.and_then(|hostgroup| self.pick(to, hostgroup, avoid, waited));
             if to.causal.is_some() && pick.is_none() {
                 return Ok(None);
             }
@@ -142,30 +134,14 @@ impl Session {
                     self.count_checkout(true, waited);
                     return Ok(Some(Attached::new(backend)));
                 }
-                let room = self.make_room(member, &snapshot, looks);
-                if let Room::Taken(reservation, _login) = room {
-                    let server = member.server.clone();
-                    let in_use = InUse::new(self.worker.counters.server(&server));
-                    let opening = self.open(reservation, member, deadline);
-                    let opened = match Box::pin(self.unless_stopped(&server, opening)).await {
-                        Ok(opened) => opened,
-                        // The monitors are quicker than the time-out.
-                        Err(Interrupt::BackendGone) => continue,
-                        Err(why) => return Err(stopped(why)),
-                    };
-                    match opened {
-                        Ok(backend) => {
-                            self.count_checkout(true, waited);
-                            return Ok(Some(Attached::counted(backend, in_use)));
-                        }
-                        Err(error) if error.is_the_accounts() => {
-                            return Err(Attach::Refused(Refusal::connect(&error)));
-                        }
-                        Err(error) => self.note_connect_failure(&server, &error),
+                match Box::pin(self.open_at(member, &snapshot, deadline, looks)).await? {
+                    Opened::Ready(held) => {
+                        self.count_checkout(true, waited);
+                        return Ok(Some(held));
                     }
-                    avoid.push(server);
-                } else if matches!(room, Room::Full) {
-                    self.worker.ask_siblings_for_room(&member.server);
+                    Opened::Gone => continue,
+                    Opened::Failed => avoid.push(member.server.clone()),
+                    Opened::NoRoom => {}
                 }
                 if to.causal.is_some() {
                     // Nobody waits for room where somebody else may do.
@@ -188,6 +164,56 @@ impl Session {
             now = Instant::now();
             let took = now - before;
             looks += u32::from((LOOK_AGAIN..2 * LOOK_AGAIN).contains(&took));
+        }
+    }
+
+    /// A server of the hostgroup that may be asked. After a first wait, somebody to avoid is better than nobody at all.
+    fn pick<'s>(
+        &self,
+        to: Destination<'_>,
+        hostgroup: &'s Hostgroup,
+        avoid: &[Arc<Server>],
+        waited: bool,
+    ) -> Option<&'s Member> {
+        let pool = &self.worker.pool;
+        match to.causal {
+            Some(causal) => causal::choose(&self.worker, hostgroup, avoid, causal),
+            None => pool.choose(hostgroup, avoid).or_else(|| pool.choose(hostgroup, &[]).filter(|_| waited)),
+        }
+    }
+
+    /// A new connection to this server, if there is room for one.
+    async fn open_at(
+        &self,
+        member: &Member,
+        snapshot: &Snapshot,
+        deadline: Instant,
+        looks: u32,
+    ) -> Result<Opened, Attach> {
+        let server = &member.server;
+        let (reservation, _login) = match self.make_room(member, snapshot, looks) {
+            Room::Taken(reservation, login) => (reservation, login),
+            Room::Throttled => return Ok(Opened::NoRoom),
+            Room::Full => {
+                self.worker.ask_siblings_for_room(server);
+                return Ok(Opened::NoRoom);
+            }
+        };
+        let in_use = InUse::new(self.worker.counters.server(server));
+        let patience = snapshot.variables.connect_timeout_server;
+        let limit = patience.min(deadline.saturating_duration_since(Instant::now()));
+        match self.unless_stopped(server, self.open(reservation, member, limit)).await {
+            Ok(Ok(backend)) => Ok(Opened::Ready(Attached::counted(backend, in_use))),
+            Ok(Err(error)) if error.is_the_accounts() => Err(Attach::Refused(Refusal::connect(&error))),
+            // The statement's time was up, which says nothing of the server.
+            Ok(Err(ConnectError::Timeout(_))) if limit < patience => Ok(Opened::Failed),
+            Ok(Err(error)) => {
+                self.note_connect_failure(server, &error);
+                Ok(Opened::Failed)
+            }
+            // The monitors are quicker than the time-out.
+            Err(Interrupt::BackendGone) => Ok(Opened::Gone),
+            Err(why) => Err(stopped(why)),
         }
     }
 
@@ -240,11 +266,9 @@ impl Session {
         &self,
         reservation: Reservation,
         options: &Member,
-        deadline: Instant,
+        limit: Duration,
     ) -> Result<Box<Backend>, ConnectError> {
         let snapshot = self.snapshot();
-        let patience = snapshot.variables.connect_timeout_server;
-        let limit = patience.min(deadline.saturating_duration_since(Instant::now()));
         let hostgroup = reservation.server().hostgroup;
         let traits = self.traits_in(&snapshot, hostgroup);
         let preface = self.preface(&snapshot, hostgroup);
@@ -293,6 +317,15 @@ impl Session {
         global.connpool_get_conn_failure += u64::from(!got);
         global.max_connect_timeouts += u64::from(!got);
     }
+}
+
+/// What came of opening a connection.
+enum Opened {
+    Ready(Attached),
+    /// The server was lost meanwhile; there may be others by now.
+    Gone,
+    Failed,
+    NoRoom,
 }
 
 /// Whether there is a place for one more connection.

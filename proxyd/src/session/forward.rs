@@ -1,6 +1,5 @@
 //! One command to one hostgroup: borrow a backend, relay, retry what may be retried, settle.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proxyd_sql::{Flags, Kind, Statement};
@@ -8,18 +7,20 @@ use proxyd_wire::response::{Dialect, Expect, Outcome, ResponseTracker, SchemaDeb
 use proxyd_wire::{Capabilities, Status};
 
 use super::causal::Destination;
-use super::checkout::{Attach, LOOK_AGAIN};
+use super::checkout::Attach;
+use super::elsewhere::Why;
 use super::pins::{Pins, Reply};
 use super::prepared::{Execution, Unready, cache};
 use super::record::Interrupt;
-use super::relay::{Relay, Trouble, is_about_the_server, lost_statement};
+use super::relay::{Relay, Reported, Trouble, is_about_the_server, lost_statement, why_refused};
+use super::tries::Tries;
 use super::{Cause, Phase, Session, SessionEnd};
 use crate::backend::Backend;
 use crate::control::WorkerEvent;
 use crate::counters::InUse;
 use crate::pool::why_lost;
 use crate::reply::{self, Refusal};
-use crate::snapshot::{HostgroupId, Server, Snapshot};
+use crate::snapshot::{HostgroupId, Snapshot};
 
 /// A backend connection that a session holds, and why.
 #[derive(Debug)]
@@ -64,24 +65,6 @@ pub struct Job<'a, 'f> {
     pub execution: Option<&'a mut Execution<'f>>,
 }
 
-/// Before a server that says that it does not serve gets the statement once more for want of another: the monitors will have
-/// looked at it by then.
-const ROLES: Duration = Duration::from_millis(500);
-
-/// What a job has left to try.
-struct Tries {
-    left: u32,
-    /// Servers that have failed it.
-    avoid: Vec<Arc<Server>>,
-}
-
-impl Tries {
-    fn failed_at(&mut self, server: Arc<Server>) {
-        self.avoid.push(server);
-        self.left -= 1;
-    }
-}
-
 /// What a connection is to a job.
 enum Ready {
     Yes(Attached),
@@ -104,24 +87,28 @@ impl Session {
     /// The connection used is in `self.attached`, last, until [`Session::settle`].
     pub(super) async fn forward(&mut self, mut job: Job<'_, '_>) -> Result<Option<Outcome>, SessionEnd> {
         self.leave_retired_backends(job.statement).await;
-        let deadline = Instant::now() + self.snapshot().variables.connect_timeout_server_max;
-        let mut tries = Tries { left: job.retries, avoid: Vec::new() };
+        let mut tries = self.tries(job.retries);
         let mut to = job.to;
         loop {
-            let held = match self.attach(&mut to, deadline, &tries.avoid).await {
+            let held = match self.attach(&mut to, tries.deadline(), tries.avoid()).await {
                 Ok(held) => held,
                 Err(Attach::Refused(refusal)) => return self.refuse(&refusal).await.map(|()| None),
                 Err(Attach::End(end)) => return Err(end),
             };
-            let may_repeat = tries.left > 0 && held.pins.is_free() && is_repeatable(job.statement);
-            let may_move = tries.left > 0 && !held.is_needed_for(job.statement);
+            let may_repeat = tries.has_more() && held.pins.is_free() && is_repeatable(job.statement);
+            let may_leave = !held.is_needed_for(job.statement);
+            let reported = Reported {
+                not_here: may_leave && tries.has_more(),
+                shutdown: may_leave && tries.may_move() && has_not_run(job.statement),
+                lost_statement: job.execution.as_ref().is_some_and(|execution| !execution.again),
+            };
             self.worker.limit(&self.record, job.timeout);
             let mut held = match self.make_fit(held, &mut job, &mut tries).await? {
                 Ready::Yes(held) => held,
                 Ready::Again => continue,
                 Ready::Told => return Ok(None),
             };
-            let trouble = match self.relay(&mut held, &job, may_move).await {
+            let trouble = match self.relay(&mut held, &job, reported).await {
                 Ok(outcome) => {
                     self.note_error(&held, &outcome);
                     self.count_causal(to, &held.backend);
@@ -148,12 +135,11 @@ impl Session {
         if let Some(execution) = job.execution.as_deref_mut() {
             held = match self.make_ready(execution, held).await {
                 Ok(held) => held,
-                Err(Unready::Elsewhere(server, _)) if tries.left > 0 => {
-                    tries.failed_at(server);
-                    return Ok(Ready::Again);
-                }
-                Err(Unready::Elsewhere(_, refusal)) => {
-                    return self.refuse(&refusal).await.map(|()| Ready::Told);
+                Err(Unready::Elsewhere(failure)) => {
+                    return match Box::pin(self.try_elsewhere(failure, tries)).await {
+                        Ok(()) => Ok(Ready::Again),
+                        Err(refusal) => self.refuse(&refusal).await.map(|()| Ready::Told),
+                    };
                 }
                 Err(Unready::Told) => return Ok(Ready::Told),
                 Err(Unready::End(end)) => return Err(end),
@@ -176,7 +162,7 @@ impl Session {
         &mut self,
         held: &mut Attached,
         job: &Job<'_, '_>,
-        may_move: bool,
+        reported: Reported,
     ) -> Result<Outcome, Trouble> {
         let before = (held.backend.connection.bytes_out, held.backend.connection.bytes_in);
         let dialect =
@@ -192,11 +178,11 @@ impl Session {
             worker: &self.worker,
             user: &self.account.name,
             tee: self.tee.as_deref_mut(),
-            may_prepare_again: job.execution.as_ref().is_some_and(|execution| !execution.again),
+            reported,
         };
         let text = bare.as_deref().unwrap_or(job.frames);
         let frames = job.execution.as_deref().map_or(text, Execution::frames);
-        let relayed = relay.run(frames, &mut tracker, may_move).await;
+        let relayed = relay.run(frames, &mut tracker).await;
         self.count_traffic(&held.backend, before);
         relayed
     }
@@ -211,9 +197,6 @@ impl Session {
         may_repeat: bool,
     ) -> Result<Recovery, SessionEnd> {
         let server = held.backend.server().clone();
-        if matches!(trouble, Trouble::BackendLost { .. }) {
-            self.worker.pool.drop_broken(&server);
-        }
         match trouble {
             Trouble::Refused { code, .. } if lost_statement(code) => {
                 if let Some(execution) = job.execution.as_deref_mut() {
@@ -225,18 +208,23 @@ impl Session {
             }
             Trouble::Refused { code, message } => {
                 self.note_refusal(&server, code, &message);
-                self.part_with(held).await;
-                self.wait_for_roles(job.to.hostgroup, &server).await;
-                tries.failed_at(server);
+                let why = why_refused(code);
+                match why {
+                    // What is tied to the connection ends with the server.
+                    Why::Closing | Why::Lost => drop(held),
+                    Why::NotHere => self.part_with(held).await,
+                }
+                self.leave_server(server, why, tries).await;
                 Ok(Recovery::Again)
             }
             Trouble::BackendLost { error, client_saw_some: false } if may_repeat => {
                 tracing::info!(session = self.record.id, %error, server = %server.hostname, "retrying a read");
                 self.worker.counters.global.borrow_mut().backend_retries += 1;
-                tries.failed_at(server);
+                self.leave_server(server, Why::Lost, tries).await;
                 Ok(Recovery::Again)
             }
             Trouble::BackendLost { error, client_saw_some } => {
+                self.worker.pool.drop_broken(&server);
                 self.note_lost_answer(job.statement, &server);
                 if client_saw_some {
                     return Err(SessionEnd::proxy(Phase::Result, Cause::Io(error)));
@@ -374,26 +362,6 @@ impl Session {
         *self.record.backend.borrow_mut() = Some(backend.place.clone());
     }
 
-    /// Waits while this server is the only one of the hostgroup, for [`ROLES`] at most.
-    async fn wait_for_roles(&self, hostgroup: HostgroupId, server: &Arc<Server>) {
-        let until = Instant::now() + ROLES;
-        let avoid = std::slice::from_ref(server);
-        let is_alone = || {
-            let snapshot = self.snapshot();
-            let servers = snapshot.hostgroups.get(&hostgroup);
-            let pool = &self.worker.pool;
-            servers.is_some_and(|hg| pool.choose(hg, avoid).is_none() && pool.choose(hg, &[]).is_some())
-        };
-        while Instant::now() < until && is_alone() {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    }
-
-    fn note_refusal(&self, server: &Arc<Server>, code: u16, message: &str) {
-        tracing::warn!(server = %server.hostname, port = server.port, code, message, "it does not serve");
-        self.worker.tell(WorkerEvent::ServesNot { server: server.clone() });
-    }
-
     pub(super) fn count_traffic(&self, backend: &Backend, (sent, received): (u64, u64)) {
         let (sent, received) = (backend.connection.bytes_out - sent, backend.connection.bytes_in - received);
         let mut global = self.worker.counters.global.borrow_mut();
@@ -415,4 +383,10 @@ fn multiplexes(snapshot: &Snapshot, hostgroup: HostgroupId) -> bool {
 fn is_repeatable(statement: &Statement<'_>) -> bool {
     statement.is_read()
         || matches!(statement.kind, Kind::Begin | Kind::StartTransaction | Kind::Set | Kind::Use)
+}
+
+/// What a server that shuts down refuses it has not done, or undone: no statement but one of several, of which some may have
+/// been committed before the server said so.
+fn has_not_run(statement: &Statement<'_>) -> bool {
+    statement.kind != Kind::Call
 }

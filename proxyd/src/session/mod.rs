@@ -8,6 +8,7 @@ mod cached;
 mod causal;
 pub mod charset;
 mod checkout;
+mod elsewhere;
 pub mod end;
 mod fast_forward;
 pub mod forward;
@@ -28,6 +29,7 @@ pub mod record;
 mod relay;
 pub mod settings;
 mod tracked;
+mod tries;
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;

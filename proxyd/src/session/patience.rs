@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::checkout::Attach;
 use super::record::Interrupt;
+use super::relay::SHUTDOWN;
 use super::{Cause, Phase, Session, SessionEnd};
 use crate::backend::{Backend, FitError};
 use crate::pool::why_lost;
@@ -60,6 +61,8 @@ pub(super) enum Unfit {
 impl From<FitError> for Unfit {
     fn from(error: FitError) -> Unfit {
         match error {
+            // What a server that shuts down refuses, another connection may be fit for.
+            FitError::Refused(packet) if packet.code == SHUTDOWN => Unfit::Lost(io::Error::other(packet)),
             FitError::Refused(packet) => Unfit::Refused(packet),
             FitError::Lost(error) => Unfit::Lost(error),
         }

@@ -18,11 +18,15 @@ use crate::reply::Refusal;
 use crate::worker::Worker;
 
 use super::cached::Tee;
+use super::elsewhere::Why;
 use super::record::{Interrupt, Record};
 use super::{Alarm, alarm};
 
 /// After `KILL QUERY` the server has this long to end the statement.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Server shutdown in progress: it has not run the statement, or has undone it, and will run no other.
+pub const SHUTDOWN: u16 = 1053;
 
 /// What a server says of a statement that it was told to end.
 const INTERRUPTED: u16 = 1317;
@@ -49,19 +53,40 @@ pub struct Relay<'a> {
     pub user: &'a str,
     /// Takes a copy of what the client is sent.
     pub tee: Option<&'a mut Tee>,
-    /// A server that has lost a prepared statement is to be reported as a refusal.
-    pub may_prepare_again: bool,
+    pub reported: Reported,
+}
+
+/// Which errors are reported as a refusal instead of passed on, because the statement may be tried again.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reported {
+    /// The server is not the one for it now.
+    pub not_here: bool,
+    /// The server shuts down.
+    pub shutdown: bool,
+    /// The server has lost a prepared statement.
+    pub lost_statement: bool,
+}
+
+impl Reported {
+    fn any(self) -> bool {
+        self.not_here || self.shutdown || self.lost_statement
+    }
+
+    fn has(self, code: u16, message: &str) -> bool {
+        if is_about_the_server(code, message) {
+            match why_refused(code) {
+                Why::Closing => self.shutdown,
+                Why::NotHere | Why::Lost => self.not_here,
+            }
+        } else {
+            self.lost_statement && lost_statement(code)
+        }
+    }
 }
 
 impl Relay<'_> {
-    /// Sends `request` (whole frames) and passes the response on. `may_move` says that an error of the "not here, not
-    /// now" kind is to be reported instead of passed on.
-    pub async fn run(
-        &mut self,
-        request: &[u8],
-        tracker: &mut ResponseTracker,
-        may_move: bool,
-    ) -> Result<Outcome, Trouble> {
+    /// Sends `request` (whole frames) and passes the response on.
+    pub async fn run(&mut self, request: &[u8], tracker: &mut ResponseTracker) -> Result<Outcome, Trouble> {
         if let Err(error) = self.backend.connection.write_all(request).await {
             return Err(Trouble::BackendLost { error, client_saw_some: false });
         }
@@ -97,7 +122,7 @@ impl Relay<'_> {
             }
             if !client_saw_some {
                 let first = self.backend.connection.input.filled();
-                match inspect(first, may_move, self.may_prepare_again) {
+                match inspect(first, self.reported) {
                     Inspected::TooShort => continue,
                     Inspected::Pass => {}
                     Inspected::Refusal { code, message } => {
@@ -277,13 +302,13 @@ enum Inspected {
 }
 
 /// Looks at the first packet of a response, if anything depends on it.
-fn inspect(bytes: &[u8], may_move: bool, may_prepare_again: bool) -> Inspected {
+fn inspect(bytes: &[u8], wanted: Reported) -> Inspected {
     let Some((header, rest)) = bytes.split_first_chunk::<{ frame::HEADER }>() else {
         return Inspected::TooShort;
     };
     let length = frame::Header::parse(header).length;
     let Some(kind) = rest.first().copied() else { return Inspected::TooShort };
-    if kind != 0xff || !(may_move || may_prepare_again) {
+    if kind != 0xff || !wanted.any() {
         return Inspected::Pass;
     }
     match rest.get(..length) {
@@ -291,9 +316,7 @@ fn inspect(bytes: &[u8], may_move: bool, may_prepare_again: bool) -> Inspected {
         Some([_, low, high, text @ ..]) => {
             let code = u16::from_le_bytes([*low, *high]);
             let message = String::from_utf8_lossy(text.get(6..).unwrap_or(text)).into_owned();
-            let reported =
-                may_move && is_about_the_server(code, &message) || may_prepare_again && lost_statement(code);
-            if reported { Inspected::Refusal { code, message } } else { Inspected::Pass }
+            if wanted.has(code, &message) { Inspected::Refusal { code, message } } else { Inspected::Pass }
         }
         _ => Inspected::Pass,
     }
@@ -302,7 +325,12 @@ fn inspect(bytes: &[u8], may_move: bool, may_prepare_again: bool) -> Inspected {
 /// Errors that speak of the server's state, not of the statement: WSREP not ready, shutting down, read-only. 1290 is also what
 /// `--secure-file-priv` and other options give, which every server would.
 pub fn is_about_the_server(code: u16, message: &str) -> bool {
-    matches!(code, 1047 | 1053 | 1836) || (code == 1290 && message.contains("read-only"))
+    matches!(code, 1047 | SHUTDOWN | 1836) || (code == 1290 && message.contains("read-only"))
+}
+
+/// What such an error says.
+pub fn why_refused(code: u16) -> Why {
+    if code == SHUTDOWN { Why::Closing } else { Why::NotHere }
 }
 
 /// The server cannot use a prepared statement any more, or does not know it: prepare it again.
@@ -315,6 +343,8 @@ mod tests {
     use super::*;
     use crate::net::BufferPool;
 
+    const NOT_HERE: Reported = Reported { not_here: true, shutdown: false, lost_statement: false };
+
     fn err(code: u16, text: &str) -> Vec<u8> {
         let payload = [&[0xff][..], &code.to_le_bytes(), b"#HY000", text.as_bytes()].concat();
         [&[u8::try_from(payload.len()).unwrap(), 0, 0, 1][..], &payload].concat()
@@ -324,19 +354,28 @@ mod tests {
     fn only_errors_about_the_server_are_refusals() {
         let wsrep = err(1047, "WSREP not ready");
         let refusal = Inspected::Refusal { code: 1047, message: "WSREP not ready".to_owned() };
-        assert_eq!(inspect(&wsrep, true, false), refusal);
-        assert_eq!(inspect(&wsrep, false, false), Inspected::Pass);
-        assert_eq!(inspect(&wsrep[..9], true, false), Inspected::TooShort);
+        assert_eq!(inspect(&wsrep, NOT_HERE), refusal);
+        assert_eq!(inspect(&wsrep, Reported::default()), Inspected::Pass);
+        assert_eq!(inspect(&wsrep[..9], NOT_HERE), Inspected::TooShort);
         let option =
             |name: &str| err(1290, &format!("The server is running with the {name} option so it cannot"));
         assert!(matches!(
-            inspect(&option("--super-read-only"), true, false),
+            inspect(&option("--super-read-only"), NOT_HERE),
             Inspected::Refusal { code: 1290, .. }
         ));
-        assert_eq!(inspect(&option("--secure-file-priv"), true, false), Inspected::Pass);
-        assert_eq!(inspect(&err(1064, "syntax"), true, false), Inspected::Pass);
-        assert_eq!(inspect(&[7, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0], true, false), Inspected::Pass);
-        assert_eq!(inspect(&[7, 0, 0], true, false), Inspected::TooShort);
+        assert_eq!(inspect(&option("--secure-file-priv"), NOT_HERE), Inspected::Pass);
+        assert_eq!(inspect(&err(1064, "syntax"), NOT_HERE), Inspected::Pass);
+        assert_eq!(inspect(&[7, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0], NOT_HERE), Inspected::Pass);
+        assert_eq!(inspect(&[7, 0, 0], NOT_HERE), Inspected::TooShort);
+    }
+
+    #[test]
+    fn a_shutdown_is_reported_where_it_is_asked_for() {
+        let closing = err(SHUTDOWN, "Server shutdown in progress");
+        let refusal =
+            Inspected::Refusal { code: SHUTDOWN, message: "Server shutdown in progress".to_owned() };
+        assert_eq!(inspect(&closing, Reported { shutdown: true, ..Reported::default() }), refusal);
+        assert_eq!(inspect(&closing, NOT_HERE), Inspected::Pass, "it may have run: a CALL");
     }
 
     #[test]
@@ -360,9 +399,10 @@ mod tests {
     #[test]
     fn a_statement_that_the_server_lost_is_prepared_again_once() {
         let lost = err(1615, "Prepared statement needs to be re-prepared");
-        assert!(matches!(inspect(&lost, false, true), Inspected::Refusal { code: 1615, .. }));
-        assert_eq!(inspect(&lost, true, false), Inspected::Pass);
-        assert!(matches!(inspect(&err(1243, "Unknown"), false, true), Inspected::Refusal { code: 1243, .. }));
-        assert_eq!(inspect(&err(1047, "WSREP"), false, true), Inspected::Pass);
+        let wanted = Reported { lost_statement: true, ..Reported::default() };
+        assert!(matches!(inspect(&lost, wanted), Inspected::Refusal { code: 1615, .. }));
+        assert_eq!(inspect(&lost, NOT_HERE), Inspected::Pass);
+        assert!(matches!(inspect(&err(1243, "Unknown"), wanted), Inspected::Refusal { code: 1243, .. }));
+        assert_eq!(inspect(&err(1047, "WSREP"), wanted), Inspected::Pass);
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use proxyd_wire::auth::Plugin;
@@ -227,6 +227,38 @@ fn a_silent_server_is_shunned_stays_writer_and_comes_back() {
         scene.database.silent.set(false);
         scene.until(&ONLINE_WRITER).await;
         assert!(scene.runtime.borrow().latency_us(&scene.address) > 0);
+    });
+}
+
+#[test]
+fn the_last_server_of_a_hostgroup_is_back_once_the_monitors_have_connected_anew() {
+    play(async {
+        let scene = Scene::set(&[]).await;
+        scene.wait_longer();
+        scene.until(&ONLINE_WRITER).await;
+        let connects = || scene.logged(|log| log.check == Check::Connect && log.error.is_none());
+        let first = async {
+            while connects() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, first).await.expect("the next would be in two minutes");
+        let shunned = Instant::now();
+        {
+            let mut runtime = scene.runtime.borrow_mut();
+            let writer = runtime.members()[0].server.clone();
+            (0..5).for_each(|_| runtime.connect_failed(&writer, 2003, "refused", shunned));
+        }
+        assert_eq!(scene.places(), [(WRITERS, Status::Shunned), (READERS, Status::Online)]);
+        let reached = async {
+            while scene.places() != ONLINE_WRITER {
+                // Its time does not pass: only the monitors can end it.
+                scene.runtime.borrow_mut().tick(shunned);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.expect("the monitors connect soon");
+        assert!(connects() >= 2);
     });
 }
 

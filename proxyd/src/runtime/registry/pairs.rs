@@ -22,7 +22,7 @@ impl Runtime {
 
     /// How soon the servers of this pair are worth another check, if sooner than usual: while nobody writes.
     pub fn pair_haste(&self, pair: &ReplicationHostgroup) -> Option<Duration> {
-        let writes = self.writing.contains(&pair.writer);
+        let writes = self.online.contains(&pair.writer);
         (!writes).then_some(WITHOUT_WRITER)
     }
 

@@ -119,10 +119,9 @@ impl Session {
         mut to: Destination<'_>,
         retries: u32,
     ) -> Result<bool, SessionEnd> {
-        let deadline = Instant::now() + self.snapshot().variables.connect_timeout_server_max;
-        let (mut retries, mut avoid) = (retries, Vec::new());
+        let mut tries = self.tries(retries);
         loop {
-            let mut held = match self.attach(&mut to, deadline, &avoid).await {
+            let mut held = match self.attach(&mut to, tries.deadline(), tries.avoid()).await {
                 Ok(held) => held,
                 Err(Attach::Refused(refusal)) => return self.refuse(&refusal).await.map(|()| true),
                 Err(Attach::End(end)) => return Err(end),
@@ -136,11 +135,11 @@ impl Session {
                 }
                 Err(Unready::Told) => return Ok(true),
                 Err(Unready::End(end)) => return Err(end),
-                Err(Unready::Elsewhere(server, _)) if retries > 0 => {
-                    avoid.push(server);
-                    retries -= 1;
+                Err(Unready::Elsewhere(failure)) => {
+                    if let Err(refusal) = self.try_elsewhere(failure, &mut tries).await {
+                        return self.refuse(&refusal).await.map(|()| true);
+                    }
                 }
-                Err(Unready::Elsewhere(_, refusal)) => return self.refuse(&refusal).await.map(|()| true),
             }
         }
     }

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use proxyd_wire::response::{Description, Expect};
@@ -14,12 +13,12 @@ use super::client::Execution;
 use crate::backend::{Backend, FitError};
 use crate::net::BufferPool;
 use crate::reply::Refusal;
+use crate::session::elsewhere::{Failure, Why};
 use crate::session::forward::Attached;
 use crate::session::record::Interrupt;
-use crate::session::relay::is_about_the_server;
+use crate::session::relay::{is_about_the_server, why_refused};
 use crate::session::settings::Settings;
 use crate::session::{Session, SessionEnd};
-use crate::snapshot::Server;
 
 /// max_prepared_stmt_count of the server is reached.
 const TOO_MANY_AT_THE_SERVER: u16 = 1461;
@@ -28,8 +27,8 @@ const TOO_MANY_AT_THE_SERVER: u16 = 1461;
 pub enum Unready {
     /// The client has been told.
     Told,
-    /// This server cannot; another one may. If none is left to try, this is what to tell the client.
-    Elsewhere(Arc<Server>, Refusal),
+    /// This server cannot; another one may.
+    Elsewhere(Failure),
     End(SessionEnd),
 }
 
@@ -111,17 +110,19 @@ impl Session {
             FitError::Lost(error) => {
                 let refusal = Refusal::lost(&server, &error.to_string(), in_transaction);
                 if !tied {
-                    return Unready::Elsewhere(server, refusal);
+                    return Unready::Elsewhere(Failure { server, why: Why::Lost, refusal });
                 }
                 self.tell(&refusal).await
             }
             FitError::Refused(packet) => {
-                self.attached.push(held);
                 self.count_error(&packet);
                 let refusal = Refusal::from_backend(&packet);
                 if !tied && is_about_the_server(packet.code, &packet.message) {
-                    return Unready::Elsewhere(server, refusal);
+                    self.note_refusal(&server, packet.code, &packet.message);
+                    self.leave(held);
+                    return Unready::Elsewhere(Failure { server, why: why_refused(packet.code), refusal });
                 }
+                self.attached.push(held);
                 self.tell(&refusal).await
             }
         }
