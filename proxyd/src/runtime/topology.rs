@@ -111,11 +111,13 @@ pub enum Part {
     Unfit(String),
 }
 
-/// What is remembered of the nodes, by writer hostgroup and address.
+/// What is remembered of the nodes, by the writer hostgroup of their cluster.
 #[derive(Debug, Default)]
 pub struct Topology {
-    nodes: HashMap<(HostgroupId, Address), Node>,
+    clusters: HashMap<HostgroupId, Nodes>,
 }
+
+type Nodes = HashMap<Address, Node>;
 
 #[derive(Debug, Default)]
 struct Node {
@@ -197,8 +199,8 @@ impl Topology {
     /// Takes a check of one node.
     pub fn observe(&mut self, cluster: &ClusterHostgroups, address: Address, sight: Sight, limits: Limits) {
         let complete = self.answering_are_all(cluster);
-        let key = (cluster.writer, address);
-        let node = self.nodes.entry(key.clone()).or_default();
+        let nodes = self.clusters.entry(cluster.writer).or_default();
+        let node = nodes.entry(address.clone()).or_default();
         let was_gone = node.is_silent(limits.max_missed, complete);
         match sight {
             Sight::Silent => node.missed = node.missed.saturating_add(1),
@@ -210,30 +212,33 @@ impl Topology {
             }
         }
         let whole = self.whole(cluster);
-        if let Some(node) = self.nodes.get_mut(&key).filter(|node| node.is_left_out(whole)) {
+        let node = self.clusters.get_mut(&cluster.writer).and_then(|nodes| nodes.get_mut(&address));
+        if let Some(node) = node.filter(|node| node.is_left_out(whole)) {
             node.probation = PROBATION;
         }
     }
 
     /// True while a node of the cluster does not answer, or has not for long enough: all are worth another check soon.
     pub fn is_unsettled(&self, cluster: &ClusterHostgroups) -> bool {
-        let mut nodes = self.nodes.iter().filter(|((writer, _), _)| *writer == cluster.writer);
-        nodes.any(|(_, node)| node.missed > 0 || node.probation > 0)
+        self.nodes_of(cluster.writer).any(|node| node.missed > 0 || node.probation > 0)
     }
 
     /// Keeps what is known of the nodes that are still configured.
     pub fn retain(&mut self, is_known: impl Fn(HostgroupId, &Address) -> bool) {
-        self.nodes.retain(|(writer, address), _| is_known(*writer, address));
+        self.clusters.retain(|writer, nodes| {
+            nodes.retain(|address, _| is_known(*writer, address));
+            !nodes.is_empty()
+        });
     }
 
     /// It has been checked, whatever came of it.
     pub fn is_heard_of(&self, writer: HostgroupId, address: &Address) -> bool {
-        self.nodes.contains_key(&(writer, address.clone()))
+        self.node(writer, address).is_some()
     }
 
     /// It answers, and belongs to its cluster.
     pub fn is_member(&self, writer: HostgroupId, address: &Address) -> bool {
-        let node = self.nodes.get(&(writer, address.clone()));
+        let node = self.node(writer, address);
         node.is_some_and(|node| node.answers() && !matches!(node.part, Some(Part::Unfit(_))))
     }
 
@@ -241,14 +246,13 @@ impl Topology {
     pub fn behind(&self, clusters: &[ClusterHostgroups], row: &ServerRow) -> Option<&str> {
         let is_place = |c: &&ClusterHostgroups| [c.reader, c.backup_writer].contains(&row.hostgroup_id);
         let cluster = clusters.iter().find(is_place)?;
-        self.nodes.get(&(cluster.writer, row.address.clone()))?.behind.as_deref()
+        self.node(cluster.writer, &row.address)?.behind.as_deref()
     }
 
     /// Whether what runs at a place that its node has left may end: the node still serves it as before.
     pub fn leaves_softly(&self, clusters: &[ClusterHostgroups], row: &ServerRow) -> bool {
         clusters.iter().filter(|cluster| cluster.has(row.hostgroup_id)).any(|cluster| {
-            let node = self.nodes.get(&(cluster.writer, row.address.clone()));
-            node.is_some_and(|node| {
+            self.node(cluster.writer, &row.address).is_some_and(|node| {
                 node.answers() && matches!(node.part, Some(Part::Writable | Part::Maintenance))
             })
         })
@@ -284,7 +288,7 @@ impl Topology {
         let own = |row: &&ServerRow| cluster.has(row.hostgroup_id);
         let addresses: BTreeSet<&Address> = rows.iter().filter(own).map(|row| &row.address).collect();
         let (complete, whole) = (self.answering_are_all(cluster), self.whole(cluster));
-        let known = |address: &Address| self.nodes.get(&(cluster.writer, address.clone()));
+        let known = |address: &Address| self.node(cluster.writer, address);
         let places = |address: &Address| {
             let address = address.clone();
             rows.iter().filter(own).filter(move |row| row.address == address)
@@ -328,9 +332,16 @@ impl Topology {
 
     /// How many nodes the cluster has by the word of each that answers and belongs to it.
     fn counts(&self, cluster: &ClusterHostgroups) -> impl Iterator<Item = u32> {
-        let writer = cluster.writer;
-        let own = self.nodes.iter().filter(move |((of, _), _)| *of == writer);
-        own.filter(|(_, node)| node.answers() && node.members > 0).map(|(_, node)| node.members)
+        let nodes = self.nodes_of(cluster.writer);
+        nodes.filter(|node| node.answers() && node.members > 0).map(|node| node.members)
+    }
+
+    fn node(&self, writer: HostgroupId, address: &Address) -> Option<&Node> {
+        self.clusters.get(&writer)?.get(address)
+    }
+
+    fn nodes_of(&self, writer: HostgroupId) -> impl Iterator<Item = &Node> {
+        self.clusters.get(&writer).into_iter().flat_map(Nodes::values)
     }
 }
 
