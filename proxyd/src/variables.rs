@@ -1,6 +1,8 @@
 //! The `mysql-` variables that the data path and the monitors read, typed; the admin interface fills them from
 //! `global_variables` on `LOAD MYSQL VARIABLES TO RUNTIME`.
 
+mod monitor;
+
 use std::time::Duration;
 
 use proxyd_sql::DigestOptions;
@@ -10,7 +12,9 @@ use crate::networks::Networks;
 use crate::runtime::Settings;
 use crate::tls::TlsParams;
 
-/// Names are ProxySQL's without `mysql-`; defaults are ProxySQL's unless a line says why not.
+pub use monitor::MonitorVariables;
+
+/// Names are ProxySQL's without `mysql-`; defaults are the catalogue's: ProxySQL's unless a line says why not.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variables {
     pub max_connections: u32,
@@ -79,258 +83,180 @@ pub struct Variables {
     pub query_digests_track_hostname: bool,
     /// `query_digests_*`: how digests are made.
     pub digest_options: DigestOptions,
-    pub monitor_enabled: bool,
-    pub monitor_username: String,
-    pub monitor_password: String,
-    pub monitor_connect_interval: Duration,
-    pub monitor_connect_timeout: Duration,
-    pub monitor_ping_interval: Duration,
-    pub monitor_ping_timeout: Duration,
-    pub monitor_ping_max_failures: u32,
-    pub monitor_read_only_interval: Duration,
-    pub monitor_read_only_timeout: Duration,
-    pub monitor_read_only_max_timeout_count: u32,
-    pub monitor_replication_lag_interval: Duration,
-    pub monitor_replication_lag_timeout: Duration,
-    pub monitor_replication_lag_count: u32,
-    pub monitor_replication_lag_use_percona_heartbeat: String,
-    pub monitor_slave_lag_when_null: u32,
-    pub monitor_galera_healthcheck_interval: Duration,
-    pub monitor_galera_healthcheck_timeout: Duration,
-    pub monitor_galera_healthcheck_max_timeout_count: u32,
-    pub monitor_groupreplication_healthcheck_interval: Duration,
-    pub monitor_groupreplication_healthcheck_timeout: Duration,
-    pub monitor_groupreplication_healthcheck_max_timeout_count: u32,
-    pub monitor_groupreplication_max_transactions_behind_count: u32,
-    /// 0: only members that write are shunned for being behind; 1: only those that do not; 2: both.
-    pub monitor_groupreplication_max_transactions_behind_for_read_only: u32,
-    pub monitor_history: Duration,
-    pub monitor_writer_is_also_reader: bool,
+    pub monitor: MonitorVariables,
 }
 
 impl Default for Variables {
     fn default() -> Variables {
-        let ms = Duration::from_millis;
-        Variables {
-            max_connections: 10_000,
-            proxy_protocol_networks: Networks::default(),
-            client_hosts: HostLimits::default(),
-            default_schema: "information_schema".into(),
-            server_version: "8.0.11".into(),
-            max_allowed_packet: 64 << 20,
-            enable_load_data_local_infile: false,
-            max_stmts_per_connection: 20,
-            max_stmts_cache: 10_000,
-            connect_timeout_client: ms(10_000),
-            connect_timeout_server: ms(1_000),
-            connect_timeout_server_max: ms(10_000),
-            connect_retries_on_failure: 10,
-            query_retries_on_failure: 1,
-            default_query_timeout: ms(86_400_000),
-            wait_timeout: ms(28_800_000),
-            max_transaction_time: ms(14_400_000),
-            max_transaction_idle_time: ms(14_400_000),
-            throttle_max_bytes_per_second_to_client: 0,
-            long_query_time: ms(1_000),
-            multiplexing: true,
-            free_connections_pct: 10,
-            connection_warming: false,
-            throttle_connections_per_sec_to_hostgroup: 1_000_000,
-            firewall_whitelist_enabled: false,
-            firewall_whitelist_errormsg: "Firewall blocked this query".into(),
-            connection_max_age: Duration::ZERO,
-            ping_interval_server: ms(10_000),
-            binlog_reader_connect_retry: ms(3000),
-            client_session_track_gtid: true,
-            have_ssl: true,
-            have_compress: true,
-            tls_version: "TLSv1.2,TLSv1.3".into(),
-            ssl_p2s: TlsParams::default(),
-            ssl_p2s_verify_identity: true,
-            default_authentication_plugin: "caching_sha2_password".into(),
-            shun_on_failures: 5,
-            shun_recovery_time: Duration::from_secs(10),
-            init_connect: String::new(),
-            query_processor_iterations: 0,
-            query_cache_size: 256 << 20,
-            query_cache_soft_ttl_pct: 0,
-            query_cache_stores_empty_result: true,
-            query_cache_handle_warnings: false,
-            threshold_resultset_size: 4 << 20,
-            default_query_delay: Duration::ZERO,
-            first_comment_before_rules: false,
-            first_comment_after_rules: true,
-            eventslog_default_log: false,
-            mirror_max_concurrency: 16,
-            mirror_max_queue_length: 32_000,
-            query_digests: true,
-            query_digests_track_hostname: false,
-            digest_options: DigestOptions::default(),
-            monitor_enabled: true,
-            monitor_username: "monitor".into(),
-            monitor_password: "monitor".into(),
-            monitor_connect_interval: ms(120_000),
-            monitor_connect_timeout: ms(600),
-            monitor_ping_interval: ms(8_000),
-            monitor_ping_timeout: ms(1_000),
-            monitor_ping_max_failures: 3,
-            monitor_read_only_interval: ms(1_000),
-            monitor_read_only_timeout: ms(800),
-            monitor_read_only_max_timeout_count: 3,
-            monitor_replication_lag_interval: ms(10_000),
-            monitor_replication_lag_timeout: ms(1_000),
-            monitor_replication_lag_count: 1,
-            monitor_replication_lag_use_percona_heartbeat: String::new(),
-            monitor_slave_lag_when_null: 60,
-            monitor_galera_healthcheck_interval: ms(5_000),
-            monitor_galera_healthcheck_timeout: ms(800),
-            monitor_galera_healthcheck_max_timeout_count: 3,
-            monitor_groupreplication_healthcheck_interval: ms(5_000),
-            monitor_groupreplication_healthcheck_timeout: ms(800),
-            monitor_groupreplication_healthcheck_max_timeout_count: 3,
-            monitor_groupreplication_max_transactions_behind_count: 3,
-            monitor_groupreplication_max_transactions_behind_for_read_only: 1,
-            monitor_history: ms(7_200_000),
-            monitor_writer_is_also_reader: true,
-        }
+        Variables::from_settings(&Settings::default())
     }
 }
 
 impl Variables {
     /// The typed form of validated settings.
     pub fn from_settings(settings: &Settings) -> Variables {
-        let text = |name: &str| settings.text(&format!("mysql-{name}")).to_owned();
-        let number = |name: &str| settings.number(&format!("mysql-{name}"));
-        let flag = |name: &str| settings.flag(&format!("mysql-{name}"));
-        let count = |name: &str| u32::try_from(number(name)).unwrap_or(u32::MAX);
-        let size = |name: &str| usize::try_from(number(name)).unwrap_or(usize::MAX);
-        let ms = |name: &str| Duration::from_millis(number(name));
-        let secs = |name: &str| Duration::from_secs(number(name));
+        let read = Reader(settings);
         Variables {
-            max_connections: count("max_connections"),
-            proxy_protocol_networks: Networks::parse(&text("proxy_protocol_networks")).unwrap_or_default(),
+            max_connections: read.count("max_connections"),
+            proxy_protocol_networks: Networks::parse(&read.text("proxy_protocol_networks"))
+                .unwrap_or_default(),
             client_hosts: HostLimits {
-                cache_size: size("client_host_cache_size"),
-                error_counts: count("client_host_error_counts"),
+                cache_size: read.size("client_host_cache_size"),
+                error_counts: read.count("client_host_error_counts"),
             },
-            default_schema: text("default_schema"),
-            server_version: text("server_version"),
-            max_allowed_packet: size("max_allowed_packet"),
-            enable_load_data_local_infile: flag("enable_load_data_local_infile"),
-            max_stmts_per_connection: size("max_stmts_per_connection"),
-            max_stmts_cache: size("max_stmts_cache"),
-            connect_timeout_client: ms("connect_timeout_client"),
-            connect_timeout_server: ms("connect_timeout_server"),
-            connect_timeout_server_max: ms("connect_timeout_server_max"),
-            connect_retries_on_failure: count("connect_retries_on_failure"),
-            query_retries_on_failure: count("query_retries_on_failure"),
-            default_query_timeout: ms("default_query_timeout"),
-            wait_timeout: ms("wait_timeout"),
-            max_transaction_time: ms("max_transaction_time"),
-            max_transaction_idle_time: ms("max_transaction_idle_time"),
-            throttle_max_bytes_per_second_to_client: count("throttle_max_bytes_per_second_to_client"),
-            long_query_time: ms("long_query_time"),
-            multiplexing: flag("multiplexing"),
-            free_connections_pct: count("free_connections_pct"),
-            connection_warming: flag("connection_warming"),
-            throttle_connections_per_sec_to_hostgroup: count("throttle_connections_per_sec_to_hostgroup"),
-            firewall_whitelist_enabled: flag("firewall_whitelist_enabled"),
-            firewall_whitelist_errormsg: text("firewall_whitelist_errormsg"),
-            connection_max_age: ms("connection_max_age_ms"),
-            ping_interval_server: ms("ping_interval_server_msec"),
-            binlog_reader_connect_retry: ms("binlog_reader_connect_retry_msec"),
-            client_session_track_gtid: flag("client_session_track_gtid"),
-            have_ssl: flag("have_ssl"),
-            have_compress: flag("have_compress"),
-            tls_version: text("tls_version"),
-            ssl_p2s: TlsParams {
-                ca: text("ssl_p2s_ca"),
-                capath: text("ssl_p2s_capath"),
-                cert: text("ssl_p2s_cert"),
-                key: text("ssl_p2s_key"),
-                crl: text("ssl_p2s_crl"),
-                crlpath: text("ssl_p2s_crlpath"),
-                cipher: text("ssl_p2s_cipher"),
-                version: String::new(),
-            },
-            ssl_p2s_verify_identity: flag("ssl_p2s_verify_identity"),
-            default_authentication_plugin: text("default_authentication_plugin"),
-            shun_on_failures: count("shun_on_failures"),
-            shun_recovery_time: secs("shun_recovery_time_sec"),
-            init_connect: text("init_connect"),
-            query_processor_iterations: count("query_processor_iterations"),
-            query_cache_size: size("query_cache_size_MB").saturating_mul(1 << 20),
-            query_cache_soft_ttl_pct: count("query_cache_soft_ttl_pct"),
-            query_cache_stores_empty_result: flag("query_cache_stores_empty_result"),
-            query_cache_handle_warnings: number("query_cache_handle_warnings") == 1,
-            threshold_resultset_size: size("threshold_resultset_size"),
-            default_query_delay: ms("default_query_delay"),
-            first_comment_before_rules: number("query_processor_first_comment_parsing") & 1 != 0,
-            first_comment_after_rules: number("query_processor_first_comment_parsing") & 2 != 0,
-            eventslog_default_log: number("eventslog_default_log") == 1,
-            mirror_max_concurrency: size("mirror_max_concurrency"),
-            mirror_max_queue_length: size("mirror_max_queue_length"),
-            query_digests: flag("query_digests"),
-            query_digests_track_hostname: flag("query_digests_track_hostname"),
-            digest_options: DigestOptions {
-                max_digest_length: size("query_digests_max_digest_length"),
-                max_query_length: size("query_digests_max_query_length"),
-                grouping_limit: size("query_digests_grouping_limit"),
-                groups_grouping_limit: size("query_digests_groups_grouping_limit"),
-                lowercase: flag("query_digests_lowercase"),
-                no_digits: flag("query_digests_no_digits"),
-                replace_null: flag("query_digests_replace_null"),
-                keep_comment: flag("query_digests_keep_comment"),
-            },
-            monitor_enabled: flag("monitor_enabled"),
-            monitor_username: text("monitor_username"),
-            monitor_password: text("monitor_password"),
-            monitor_connect_interval: ms("monitor_connect_interval"),
-            monitor_connect_timeout: ms("monitor_connect_timeout"),
-            monitor_ping_interval: ms("monitor_ping_interval"),
-            monitor_ping_timeout: ms("monitor_ping_timeout"),
-            monitor_ping_max_failures: count("monitor_ping_max_failures"),
-            monitor_read_only_interval: ms("monitor_read_only_interval"),
-            monitor_read_only_timeout: ms("monitor_read_only_timeout"),
-            monitor_read_only_max_timeout_count: count("monitor_read_only_max_timeout_count"),
-            monitor_replication_lag_interval: ms("monitor_replication_lag_interval"),
-            monitor_replication_lag_timeout: ms("monitor_replication_lag_timeout"),
-            monitor_replication_lag_count: count("monitor_replication_lag_count"),
-            monitor_replication_lag_use_percona_heartbeat: text(
-                "monitor_replication_lag_use_percona_heartbeat",
-            ),
-            monitor_slave_lag_when_null: count("monitor_slave_lag_when_null"),
-            monitor_galera_healthcheck_interval: ms("monitor_galera_healthcheck_interval"),
-            monitor_galera_healthcheck_timeout: ms("monitor_galera_healthcheck_timeout"),
-            monitor_galera_healthcheck_max_timeout_count: count(
-                "monitor_galera_healthcheck_max_timeout_count",
-            ),
-            monitor_groupreplication_healthcheck_interval: ms(
-                "monitor_groupreplication_healthcheck_interval",
-            ),
-            monitor_groupreplication_healthcheck_timeout: ms("monitor_groupreplication_healthcheck_timeout"),
-            monitor_groupreplication_healthcheck_max_timeout_count: count(
-                "monitor_groupreplication_healthcheck_max_timeout_count",
-            ),
-            monitor_groupreplication_max_transactions_behind_count: count(
-                "monitor_groupreplication_max_transactions_behind_count",
-            ),
-            monitor_groupreplication_max_transactions_behind_for_read_only: count(
-                "monitor_groupreplication_max_transactions_behind_for_read_only",
-            ),
-            monitor_history: ms("monitor_history"),
-            monitor_writer_is_also_reader: flag("monitor_writer_is_also_reader"),
+            default_schema: read.text("default_schema"),
+            server_version: read.text("server_version"),
+            max_allowed_packet: read.size("max_allowed_packet"),
+            enable_load_data_local_infile: read.flag("enable_load_data_local_infile"),
+            max_stmts_per_connection: read.size("max_stmts_per_connection"),
+            max_stmts_cache: read.size("max_stmts_cache"),
+            connect_timeout_client: read.ms("connect_timeout_client"),
+            connect_timeout_server: read.ms("connect_timeout_server"),
+            connect_timeout_server_max: read.ms("connect_timeout_server_max"),
+            connect_retries_on_failure: read.count("connect_retries_on_failure"),
+            query_retries_on_failure: read.count("query_retries_on_failure"),
+            default_query_timeout: read.ms("default_query_timeout"),
+            wait_timeout: read.ms("wait_timeout"),
+            max_transaction_time: read.ms("max_transaction_time"),
+            max_transaction_idle_time: read.ms("max_transaction_idle_time"),
+            throttle_max_bytes_per_second_to_client: read.count("throttle_max_bytes_per_second_to_client"),
+            long_query_time: read.ms("long_query_time"),
+            multiplexing: read.flag("multiplexing"),
+            free_connections_pct: read.count("free_connections_pct"),
+            connection_warming: read.flag("connection_warming"),
+            throttle_connections_per_sec_to_hostgroup: read
+                .count("throttle_connections_per_sec_to_hostgroup"),
+            firewall_whitelist_enabled: read.flag("firewall_whitelist_enabled"),
+            firewall_whitelist_errormsg: read.text("firewall_whitelist_errormsg"),
+            connection_max_age: read.ms("connection_max_age_ms"),
+            ping_interval_server: read.ms("ping_interval_server_msec"),
+            binlog_reader_connect_retry: read.ms("binlog_reader_connect_retry_msec"),
+            client_session_track_gtid: read.flag("client_session_track_gtid"),
+            have_ssl: read.flag("have_ssl"),
+            have_compress: read.flag("have_compress"),
+            tls_version: read.text("tls_version"),
+            ssl_p2s: tls_params(read),
+            ssl_p2s_verify_identity: read.flag("ssl_p2s_verify_identity"),
+            default_authentication_plugin: read.text("default_authentication_plugin"),
+            shun_on_failures: read.count("shun_on_failures"),
+            shun_recovery_time: read.secs("shun_recovery_time_sec"),
+            init_connect: read.text("init_connect"),
+            query_processor_iterations: read.count("query_processor_iterations"),
+            query_cache_size: read.size("query_cache_size_MB").saturating_mul(1 << 20),
+            query_cache_soft_ttl_pct: read.count("query_cache_soft_ttl_pct"),
+            query_cache_stores_empty_result: read.flag("query_cache_stores_empty_result"),
+            query_cache_handle_warnings: read.number("query_cache_handle_warnings") == 1,
+            threshold_resultset_size: read.size("threshold_resultset_size"),
+            default_query_delay: read.ms("default_query_delay"),
+            first_comment_before_rules: read.number("query_processor_first_comment_parsing") & 1 != 0,
+            first_comment_after_rules: read.number("query_processor_first_comment_parsing") & 2 != 0,
+            eventslog_default_log: read.number("eventslog_default_log") == 1,
+            mirror_max_concurrency: read.size("mirror_max_concurrency"),
+            mirror_max_queue_length: read.size("mirror_max_queue_length"),
+            query_digests: read.flag("query_digests"),
+            query_digests_track_hostname: read.flag("query_digests_track_hostname"),
+            digest_options: digest_options(read),
+            monitor: MonitorVariables::read(read),
         }
+    }
+}
+
+/// `ssl_p2s_…`.
+fn tls_params(read: Reader<'_>) -> TlsParams {
+    TlsParams {
+        ca: read.text("ssl_p2s_ca"),
+        capath: read.text("ssl_p2s_capath"),
+        cert: read.text("ssl_p2s_cert"),
+        key: read.text("ssl_p2s_key"),
+        crl: read.text("ssl_p2s_crl"),
+        crlpath: read.text("ssl_p2s_crlpath"),
+        cipher: read.text("ssl_p2s_cipher"),
+        version: String::new(),
+    }
+}
+
+/// `query_digests_…`.
+fn digest_options(read: Reader<'_>) -> DigestOptions {
+    DigestOptions {
+        max_digest_length: read.size("query_digests_max_digest_length"),
+        max_query_length: read.size("query_digests_max_query_length"),
+        grouping_limit: read.size("query_digests_grouping_limit"),
+        groups_grouping_limit: read.size("query_digests_groups_grouping_limit"),
+        lowercase: read.flag("query_digests_lowercase"),
+        no_digits: read.flag("query_digests_no_digits"),
+        replace_null: read.flag("query_digests_replace_null"),
+        keep_comment: read.flag("query_digests_keep_comment"),
+    }
+}
+
+/// Reads `mysql-` variables as what they are. A name or kind that the catalogue does not have would be a mistake here: the tests
+/// read all of them.
+#[derive(Clone, Copy)]
+struct Reader<'a>(&'a Settings);
+
+impl Reader<'_> {
+    fn text(self, name: &str) -> String {
+        let name = format!("mysql-{name}");
+        debug_assert!(Settings::is_known(&name), "{name} is no variable");
+        self.0.text(&name).to_owned()
+    }
+
+    fn number(self, name: &str) -> u64 {
+        let text = self.text(name);
+        debug_assert!(text.parse::<u64>().is_ok(), "{name} is no number: {text:?}");
+        text.parse().unwrap_or(0)
+    }
+
+    fn flag(self, name: &str) -> bool {
+        let text = self.text(name);
+        debug_assert!(matches!(&*text, "true" | "false"), "{name} is no flag: {text:?}");
+        text == "true"
+    }
+
+    fn count(self, name: &str) -> u32 {
+        u32::try_from(self.number(name)).unwrap_or(u32::MAX)
+    }
+
+    fn size(self, name: &str) -> usize {
+        usize::try_from(self.number(name)).unwrap_or(usize::MAX)
+    }
+
+    fn ms(self, name: &str) -> Duration {
+        Duration::from_millis(self.number(name))
+    }
+
+    fn secs(self, name: &str) -> Duration {
+        Duration::from_secs(self.number(name))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::Variables;
     use crate::runtime::Settings;
 
     #[test]
-    fn the_catalogue_has_the_same_defaults() {
-        assert_eq!(Variables::from_settings(&Settings::default()), Variables::default());
+    fn variables_are_read_in_their_units() {
+        let mut settings = Settings::default();
+        for (name, value) in [
+            ("mysql-shun_recovery_time_sec", "7"),
+            ("mysql-ping_interval_server_msec", "250"),
+            ("mysql-query_cache_size_MB", "3"),
+            ("mysql-query_processor_first_comment_parsing", "1"),
+            ("mysql-monitor_ping_interval", "1500"),
+            ("mysql-ssl_p2s_ca", "ca.pem"),
+        ] {
+            settings.set(name, value);
+        }
+        let variables = Variables::from_settings(&settings);
+        assert_eq!(variables.shun_recovery_time, Duration::from_secs(7));
+        assert_eq!(variables.ping_interval_server, Duration::from_millis(250));
+        assert_eq!(variables.query_cache_size, 3 << 20);
+        assert!(variables.first_comment_before_rules && !variables.first_comment_after_rules);
+        assert_eq!(variables.monitor.ping_interval, Duration::from_millis(1_500));
+        assert_eq!(variables.ssl_p2s.ca, "ca.pem");
+        assert_eq!(variables.max_connections, 10_000, "what is not set is the catalogue's");
     }
 }

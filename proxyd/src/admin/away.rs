@@ -91,7 +91,7 @@ impl Admin {
     }
 
     fn record_check_now(&self, log: &CheckLog) {
-        let history = self.runtime.borrow().variables().monitor_history;
+        let history = self.runtime.borrow().variables().monitor.history;
         if let Err(error) = self.store.borrow_mut().record_check(log, history) {
             tracing::warn!(%error, "a monitor's check could not be recorded");
         }

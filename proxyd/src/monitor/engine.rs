@@ -144,7 +144,7 @@ impl Monitors {
         let wanted: HashMap<Address, bool> = {
             let runtime = self.runtime.borrow();
             let monitored =
-                if runtime.variables().monitor_enabled { runtime.monitored() } else { Vec::new() };
+                if runtime.variables().monitor.enabled { runtime.monitored() } else { Vec::new() };
             monitored.into_iter().filter(|(_, use_ssl)| !use_ssl || self.tls.is_some()).collect()
         };
         let mut watches = self.watches.borrow_mut();

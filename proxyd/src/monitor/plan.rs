@@ -51,7 +51,7 @@ impl Plan {
         let pairs: Vec<&ReplicationHostgroup> =
             runtime.replication_hostgroups().iter().filter(is_of).collect();
         let hasten = |usual: Duration, is_urgent| if is_urgent { usual.min(SHUNNED) } else { usual };
-        let read_only = variables.monitor_read_only_interval;
+        let read_only = variables.monitor.read_only_interval;
         let clusters = runtime.clusters_of(address);
         let aurora = runtime.aurora_of(address);
         let writers = |kind| -> Vec<HostgroupId> {
@@ -71,15 +71,15 @@ impl Plan {
                     .iter()
                     .map(|pair| runtime.pair_haste(pair).map_or(read_only, |haste| haste.min(read_only)))
                     .min(),
-                galera: interval(ClusterKind::Galera, variables.monitor_galera_healthcheck_interval),
+                galera: interval(ClusterKind::Galera, variables.monitor.galera_healthcheck_interval),
                 group_replication: interval(
                     ClusterKind::GroupReplication,
-                    variables.monitor_groupreplication_healthcheck_interval,
+                    variables.monitor.groupreplication_healthcheck_interval,
                 ),
                 aurora: aurora.iter().map(|(_, interval)| *interval).min(),
-                lag: runtime.limits_lag(address).then_some(variables.monitor_replication_lag_interval),
-                ping: Some(hasten(variables.monitor_ping_interval, shunned)),
-                connect: Some(hasten(variables.monitor_connect_interval, runtime.is_put_aside(address))),
+                lag: runtime.limits_lag(address).then_some(variables.monitor.replication_lag_interval),
+                ping: Some(hasten(variables.monitor.ping_interval, shunned)),
+                connect: Some(hasten(variables.monitor.connect_interval, runtime.is_put_aside(address))),
             },
             pairs: pairs
                 .iter()
@@ -89,22 +89,22 @@ impl Plan {
             groups: writers(ClusterKind::GroupReplication),
             aurora: aurora.iter().map(|(cluster, _)| (cluster.writer, cluster.check_timeout)).collect(),
             limits: Limits {
-                ping_max_failures: variables.monitor_ping_max_failures,
-                read_only_max_timeout_count: variables.monitor_read_only_max_timeout_count,
+                ping_max_failures: variables.monitor.ping_max_failures,
+                read_only_max_timeout_count: variables.monitor.read_only_max_timeout_count,
             },
             credentials: Credentials {
-                user: variables.monitor_username.clone(),
-                password: variables.monitor_password.clone(),
+                user: variables.monitor.username.clone(),
+                password: variables.monitor.password.clone(),
             },
-            connect_timeout: variables.monitor_connect_timeout,
-            ping_timeout: variables.monitor_ping_timeout,
-            read_only_timeout: variables.monitor_read_only_timeout,
-            galera_timeout: variables.monitor_galera_healthcheck_timeout,
-            group_timeout: variables.monitor_groupreplication_healthcheck_timeout,
-            group_behind_rule: variables.monitor_groupreplication_max_transactions_behind_for_read_only,
-            lag_timeout: variables.monitor_replication_lag_timeout,
-            lag_when_null: variables.monitor_slave_lag_when_null,
-            heartbeat: heartbeat_query(&variables.monitor_replication_lag_use_percona_heartbeat),
+            connect_timeout: variables.monitor.connect_timeout,
+            ping_timeout: variables.monitor.ping_timeout,
+            read_only_timeout: variables.monitor.read_only_timeout,
+            galera_timeout: variables.monitor.galera_healthcheck_timeout,
+            group_timeout: variables.monitor.groupreplication_healthcheck_timeout,
+            group_behind_rule: variables.monitor.groupreplication_max_transactions_behind_for_read_only,
+            lag_timeout: variables.monitor.replication_lag_timeout,
+            lag_when_null: variables.monitor.slave_lag_when_null,
+            heartbeat: heartbeat_query(&variables.monitor.replication_lag_use_percona_heartbeat),
         }
     }
 }

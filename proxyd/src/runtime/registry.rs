@@ -263,14 +263,14 @@ impl Runtime {
 
     /// Counts for every place that the server has as a reader; true when one of them changed.
     fn apply_lag(&mut self, address: &Address, lag: Lag) -> bool {
-        let when_null = self.variables.monitor_slave_lag_when_null;
+        let when_null = self.variables.monitor.slave_lag_when_null;
         let mut changed = false;
         for row in self.members.iter().map(|member| &member.row).filter(|row| row.address == *address) {
             let limited = row.max_replication_lag > 0 && !self.config.is_writer_hostgroup(row.hostgroup_id);
             let own = self.attributes.get(&row.hostgroup_id);
             let when_null = own.and_then(|own| own.settings.slave_lag_when_null).unwrap_or(when_null);
             let seconds = lag.seconds(when_null).filter(|_| limited);
-            changed |= self.lags.observe(row, seconds, self.variables.monitor_replication_lag_count);
+            changed |= self.lags.observe(row, seconds, self.variables.monitor.replication_lag_count);
         }
         changed
     }
@@ -299,7 +299,7 @@ impl Runtime {
     /// Ends shuns whose time has come and forgets removed servers without connections. Call it several times a second.
     pub fn tick(&mut self, now: Instant) {
         let has_nobody = |hostgroup| !self.online.contains(&hostgroup);
-        let ended = self.shuns.expire(now, has_nobody, self.variables.monitor_enabled);
+        let ended = self.shuns.expire(now, has_nobody, self.variables.monitor.enabled);
         let drained = self.members.iter().any(|member| member.removed && member.server.connections() == 0);
         if ended || drained {
             self.refresh_members();
@@ -371,11 +371,11 @@ impl Runtime {
 fn cluster_limits(variables: &Variables, kind: ClusterKind) -> Limits {
     match kind {
         ClusterKind::Galera => {
-            Limits { max_missed: variables.monitor_galera_healthcheck_max_timeout_count, behind_count: 1 }
+            Limits { max_missed: variables.monitor.galera_healthcheck_max_timeout_count, behind_count: 1 }
         }
         ClusterKind::GroupReplication => Limits {
-            max_missed: variables.monitor_groupreplication_healthcheck_max_timeout_count,
-            behind_count: variables.monitor_groupreplication_max_transactions_behind_count,
+            max_missed: variables.monitor.groupreplication_healthcheck_max_timeout_count,
+            behind_count: variables.monitor.groupreplication_max_transactions_behind_count,
         },
     }
 }

@@ -414,31 +414,31 @@ fn settings(out: &mut Exposition, report: &Report) {
     };
     gauge("max_connections", "max_connections", f64::from(now.max_connections));
     gauge("wait_timeout", "wait_timeout, in seconds", seconds(now.wait_timeout));
-    gauge("monitor_enabled", "monitor_enabled", f64::from(u8::from(now.monitor_enabled)));
-    gauge("monitor_history_timeout_seconds", "monitor_history", seconds(now.monitor_history));
-    gauge("monitor_ping_interval", "monitor_ping_interval, in seconds", seconds(now.monitor_ping_interval));
-    gauge("monitor_ping_timeout_seconds", "monitor_ping_timeout", seconds(now.monitor_ping_timeout));
-    gauge("monitor_ping_max_failures", "monitor_ping_max_failures", f64::from(now.monitor_ping_max_failures));
+    gauge("monitor_enabled", "monitor_enabled", f64::from(u8::from(now.monitor.enabled)));
+    gauge("monitor_history_timeout_seconds", "monitor_history", seconds(now.monitor.history));
+    gauge("monitor_ping_interval", "monitor_ping_interval, in seconds", seconds(now.monitor.ping_interval));
+    gauge("monitor_ping_timeout_seconds", "monitor_ping_timeout", seconds(now.monitor.ping_timeout));
+    gauge("monitor_ping_max_failures", "monitor_ping_max_failures", f64::from(now.monitor.ping_max_failures));
     gauge(
         "monitor_read_only_interval_seconds",
         "monitor_read_only_interval",
-        seconds(now.monitor_read_only_interval),
+        seconds(now.monitor.read_only_interval),
     );
     gauge(
         "monitor_read_only_timeout_seconds",
         "monitor_read_only_timeout",
-        seconds(now.monitor_read_only_timeout),
+        seconds(now.monitor.read_only_timeout),
     );
     gauge(
         "monitor_replication_lag_interval_seconds",
         "monitor_replication_lag_interval",
-        seconds(now.monitor_replication_lag_interval),
+        seconds(now.monitor.replication_lag_interval),
     );
     gauge(
         "monitor_replication_lag_timeout_seconds",
         "monitor_replication_lag_timeout",
-        seconds(now.monitor_replication_lag_timeout),
+        seconds(now.monitor.replication_lag_timeout),
     );
-    let also = u8::from(now.monitor_writer_is_also_reader);
+    let also = u8::from(now.monitor.writer_is_also_reader);
     gauge("monitor_writer_is_also_reader", "monitor_writer_is_also_reader", f64::from(also));
 }

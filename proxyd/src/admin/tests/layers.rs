@@ -13,7 +13,7 @@ fn the_first_boot_loads_the_configuration_and_saves_it() {
     let snapshot = console.snapshot();
     assert_eq!(&*snapshot.hostgroups[&10].members[0].server.hostname, "db1");
     assert!(snapshot.users.get("app").is_some());
-    assert_eq!(snapshot.variables.monitor_username, "watcher");
+    assert_eq!(snapshot.variables.monitor.username, "watcher");
     assert_eq!(console.rows("SELECT hostname FROM disk.mysql_servers"), ["db1"]);
     assert_eq!(console.rows("SELECT rule_id FROM runtime_mysql_query_rules"), ["1"]);
     assert_eq!(console.rows("SELECT @@mysql-threads, @@mysql-interfaces"), ["3,0.0.0.0:6033"]);
@@ -100,7 +100,7 @@ fn a_bad_row_on_disk_does_not_stop_the_others_at_start() {
     console.ok("SAVE MYSQL QUERY RULES TO DISK; SAVE MYSQL VARIABLES TO DISK");
     drop(console);
     let mut console = Console::boot(&dir.0, small_config());
-    assert_eq!(console.snapshot().variables.monitor_username, "watcher");
+    assert_eq!(console.snapshot().variables.monitor.username, "watcher");
     assert!(console.snapshot().variables.multiplexing);
     assert!(console.rows("SELECT * FROM global_variables WHERE variable_name = 'mysql-nonesuch'").is_empty());
 }
@@ -171,7 +171,7 @@ fn memory_and_disk_are_told_apart() {
     assert_eq!(console.rows("SELECT @@mysql-shun_on_failures"), ["5"], "runtime");
     console.ok("LOAD MYSQL VARIABLES TO RUNTIME");
     assert_eq!(console.rows("SELECT @@mysql-shun_on_failures"), ["9"]);
-    assert_eq!(console.snapshot().variables.monitor_password, "it's");
+    assert_eq!(console.snapshot().variables.monitor.password, "it's");
     console.ok("LOAD MYSQL VARIABLES FROM DISK");
     let shown = console.rows("SHOW VARIABLES LIKE 'mysql-shun_on_failures'");
     assert_eq!(shown, ["mysql-shun_on_failures,5"]);

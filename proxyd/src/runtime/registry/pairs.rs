@@ -16,7 +16,7 @@ impl Runtime {
         let wants_one = self.attributes.get(&writer).is_some_and(|own| own.settings.single_writer);
         let is_in = |hostgroup| self.places_of(address).any(|member| member.row.hostgroup_id == hostgroup);
         let (writes, reads) = (is_in(pair.writer), is_in(pair.reader));
-        let also_reads = self.variables.monitor_writer_is_also_reader;
+        let also_reads = self.variables.monitor.writer_is_also_reader;
         !wants_one && if read_only { !writes && reads } else { writes && (also_reads || !reads) }
     }
 
@@ -52,7 +52,7 @@ impl Runtime {
                 || incumbents.is_incumbent(writer, address) && !is_configured(writer, address);
             answered.or_else(|| is_remembered().then_some(false))
         };
-        membership(config, verdict, self.variables.monitor_writer_is_also_reader)
+        membership(config, verdict, self.variables.monitor.writer_is_also_reader)
     }
 
     /// What runs at a place that `read_only` has taken from a server may end: it answers, so it serves that place as before, or
