@@ -128,7 +128,9 @@ impl Session {
                 return Ok(None);
             }
             if let Some(member) = pick {
-                if !self.new_connection
+                // One that has failed it is asked again on a new connection: those of before may be about to fail, too.
+                let has_failed = avoid.iter().any(|server| Arc::ptr_eq(server, &member.server));
+                if !(self.new_connection || has_failed)
                     && let Some(backend) = self.worker.pool.take(&member.server, &want, now)
                 {
                     self.count_checkout(true, waited);
