@@ -1,4 +1,4 @@
-//! A backend without a database: every login succeeds, every query has the same answer, at once.
+//! A backend without a database: every login succeeds, every query has the same answer, at once, by text and prepared.
 //!
 //! It is a process of its own (`standfast-lab bench-backend`), one thread, so that its time is not a target's.
 
@@ -45,27 +45,48 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 struct Answers {
     row: Vec<u8>,
+    /// The same row for a prepared statement.
+    binary_row: Vec<u8>,
+    /// To COM_STMT_PREPARE; the statement's id is yet to be put in.
+    prepared: Vec<u8>,
     done: Vec<u8>,
 }
+
+/// Where the id stands in the answer to COM_STMT_PREPARE: behind the header and the OK's first byte.
+const STATEMENT_ID: Range<usize> = 5..9;
 
 impl Answers {
     /// One column, one row of 120 characters, as sysbench's point select has it.
     fn new() -> Self {
-        let packets = [
-            vec![1],
-            packet::column("c", 0xfe),
-            packet::eof(packet::AUTOCOMMIT),
-            packet::row(&[Some(vec![b'x'; 119])]),
-            packet::eof(packet::AUTOCOMMIT),
-        ];
-        let mut row = Vec::new();
-        for (sequence, payload) in (1u8..).zip(&packets) {
-            append(&mut row, payload, sequence);
+        let text = packet::row(&[Some(vec![b'x'; 119])]);
+        // No parameter and no column of it is NULL.
+        let binary = [&[0, 0], &text[..]].concat();
+        let column = || packet::column("c", 0xfe);
+        let eof = || packet::eof(packet::AUTOCOMMIT);
+        // One column, one parameter, no warnings.
+        let head = vec![0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0];
+        Self {
+            row: answer(&[vec![1], column(), eof(), text, eof()]),
+            binary_row: answer(&[vec![1], column(), eof(), binary, eof()]),
+            prepared: answer(&[head, packet::column("?", 0xfd), eof(), column(), eof()]),
+            done: answer(&[packet::ok(0, 0, packet::AUTOCOMMIT)]),
         }
-        let mut done = Vec::new();
-        append(&mut done, &packet::ok(0, 0, packet::AUTOCOMMIT), 1);
-        Self { row, done }
     }
+
+    fn prepared(&self, id: u32) -> Vec<u8> {
+        let mut bytes = self.prepared.clone();
+        bytes[STATEMENT_ID].copy_from_slice(&id.to_le_bytes());
+        bytes
+    }
+}
+
+/// Packets in their frames, after a command.
+fn answer(packets: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (sequence, payload) in (1u8..).zip(packets) {
+        append(&mut out, payload, sequence);
+    }
+    out
 }
 
 fn append(out: &mut Vec<u8>, payload: &[u8], sequence: u8) {
@@ -84,11 +105,19 @@ async fn serve(mut stream: TcpStream, answers: &Answers) -> io::Result<()> {
     out.clear();
     append(&mut out, &packet::ok(0, 0, packet::AUTOCOMMIT), buffer[3].wrapping_add(1));
     stream.write_all(&out).await?;
+    let mut statements = 0;
     loop {
         let payload = read_packet(&mut stream, &mut buffer).await?;
         match buffer[payload].split_first() {
             None | Some((0x01, _)) => return Ok(()),
             Some((0x03, query)) if selects(query) => stream.write_all(&answers.row).await?,
+            Some((0x16, _)) => {
+                statements += 1;
+                stream.write_all(&answers.prepared(statements)).await?;
+            }
+            Some((0x17, _)) => stream.write_all(&answers.binary_row).await?,
+            // COM_STMT_CLOSE has no answer.
+            Some((0x19, _)) => {}
             Some(_) => stream.write_all(&answers.done).await?,
         }
     }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
-use super::sysbench::{self, Statements};
+pub(crate) use super::sysbench::Statements;
+
+use super::sysbench;
 use super::target::{accepts, own_address, owned};
 use super::{canned, proxy};
 use crate::lab::child::Owned;
@@ -17,17 +19,18 @@ use crate::lab::{process, wait};
 const LENGTHS: [u64; 2] = [1_000, 6_000];
 
 /// Point selects of one client, 10 query rules, one worker, digests on, a backend that answers at once.
-pub(crate) fn per_query(binaries: &Path, directory: &Path) -> Result<f64> {
+pub(crate) fn per_query(binaries: &Path, directory: &Path, statements: Statements) -> Result<f64> {
     let mut counts = [0; 2];
     for (count, queries) in counts.iter_mut().zip(LENGTHS) {
-        let place = directory.join(queries.to_string());
-        *count = counted(binaries, &place, queries).with_context(|| format!("{queries} queries"))?;
+        let place = directory.join(format!("{}-{queries}", statements.name()));
+        let counted = counted(binaries, &place, statements, queries);
+        *count = counted.with_context(|| format!("{queries} queries"))?;
     }
     Ok(counts[1].saturating_sub(counts[0]) as f64 / (LENGTHS[1] - LENGTHS[0]) as f64)
 }
 
 /// All instructions of a proxyd that lived for so many queries.
-fn counted(binaries: &Path, directory: &Path, queries: u64) -> Result<u64> {
+fn counted(binaries: &Path, directory: &Path, statements: Statements, queries: u64) -> Result<u64> {
     let backend = SocketAddr::from((own_address(60), 3306));
     let mut command = owned(std::env::current_exe()?, &directory.join("canned"), "canned")?;
     let _backend = Owned(canned::arguments(&mut command, backend).spawn()?);
@@ -41,7 +44,7 @@ fn counted(binaries: &Path, directory: &Path, queries: u64) -> Result<u64> {
         workers: Some(1),
     };
     let mut proxy = Owned(proxy::start(&plan, directory)?);
-    sysbench::point_selects(plan.addresses[0], Statements::Text, queries)?;
+    sysbench::point_selects(plan.addresses[0], statements, queries)?;
     process::signal(proxy.pid(), Signal::SIGTERM);
     let mut status = None;
     wait::until("proxyd's end", Duration::from_secs(60), || {
