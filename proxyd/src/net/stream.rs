@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use proxyd_wire::compression::Algorithm;
@@ -89,11 +89,29 @@ impl<'a> Socket<'a> {
         }
     }
 
+    /// Whether the reactor has reported something to read. Nobody is told when that changes.
+    fn is_reported_readable(self) -> bool {
+        let nothing = || Ok(());
+        let asked = match self {
+            Socket::Tcp(tcp) => tcp.try_io(Interest::READABLE, nothing),
+            Socket::Unix(unix) => unix.try_io(Interest::READABLE, nothing),
+        };
+        asked.is_ok()
+    }
+
     fn options(self) -> SockRef<'a> {
         match self {
             Socket::Tcp(tcp) => SockRef::from(tcp),
             Socket::Unix(unix) => SockRef::from(unix),
         }
+    }
+}
+
+/// What the kernel takes at once: all of most packets, for which nobody has to be made ready to wait.
+fn write_now(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    match tcp.try_write(bytes) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        done => done,
     }
 }
 
@@ -274,8 +292,7 @@ impl Connection {
         if matches!(self.stream, Stream::Compressed(_)) {
             return self.is_quiet();
         }
-        let Some(socket) = self.stream.socket() else { return true };
-        socket.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_pending()
+        self.stream.socket().is_none_or(|socket| !socket.is_reported_readable())
     }
 
     pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -285,6 +302,12 @@ impl Connection {
                 tls.flush().await?;
             }
             Stream::Compressed(compressed) => compressed.send(bytes).await?,
+            Stream::Tcp(tcp) => {
+                let taken = write_now(tcp, bytes)?;
+                if let Some(rest @ [_, ..]) = bytes.get(taken..) {
+                    tcp.write_all(rest).await?;
+                }
+            }
             plain => plain.write_all(bytes).await?,
         }
         self.bytes_out += bytes.len() as u64;
