@@ -38,6 +38,8 @@ pub enum Detail<'a> {
     },
     /// `SELECT @@name [LIMIT n]` and nothing else: what clients ask on connecting.
     SystemVariable(&'a [u8]),
+    /// `SELECT CONNECTION_ID()` and nothing else.
+    ConnectionId,
 }
 
 /// A set of properties.

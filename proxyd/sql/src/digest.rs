@@ -116,8 +116,7 @@ impl Digester {
         self.plain = whole && strip.is_plain() && !options.no_digits;
         buf.truncate(options.max_digest_length);
         self.hash = spooky::hash64(buf, 0);
-        make_utf8(buf);
-        self.text = String::from_utf8(bytes).unwrap_or_default();
+        self.text = String::from_utf8(bytes).unwrap_or_else(|error| utf8(error.into_bytes()));
         &self.text
     }
 
@@ -155,7 +154,7 @@ impl Digester {
 }
 
 /// Replaces what is not UTF-8, byte by byte.
-fn make_utf8(buf: &mut [u8]) {
+fn utf8(mut buf: Vec<u8>) -> String {
     let mut from = 0;
     while let Some(Err(error)) = buf.get(from..).map(std::str::from_utf8) {
         let bad = from + error.valid_up_to();
@@ -165,6 +164,7 @@ fn make_utf8(buf: &mut [u8]) {
         }
         from = bad + length;
     }
+    String::from_utf8(buf).unwrap_or_default()
 }
 
 #[cfg(test)]

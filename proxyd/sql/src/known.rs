@@ -105,9 +105,10 @@ mod tests {
     }
 
     proptest! {
-        /// Pieces that comments, quotes, names and signs are made of, joined at random.
+        /// Pieces that comments, quotes, names and signs are made of, joined at random. A class that is known is the class, and
+        /// what is plain has no comment.
         #[test]
-        fn a_known_class_is_the_class(statements in prop::collection::vec(prop::collection::vec(prop::sample::select(vec![
+        fn a_digest_tells_enough(statements in prop::collection::vec(prop::collection::vec(prop::sample::select(vec![
             "SELECT ", "FOR ", "UPDATE", " ", "\t", "\r", "\n", "'", "''", "\"", "`", "\\", "#", "-", "--", "-- ", "/", "/*", "*/", "/*!", "@", "@a",
             "GET_LOCK", "(", ")", ",", "1", "1a", "0x", "?", ";", "LOCK IN SHARE MODE", "INTO", ":=", "x'1'", ".", "+", "LAST_INSERT_ID", "\u{e9}",
         ]), 0..8), 1..40)) {
@@ -115,6 +116,10 @@ mod tests {
             for pieces in statements {
                 let sql = ["SELECT a"].into_iter().chain(pieces).collect::<String>();
                 prop_assert_eq!(read(&mut known, sql.as_bytes()), classify(sql.as_bytes()), "{}", sql);
+                let mut digester = Digester::default();
+                digester.digest(sql.as_bytes());
+                let comment = crate::first_comment(sql.as_bytes());
+                prop_assert!(!digester.is_plain() || comment.is_none(), "a plain text has no comment: {}", sql);
             }
         }
     }

@@ -83,7 +83,8 @@ pub fn answer(session: &Session, text: &[u8], statement: &Statement<'_>) -> Opti
         {
             Some(Answer::Ok { info: String::new() })
         }
-        (Kind::Select, _) if is_connection_id(text) => {
+        // Not one that begins with signs: what it says is a server's to judge.
+        (_, Detail::ConnectionId) if begins_with_select(text) => {
             let id = session.record.id.to_string();
             Some(Answer::Row { column: String::from_utf8_lossy(&text[7..]).trim().to_owned(), value: id })
         }
@@ -127,7 +128,9 @@ pub fn apply_rules(session: &mut Session, text: &[u8]) -> Result<Route, Answer> 
         random: session.worker.pool.random(),
     };
     let mut hits = session.worker.hits.borrow_mut();
-    let said = annotations(text, variables);
+    // A plain text has no comment: nobody need look for one.
+    let is_plain = digest.is_some() && digester.is_plain();
+    let said = if is_plain { None } else { annotations(text, variables) };
     let mut decision = Decision::default();
     if let Some(said) = said.as_ref().filter(|_| variables.first_comment_before_rules) {
         decision.annotate(said);
@@ -256,15 +259,8 @@ fn words(text: &[u8]) -> impl Iterator<Item = Token<'_>> {
     Tokenizer::new(text).filter(move |token| !marks.contains(&token.kind))
 }
 
-fn is_connection_id(text: &[u8]) -> bool {
-    // Most statements need not be cut into tokens to see that they are not.
-    if !text.contains(&b'(') {
-        return false;
-    }
-    let mut tokens = words(text).map(|token| token.text);
-    let expected: [&[u8]; 4] = [b"select", b"connection_id", b"(", b")"];
-    expected.iter().all(|want| tokens.next().is_some_and(|word| word.eq_ignore_ascii_case(want)))
-        && tokens.next().is_none()
+fn begins_with_select(text: &[u8]) -> bool {
+    words(text).next().is_some_and(|token| token.is_word("select"))
 }
 
 impl Session {

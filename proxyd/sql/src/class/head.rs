@@ -109,8 +109,15 @@ fn verb_kind(verb: Verb, mut tokens: Code<'_>) -> Head<'_> {
     }
 }
 
-/// `SELECT @@name [LIMIT n]` and nothing else.
+/// `SELECT @@name [LIMIT n]` or `SELECT CONNECTION_ID()`, and nothing else.
 fn probe(mut tokens: Code<'_>) -> Detail<'_> {
+    if tokens.eat("CONNECTION_ID") {
+        let rest = [tokens.next(), tokens.next(), tokens.next()];
+        return match rest {
+            [Some(open), Some(close), None] if open.is_op("(") && close.is_op(")") => Detail::ConnectionId,
+            _ => Detail::None,
+        };
+    }
     let Some(variable) = tokens.next().filter(|token| token.kind == TokenKind::SystemVariable) else {
         return Detail::None;
     };

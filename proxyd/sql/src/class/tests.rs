@@ -214,6 +214,10 @@ fn details() {
         ("SELECT @@version_comment, 1", Detail::None),
         ("SELECT @@version_comment LIMIT", Detail::None),
         ("SELECT @@a FROM t", Detail::None),
+        ("select /* */ connection_id ( )", Detail::ConnectionId),
+        ("SELECT CONNECTION_ID(), 1", Detail::None),
+        ("SELECT CONNECTION_ID();", Detail::None),
+        ("SELECT CONNECTION_ID", Detail::None),
         ("SELECT 1", Detail::None),
     ] {
         assert_eq!(classify(sql.as_bytes()).detail, detail, "{sql}");

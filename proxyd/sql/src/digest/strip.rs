@@ -72,8 +72,8 @@ impl<'a> Strip<'a> {
         let rest = self.sql.get(self.at..).unwrap_or_default();
         let rest = rest.get(..limit - out.len()).unwrap_or(rest);
         let mut before = class_of(if out.is_empty() { b' ' } else { self.before });
-        let mut seen = 0;
-        let plain = rest.iter().position(|&byte| {
+        let (mut seen, mut length) = (0, 0);
+        for &byte in rest {
             let class = class_of(byte);
             let stays = match class & (STOP | DIGIT | SPACE) {
                 0 => true,
@@ -81,11 +81,14 @@ impl<'a> Strip<'a> {
                 SPACE => before & SPACE == 0 && byte == b' ',
                 _ => false,
             };
-            before = if stays { class } else { before };
-            seen |= if stays { class } else { 0 };
-            !stays
-        });
-        let words = rest.get(..plain.unwrap_or(rest.len())).unwrap_or_default();
+            if !stays {
+                break;
+            }
+            before = class;
+            seen |= class;
+            length += 1;
+        }
+        let words = rest.get(..length).unwrap_or_default();
         if let Some(&last) = words.last() {
             out.extend_from_slice(words);
             self.at += words.len();
