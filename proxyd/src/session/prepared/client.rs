@@ -1,10 +1,10 @@
 //! The prepared statements of one client: ids of our own, what it sent ahead of an execution, and the execution itself.
 //! No I/O.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
+use hashbrown::HashMap;
 use proxyd_wire::attributed::Attributed;
 use proxyd_wire::execute::{self, Types};
 use proxyd_wire::{Malformed, frame};
