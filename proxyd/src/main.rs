@@ -12,6 +12,7 @@ mod audit;
 mod backend;
 mod budget;
 mod cache;
+mod clock;
 mod control;
 mod control_thread;
 mod counters;

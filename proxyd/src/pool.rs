@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::backend::{Backend, Traits};
 use crate::session::settings::Settings;
-use crate::snapshot::{Hostgroup, HostgroupAttributes, HostgroupId, Member, Server, Snapshot, Status};
+use crate::snapshot::{Hostgroup, HostgroupId, Member, Server, Snapshot, Status};
 use crate::stats::{FreeRow, ServerKey};
 
 /// So many logins may be under way at one server for one worker. Were there one for each of a thousand clients that wait for a proxy which
@@ -99,24 +99,28 @@ impl Pool {
 
     /// Keeps a clean connection for the next session, unless the server has enough idle ones or is not wanted.
     pub fn give(&self, backend: Box<Backend>, snapshot: &Snapshot, workers: usize, now: Instant) {
-        let keep = member_of(snapshot, backend.server()).is_some_and(|member| {
-            let pct = attributes_of(snapshot, backend.server()).and_then(|its| its.free_connections_pct);
-            let pct = pct.unwrap_or(snapshot.variables.free_connections_pct);
-            let limit = idle_limit(member.max_connections, pct, workers);
+        let server = backend.server();
+        let hostgroup = snapshot.hostgroups.get(&server.hostgroup);
+        let room = hostgroup.and_then(|hostgroup| {
+            let member = hostgroup.member(server).filter(|member| member.status == Status::Online)?;
             let age = snapshot.variables.connection_max_age;
-            member.status == Status::Online
-                && self.idle_count(backend.server()) < limit
-                && (age.is_zero() || now - backend.opened < age)
+            let pct = hostgroup.attributes.free_connections_pct;
+            let pct = pct.unwrap_or(snapshot.variables.free_connections_pct);
+            let is_young = age.is_zero() || now - backend.opened < age;
+            is_young.then(|| idle_limit(member.max_connections, pct, workers))
         });
-        if keep {
-            let key = Arc::as_ptr(backend.server());
-            self.shelves.borrow_mut().entry(key).or_default().push(Idle { backend, since: now });
-            // It can serve one. Whoever is woken in vain leaves the others to their next look.
-            self.changed.notify_one();
-        } else {
-            drop(backend);
-            self.changed.notify_waiters();
+        if let Some(room) = room {
+            let mut shelves = self.shelves.borrow_mut();
+            let shelf = shelves.entry(Arc::as_ptr(server)).or_default();
+            if shelf.len() < room {
+                shelf.push(Idle { backend, since: now });
+                // It can serve one. Whoever is woken in vain leaves the others to their next look.
+                self.changed.notify_one();
+                return;
+            }
         }
+        drop(backend);
+        self.changed.notify_waiters();
     }
 
     /// Every idle connection.
@@ -198,8 +202,13 @@ impl Pool {
         if hostgroup.has_too_many_online() {
             return None;
         }
-        let total: u64 = hostgroup.members.iter().filter(eligible).map(|m| u64::from(m.weight)).sum();
-        let mut ticket = self.random().checked_rem(total)?;
+        let mut all = hostgroup.members.iter().filter(eligible);
+        let first = all.next()?;
+        let others: u64 = all.map(|member| u64::from(member.weight)).sum();
+        if others == 0 {
+            return Some(first);
+        }
+        let mut ticket = self.random() % (u64::from(first.weight) + others);
         hostgroup.members.iter().filter(eligible).find(|member| {
             let here = ticket < u64::from(member.weight);
             ticket = ticket.saturating_sub(u64::from(member.weight));
@@ -241,8 +250,7 @@ impl Pool {
 
 /// The member of the snapshot that this server is, if it still is one.
 pub fn member_of<'s>(snapshot: &'s Snapshot, server: &Arc<Server>) -> Option<&'s Member> {
-    let hostgroup = snapshot.hostgroups.get(&server.hostgroup)?;
-    hostgroup.members.iter().find(|member| Arc::ptr_eq(&member.server, server))
+    snapshot.hostgroups.get(&server.hostgroup)?.member(server)
 }
 
 /// The server is no member of its hostgroup any more, or one whose connections are no good: nothing may run there.
@@ -256,10 +264,6 @@ pub fn why_lost(snapshot: &Snapshot, server: &Arc<Server>) -> String {
         Some(member) => format!("it is {}: {}", member.status.as_str(), member.reason),
         None => "it has no place in its hostgroup any more".to_owned(),
     }
-}
-
-fn attributes_of<'s>(snapshot: &'s Snapshot, server: &Server) -> Option<&'s HostgroupAttributes> {
-    snapshot.hostgroups.get(&server.hostgroup).map(|hostgroup| &hostgroup.attributes)
 }
 
 /// `mysql-free_connections_pct` of `max_connections`, shared by the workers, and never less than one each.
@@ -281,6 +285,7 @@ fn best_match(shelf: &[Idle], want: &Want<'_>) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::HostgroupAttributes;
 
     fn member(port: u16, status: Status, weight: u32) -> Member {
         let server = Arc::new(Server::new(1, "127.0.0.1", port));

@@ -99,6 +99,11 @@ impl Default for HostgroupAttributes {
 }
 
 impl Hostgroup {
+    /// The member that this server is.
+    pub fn member(&self, server: &Arc<Server>) -> Option<&Member> {
+        self.members.iter().find(|member| Arc::ptr_eq(&member.server, server))
+    }
+
     /// The number of ONLINE servers is beyond what this hostgroup may have.
     pub fn has_too_many_online(&self) -> bool {
         let online = self.members.iter().filter(|member| member.status == Status::Online).count();

@@ -23,6 +23,7 @@ use tokio::task::AbortHandle;
 use crate::audit::{self, Event};
 use crate::budget::Budget;
 use crate::cache::QueryCache;
+use crate::clock::Clock;
 use crate::control::{WorkerCommand, WorkerEvent, WorkerHandle};
 use crate::counters::Counters;
 use crate::executed::ExecutedSets;
@@ -78,6 +79,7 @@ pub struct WorkerShared {
 pub struct Worker {
     pub index: usize,
     pub workers: usize,
+    pub clock: Clock,
     pub pool: Pool,
     pub buffers: BufferPool,
     /// For what does not fit in them.
@@ -122,6 +124,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
     let worker = Rc::new(Worker {
         index,
         workers: shared.workers,
+        clock: Clock::new(),
         pool: Pool::new(u64::from(std::process::id()) << 16 | index as u64),
         buffers: BufferPool::default(),
         budget: Budget::new(shared.packet_memory),
@@ -174,15 +177,19 @@ async fn accept(worker: Rc<Worker>, listener: Listener) {
     }
 }
 
-/// A future whose panic is its outcome.
-struct Caught<F>(Pin<Box<F>>);
+/// A session's life, turn by turn; its panic is an outcome.
+struct Caught<'w, F> {
+    clock: &'w Clock,
+    life: Pin<Box<F>>,
+}
 
-impl<F: Future> Future for Caught<F> {
+impl<F: Future> Future for Caught<'_, F> {
     type Output = std::thread::Result<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.clock.begin_turn();
         // After a panic nobody polls it again, and its parts were dropped on the way out.
-        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))) {
+        match catch_unwind(AssertUnwindSafe(|| self.life.as_mut().poll(cx))) {
             Ok(polled) => polled.map(Ok),
             Err(panic) => Poll::Ready(Err(panic)),
         }
@@ -292,9 +299,9 @@ impl Worker {
             global.client_connections_connected += 1;
         }
         // A bug ends one session, not the worker.
-        let life = Caught(Box::pin(session::run(stream, record.clone(), self.clone())));
+        let life = Box::pin(session::run(stream, record.clone(), self.clone()));
         tokio::task::spawn_local(async move {
-            let outcome = life.await;
+            let outcome = Caught { clock: &self.clock, life }.await;
             self.sessions.borrow_mut().remove(&id);
             let mut global = self.counters.global.borrow_mut();
             global.client_connections_connected -= 1;

@@ -1,6 +1,6 @@
 //! What a finished statement leaves in the statistics.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use proxyd_sql::Kind;
 use proxyd_wire::response::{ErrPacket, Outcome};
@@ -52,7 +52,7 @@ impl Session {
         counters.global.borrow_mut().slow_queries += u64::from(Duration::from_micros(micros) > slow);
         let Some(ticket) = digest else { return true };
         let finished = Finished {
-            now: now(),
+            now: self.worker.clock.seconds(),
             micros,
             rows_affected: outcome.map_or(0, |outcome| outcome.affected_rows),
             rows_sent: outcome.map_or(0, |outcome| outcome.rows),
@@ -75,11 +75,6 @@ impl Session {
             schema: self.settings.schema.clone(),
             code,
         };
-        self.worker.counters.errors.borrow_mut().record(key, text, now());
+        self.worker.counters.errors.borrow_mut().record(key, text, self.worker.clock.seconds());
     }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -18,7 +18,7 @@ use crate::counters::InUse;
 use crate::peer::Peer;
 use crate::pool::{Login, Want};
 use crate::reply::Refusal;
-use crate::snapshot::{Hostgroup, HostgroupId, Member, ProxyProtocol, Reservation, Server, Snapshot};
+use crate::snapshot::{Hostgroup, Member, ProxyProtocol, Reservation, Server, Snapshot};
 use crate::warmth::Profile;
 
 /// How often, and how long, somebody who waits for a connection looks again.
@@ -116,13 +116,12 @@ impl Session {
     ) -> Result<Option<Attached>, Attach> {
         let mut waited = false;
         let mut looks = 0;
-        let started = Instant::now();
+        let started = self.worker.clock.now();
         let mut now = started;
         loop {
             let snapshot = self.snapshot();
-            let traits = self.traits_in(&snapshot, to.hostgroup);
-            let want = Want { user: self.user(), traits, settings: &self.settings };
             let servers = snapshot.hostgroups.get(&to.hostgroup);
+            let want = Want { user: self.user(), traits: self.traits_in(servers), settings: &self.settings };
             let pick = servers.and_then(|hostgroup| self.pick(to, hostgroup, avoid, waited));
             if to.causal.is_some() && pick.is_none() {
                 return Ok(None);
@@ -245,19 +244,19 @@ impl Session {
     }
 
     /// What a connection in this hostgroup must be like: where servers are told who the client is, for that client only.
-    fn traits_in(&self, snapshot: &Snapshot, hostgroup: HostgroupId) -> Traits {
-        let told = proxy_protocol(snapshot, hostgroup) != ProxyProtocol::Off;
+    fn traits_in(&self, hostgroup: Option<&Hostgroup>) -> Traits {
+        let told = proxy_protocol(hostgroup) != ProxyProtocol::Off;
         Traits { origin: self.record.peer().ip().filter(|_| told), ..self.traits }
     }
 
     /// The PROXY header for a new connection in this hostgroup, if its servers are sent one.
-    fn preface(&self, snapshot: &Snapshot, hostgroup: HostgroupId) -> Vec<u8> {
+    fn preface(&self, hostgroup: Option<&Hostgroup>) -> Vec<u8> {
         let destination = self.proxy_address.parse().ok().map(|ip| SocketAddr::new(ip, self.proxy_port));
         let ends = match (self.record.peer(), destination) {
             (Peer::Tcp(source), Some(destination)) => Some(Ends { source, destination }),
             _ => None,
         };
-        match proxy_protocol(snapshot, hostgroup) {
+        match proxy_protocol(hostgroup) {
             ProxyProtocol::Off => Vec::new(),
             ProxyProtocol::V1 => proxy_header::v1(ends),
             ProxyProtocol::V2 => proxy_header::v2(ends),
@@ -272,8 +271,9 @@ impl Session {
     ) -> Result<Box<Backend>, ConnectError> {
         let snapshot = self.snapshot();
         let hostgroup = reservation.server().hostgroup;
-        let traits = self.traits_in(&snapshot, hostgroup);
-        let preface = self.preface(&snapshot, hostgroup);
+        let servers = snapshot.hostgroups.get(&hostgroup);
+        let traits = self.traits_in(servers);
+        let preface = self.preface(servers);
         let account = Account {
             user: self.user(),
             secret: &self.secret,
@@ -339,9 +339,8 @@ enum Room {
     Full,
 }
 
-fn proxy_protocol(snapshot: &Snapshot, hostgroup: HostgroupId) -> ProxyProtocol {
-    let found = snapshot.hostgroups.get(&hostgroup);
-    found.map_or(ProxyProtocol::Off, |found| found.attributes.settings.proxy_protocol)
+fn proxy_protocol(hostgroup: Option<&Hostgroup>) -> ProxyProtocol {
+    hostgroup.map_or(ProxyProtocol::Off, |hostgroup| hostgroup.attributes.settings.proxy_protocol)
 }
 
 /// Why no connection was had.

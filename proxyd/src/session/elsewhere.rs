@@ -38,7 +38,7 @@ pub struct Failure {
 impl Session {
     /// What a statement that begins now has to try.
     pub(super) fn tries(&self, retries: u32) -> Tries {
-        Tries::new(retries, self.snapshot().variables.connect_timeout_server_max, Instant::now())
+        Tries::new(retries, self.snapshot().variables.connect_timeout_server_max, self.worker.clock.now())
     }
 
     /// Gives up on a server, if there is something left to try; else what to tell the client.

@@ -86,7 +86,9 @@ impl Session {
     /// Forwards a command. `Some` is the response's outcome; `None` means that the client was given an error instead.
     /// The connection used is in `self.attached`, last, until [`Session::settle`].
     pub(super) async fn forward(&mut self, mut job: Job<'_, '_>) -> Result<Option<Outcome>, SessionEnd> {
-        self.leave_retired_backends(job.statement).await;
+        if !self.attached.is_empty() {
+            self.leave_retired_backends(job.statement).await;
+        }
         let mut tries = self.tries(job.retries);
         let mut to = job.to;
         loop {

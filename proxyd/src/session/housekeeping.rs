@@ -141,9 +141,6 @@ impl Session {
     /// Leaves the connections to servers that take no new work any more, unless something on them is still needed: a
     /// session that only kept its last insert id must not follow an old writer for ever.
     pub(super) async fn leave_retired_backends(&mut self, statement: &Statement<'_>) {
-        if self.attached.is_empty() {
-            return;
-        }
         let snapshot = self.snapshot();
         let is_needed = |held: &Attached| {
             let online =

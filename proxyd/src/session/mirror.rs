@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -155,7 +156,11 @@ impl Session {
         let frames = reply::query_frames(mirror.rewritten.as_deref().unwrap_or(text), self.capabilities);
         let copy = Copy { session: self.identity(), mirror, frames };
         if place == Place::Run {
-            tokio::task::spawn_local(run(self.worker.clone(), copy));
+            let (worker, mut running) = (self.worker.clone(), Box::pin(run(self.worker.clone(), copy)));
+            tokio::task::spawn_local(poll_fn(move |cx| {
+                worker.clock.begin_turn();
+                running.as_mut().poll(cx)
+            }));
         } else {
             mirrors.waiting_bytes.set(mirrors.waiting_bytes.get() + copy.frames.len());
             mirrors.waiting.borrow_mut().push_back(copy);

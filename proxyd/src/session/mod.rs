@@ -174,7 +174,7 @@ impl Session {
 
     /// Obeys the command that is `framed` bytes at the front of what the client has sent.
     async fn command(&mut self, framed: usize) -> Result<(), SessionEnd> {
-        let started = Instant::now();
+        let started = self.worker.clock.now();
         let mut buffer = std::mem::take(&mut self.client.input);
         {
             let mut global = self.worker.counters.global.borrow_mut();
@@ -186,8 +186,10 @@ impl Session {
         let sent = self.client.bytes_out - sent_before;
         self.worker.counters.global.borrow_mut().queries_frontends_bytes_sent += sent;
         self.take_back(buffer, framed);
-        self.fetch_insert_ids().await;
-        self.worker.texts.borrow_mut().push(self.record.rest(Instant::now()));
+        if !self.attached.is_empty() {
+            self.fetch_insert_ids().await;
+        }
+        self.worker.texts.borrow_mut().push(self.record.rest(self.worker.clock.now()));
         Ok(())
     }
 
@@ -205,7 +207,7 @@ impl Session {
             Request::Quit => Err(SessionEnd::quit()),
             Request::Ping => self.ok().await,
             Request::Query(_) | Request::InitDb(_) | Request::FieldList { .. } => {
-                self.statement(frames, now).await
+                self.statement(frames, request, now).await
             }
             Request::StmtPrepare(_) => Box::pin(self.prepare(frames, now)).await,
             Request::StmtExecute { statement, .. } => self.execute(statement, frames, now).await,
@@ -237,11 +239,16 @@ impl Session {
     }
 
     /// COM_QUERY, and the commands that are statements in another form: classify, route, forward, settle.
-    async fn statement(&mut self, frames: &[u8], now: Instant) -> Result<(), SessionEnd> {
+    async fn statement(
+        &mut self,
+        frames: &[u8],
+        request: Request<'_>,
+        now: Instant,
+    ) -> Result<(), SessionEnd> {
         let head = &frames[frame::HEADER..frames.len().min(frame::HEADER + frame::MAX_PAYLOAD)];
-        let (text, expect, attributes) = match Request::parse(head, self.capabilities) {
-            Ok(Request::Query(query)) => (query.text, Expect::Results, query.attributes),
-            Ok(Request::FieldList { .. }) => (&b"SHOW COLUMNS"[..], Expect::FieldList, &[][..]),
+        let (text, expect, attributes) = match request {
+            Request::Query(query) => (query.text, Expect::Results, query.attributes),
+            Request::FieldList { .. } => (&b"SHOW COLUMNS"[..], Expect::FieldList, &[][..]),
             _ => (&b"USE"[..], Expect::Simple, &[][..]),
         };
         let statement = local::read(self, text);
@@ -306,7 +313,7 @@ impl Session {
             let kind = statement.kind;
             self.log_statement(&Logged { command, kind, text, outcome, from_cache: false, started });
         }
-        let now = Instant::now();
+        let now = self.worker.clock.read();
         match outcome {
             Some(outcome) => self.settle(statement, outcome, now),
             None => self.let_go(now),

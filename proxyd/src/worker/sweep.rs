@@ -35,7 +35,7 @@ pub(super) async fn run(worker: Rc<Worker>) {
 impl Worker {
     /// Gives a session's statement until then, if it has a limit.
     pub fn limit(&self, record: &Record, timeout: Option<Duration>) {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = timeout.map(|timeout| self.clock.now() + timeout);
         record.deadline.set(deadline);
         if let Some(deadline) = deadline.filter(|deadline| *deadline < self.next_look.get()) {
             self.next_look.set(deadline);
