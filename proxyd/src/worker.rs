@@ -102,6 +102,8 @@ pub struct Worker {
     pub shared: Arc<WorkerShared>,
     snapshot: RefCell<View>,
     sessions: RefCell<HashMap<u32, Rc<Record>>>,
+    /// The sessions that have had a command lately: they keep what they need for one.
+    pub at_work: RefCell<Vec<Rc<Record>>>,
     next_session: Cell<u32>,
     /// Nobody's time is up before then.
     next_look: Cell<Instant>,
@@ -140,6 +142,7 @@ async fn serve(setup: Setup) -> std::io::Result<()> {
         executed: RefCell::default(),
         snapshot: RefCell::new(snapshot.into()),
         sessions: RefCell::default(),
+        at_work: RefCell::default(),
         next_session: Cell::new(1),
         next_look: Cell::new(Instant::now()),
         acceptors: RefCell::default(),

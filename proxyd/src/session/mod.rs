@@ -144,8 +144,19 @@ impl Session {
     async fn serve(&mut self) -> Result<std::convert::Infallible, SessionEnd> {
         loop {
             let rest = self.rest().await;
-            Box::pin(self.turn(rest)).await?;
+            Box::pin(self.work(rest)).await?;
         }
+    }
+
+    /// What a session does until it has rested for long: commands that follow each other share the room that one needs.
+    async fn work(&mut self, first: Rest) -> Result<(), SessionEnd> {
+        self.worker.at_work.borrow_mut().push(self.record.clone());
+        let mut rest = first;
+        while !matches!(rest, Rest::Long) {
+            self.turn(rest).await?;
+            rest = self.rest().await;
+        }
+        Ok(())
     }
 
     /// What a session does after a rest.
@@ -164,6 +175,7 @@ impl Session {
             Rest::Ended => Err(SessionEnd::client(Phase::Command, std::io::ErrorKind::UnexpectedEof.into())),
             Rest::Failed(error) => Err(SessionEnd::client(Phase::Command, error)),
             Rest::Interrupted(why) => self.interrupted_at_rest(why),
+            Rest::Long => Ok(()),
             Rest::TieEnds => {
                 self.let_go(Instant::now());
                 self.fetch_insert_ids().await;
@@ -390,6 +402,9 @@ impl Session {
         if let Poll::Ready(why) = self.record.poll_interrupted(cx) {
             return Poll::Ready(Rest::Interrupted(why));
         }
+        if self.record.has_rested() {
+            return Poll::Ready(Rest::Long);
+        }
         match timer.map(|timer| timer.as_mut().poll(cx)) {
             Some(Poll::Ready(())) => Poll::Ready(Rest::TieEnds),
             _ => Poll::Pending,
@@ -475,6 +490,8 @@ enum Rest {
     Failed(std::io::Error),
     Interrupted(Interrupt),
     TieEnds,
+    /// Nothing has come for a while: what the session has for its work is to go.
+    Long,
 }
 
 fn text_of<'a>(request: &Request<'a>) -> &'a [u8] {

@@ -60,6 +60,8 @@ pub struct Record {
     pub gtids: RefCell<LastGtids>,
     info: Cell<Vec<u8>>,
     interrupt: Cell<Option<Interrupt>>,
+    /// It has been told that it has rested for long.
+    rested: Cell<bool>,
     /// Who is told of it: the session's task, once it has waited.
     waiting: Cell<Option<Waker>>,
 }
@@ -103,6 +105,7 @@ impl Record {
             gtids: RefCell::default(),
             info: Cell::default(),
             interrupt: Cell::new(None),
+            rested: Cell::new(false),
             waiting: Cell::new(None),
         }
     }
@@ -181,6 +184,23 @@ impl Record {
         if let Some(waker) = self.waiting.take() {
             waker.wake();
         }
+    }
+
+    /// Tells a session that has rested since then that this is long; false if it has not.
+    pub fn tell_rested(&self, since: Instant) -> bool {
+        let rests = self.command.get() == "Sleep" && self.since.get() <= since;
+        if rests {
+            self.rested.set(true);
+            if let Some(waker) = self.waiting.take() {
+                waker.wake();
+            }
+        }
+        rests
+    }
+
+    /// Whether it has been told so, which it is once.
+    pub fn has_rested(&self) -> bool {
+        self.rested.take()
     }
 
     /// Resolves when somebody has interrupted this session. One task may wait for it: the session's.

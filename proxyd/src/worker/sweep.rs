@@ -12,6 +12,8 @@ use crate::stats::ServerKey;
 
 /// How often sessions and idle connections are looked over.
 const SWEEP: Duration = Duration::from_millis(100);
+/// After so long without a command a session gives up what it needs for one: an idle client should be small.
+const LONG_REST: Duration = Duration::from_secs(1);
 /// Sessions that have rested for `mysql-wait_timeout` are found so late at most.
 const LAZY_SWEEP: Duration = Duration::from_secs(10);
 /// So many places of the query cache are looked at in one such round: expired answers leave within seconds.
@@ -24,6 +26,7 @@ pub(super) async fn run(worker: Rc<Worker>) {
         tick.tick().await;
         let now = Instant::now();
         worker.end_overdue(now);
+        worker.end_work(now);
         worker.cache.borrow_mut().purge(PURGED_AT_ONCE, now);
         let interval = worker.snapshot().variables.ping_interval_server;
         for backend in worker.pool.take_stale(interval, now) {
@@ -40,6 +43,12 @@ impl Worker {
         if let Some(deadline) = deadline.filter(|deadline| *deadline < self.next_look.get()) {
             self.next_look.set(deadline);
         }
+    }
+
+    /// Lets the sessions that have rested for long know; those that have ended are forgotten.
+    fn end_work(&self, now: Instant) {
+        let Some(since) = now.checked_sub(LONG_REST) else { return };
+        self.at_work.borrow_mut().retain(|record| Rc::strong_count(record) > 1 && !record.tell_rested(since));
     }
 
     /// Interrupts the sessions whose time is up. There may be very many, most of them at rest for long: they are looked at
