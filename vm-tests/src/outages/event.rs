@@ -50,11 +50,12 @@ impl Event {
         }
     }
 
-    /// Lets it happen to the owner, and leaves three hosts that take part.
-    pub(super) fn happen(self, stage: &mut Stage, elector: Elector) -> Result<()> {
+    /// Lets it happen to the owner, so much later than it could, and leaves three hosts that take part.
+    pub(super) fn happen(self, stage: &mut Stage, elector: Elector, phase: Duration) -> Result<()> {
         for host in &stage.cluster.hosts {
             wait::until(&format!("{} takes part", host.name), LIMIT, || host.stands_by())?;
         }
+        thread::sleep(phase);
         let vip = stage.vip();
         let owner = stage.holder(vip)?;
         let moved = move |cluster: &Cluster| cluster.holder(vip).is_some_and(|now| now != owner);

@@ -9,6 +9,7 @@ mod tables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -105,7 +106,7 @@ fn combination(options: &Options, elector: Elector, advert: u16, results: &mut R
                 None => set(options, elector, advert)?,
             };
             ready.run = run;
-            let outcome = event.happen(&mut ready, elector);
+            let outcome = event.happen(&mut ready, elector, phase(run, advert));
             let seen = match (outcome, ready.events.pop()) {
                 (Ok(()), Some(it)) => {
                     stage = Some(ready);
@@ -123,6 +124,14 @@ fn combination(options: &Options, elector: Elector, advert: u16, results: &mut R
         }
     }
     Ok(())
+}
+
+/// When in the time between two adverts a run's events happen: what waits for quiet always does at the same moment of it, and a host
+/// that dies just before it would speak is missed a whole advert sooner. The golden section spreads any number of runs evenly.
+fn phase(run: usize, advert: u16) -> Duration {
+    const GOLDEN: f64 = 0.618_033_988_75;
+    let run = u32::try_from(run).unwrap_or(u32::MAX);
+    Duration::from_millis(advert.into()).mul_f64((f64::from(run) * GOLDEN).fract())
 }
 
 fn set(options: &Options, elector: Elector, advert: u16) -> Result<Stage> {

@@ -88,7 +88,7 @@ fn keepalived(identity: &Identity) -> String {
          vrrp_instance VI_01 {{\n  state BACKUP\n  nopreempt\n  interface eth0\n  virtual_router_id 51\n  priority {priority}\n  advert_int 0.1\n  \
          unicast_src_ip {own}\n  unicast_peer {{\n    {peers}\n  }}\n  virtual_ipaddress {{\n    {vip}/32 dev eth0\n  }}\n}}\nEND\n\
          cat >/etc/systemd/system/forward.socket <<'END'\n[Socket]\nListenStream=0.0.0.0:{PORT}\nBacklog=4096\nEND\n\
-         cat >/etc/systemd/system/forward.service <<'END'\n[Service]\nExecStart=/lib/systemd/systemd-socket-proxyd {database}:3306\nEND\n\
+         cat >/etc/systemd/system/forward.service <<'END'\n[Unit]\nBindsTo=forward.socket\nAfter=forward.socket\n[Service]\nExecStart=/lib/systemd/systemd-socket-proxyd {database}:3306\nEND\n\
          systemctl daemon-reload"
     )
 }
