@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::backend::{Backend, Traits};
 use crate::session::settings::Settings;
-use crate::snapshot::{Hostgroup, HostgroupId, Member, Server, Snapshot, Status};
+use crate::snapshot::{Hostgroup, HostgroupId, Member, Server, Snapshot, Status, is_among};
 use crate::stats::{FreeRow, ServerKey};
 
 /// So many logins may be under way at one server for one worker. Were there one for each of a thousand clients that wait for a proxy which
@@ -194,7 +194,7 @@ impl Pool {
         let eligible = |member: &&Member| {
             member.status == Status::Online
                 && member.weight > 0
-                && !avoid.iter().any(|server| Arc::ptr_eq(server, &member.server))
+                && !is_among(&member.server, avoid)
                 && suits(&member.server)
                 && (self.idle_count(&member.server) > 0
                     || member.server.connections() < member.max_connections)

@@ -98,6 +98,11 @@ impl Default for HostgroupAttributes {
     }
 }
 
+/// Whether this very server is one of them.
+pub fn is_among(server: &Arc<Server>, servers: &[Arc<Server>]) -> bool {
+    servers.iter().any(|known| Arc::ptr_eq(known, server))
+}
+
 impl Hostgroup {
     /// The member that this server is.
     pub fn member(&self, server: &Arc<Server>) -> Option<&Member> {

@@ -39,6 +39,8 @@ const DUMP: u16 = 0x300;
 
 /// `NFPROTO_INET`: IPv4 and IPv6.
 const INET: u8 = 1;
+/// The length of `struct nfgenmsg`.
+const HEADER: usize = 4;
 /// `NFTA_RULE_EXPRESSIONS`.
 const EXPRESSIONS: u16 = 4;
 const LOCAL_IN: u32 = 1;
@@ -192,8 +194,6 @@ pub fn answer(datagram: &[u8]) -> Answer {
 type Step = (u8, u16, Vec<u8>);
 
 /// `struct nfgenmsg`.
-const HEADER: usize = 4;
-
 fn header(family: u8, resource: u16) -> Vec<u8> {
     let [high, low] = resource.to_be_bytes();
     vec![family, 0, high, low]

@@ -18,7 +18,7 @@ use crate::counters::InUse;
 use crate::peer::Peer;
 use crate::pool::{Login, Want};
 use crate::reply::Refusal;
-use crate::snapshot::{Hostgroup, Member, ProxyProtocol, Reservation, Server, Snapshot};
+use crate::snapshot::{Hostgroup, Member, ProxyProtocol, Reservation, Server, Snapshot, is_among};
 use crate::warmth::Profile;
 
 /// How often, and how long, somebody who waits for a connection looks again.
@@ -128,7 +128,7 @@ impl Session {
             }
             if let Some(member) = pick {
                 // One that has failed it is asked again on a new connection: those of before may be about to fail, too.
-                let has_failed = avoid.iter().any(|server| Arc::ptr_eq(server, &member.server));
+                let has_failed = is_among(&member.server, avoid);
                 if !(self.new_connection || has_failed)
                     && let Some(backend) = self.worker.pool.take(&member.server, &want, now)
                 {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::snapshot::Server;
+use crate::snapshot::{Server, is_among};
 
 #[derive(Debug)]
 pub struct Tries {
@@ -48,7 +48,7 @@ impl Tries {
 
     /// It has met this server before, and in vain.
     pub fn has_met(&self, server: &Arc<Server>) -> bool {
-        self.avoid.iter().any(|known| Arc::ptr_eq(known, server))
+        is_among(server, &self.avoid)
     }
 
     /// A server has failed it.

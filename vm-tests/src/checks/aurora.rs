@@ -4,25 +4,27 @@
 //! name has to be resolved: the cluster is 10.7.7.7, 11.7.7.7 and so on, in a namespace of its own.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::fake_bed::{FakeBed, LIMIT};
 use super::runner::Runner;
 use super::shell;
-use crate::fake::{Answer, Fake};
-use crate::lab::netns::Netns;
-use crate::lab::proxyd::{self, Listeners, Proxyd};
-use crate::lab::{teardown, wait};
+use crate::fake::Answer;
+use crate::lab::wait;
 
-const PROXY: Ipv4Addr = Ipv4Addr::LOCALHOST;
-const LIMIT: Duration = Duration::from_secs(60);
 const COLUMNS: [&str; 5] =
     ["SERVER_ID", "SESSION_ID", "LAST_UPDATE_TIMESTAMP", "REPLICA_LAG_IN_MILLISECONDS", "CPU"];
+const TABLES: &str = "\
+    [[mysql_servers]]\nhostgroup_id = 1\nhostname = \"10.7.7.7\"\nweight = 100\n\
+    [[mysql_servers]]\nhostgroup_id = 2\nhostname = \"11.7.7.7\"\nweight = 1000\n\
+    [[mysql_aws_aurora_hostgroups]]\nwriter_hostgroup = 1\nreader_hostgroup = 2\ndomain_name = \".7.7.7\"\n\
+    check_interval_ms = 200\ncheck_timeout_ms = 3000\nmax_lag_ms = 100\nnew_reader_weight = 7\n\
+    [[mysql_users]]\nusername = \"app\"\npassword = \"app\"\ndefault_hostgroup = 1\n";
 
 pub(super) fn run(runner: &mut Runner) -> Result<()> {
     shell::require("mariadb", "mariadb-client")?;
@@ -78,35 +80,19 @@ impl Cluster {
 }
 
 struct Scene {
-    netns: Netns,
-    directory: PathBuf,
     cluster: Arc<Mutex<Cluster>>,
-    proxy: Proxyd,
-    _fake: Fake,
+    bed: FakeBed,
 }
 
 impl Scene {
     fn start(binaries: &Path) -> Result<Scene> {
-        teardown::clear()?;
-        let netns = Netns::create(&format!("{}aurora", teardown::prefix()))?;
-        let directory = teardown::directory().join("aurora");
-        fs::create_dir_all(&directory)?;
-        let all: Vec<u8> = (10..14).collect();
-        for id in &all {
-            netns.ip(&["address", "add", &format!("{id}.7.7.7/32"), "dev", "lo"])?;
-        }
         let named = BTreeMap::from([(10, 0), (11, 5), (12, 5)]);
         let cluster = Arc::new(Mutex::new(Cluster { writer: 10, named, ..Cluster::default() }));
-        let addresses: Vec<SocketAddr> =
-            all.iter().map(|id| SocketAddr::from((Ipv4Addr::new(*id, 7, 7, 7), 3306))).collect();
+        let addresses = [10, 11, 12, 13].map(|id| SocketAddr::from((Ipv4Addr::new(id, 7, 7, 7), 3306)));
         let played = Arc::clone(&cluster);
         let script = move |asked: SocketAddr, sql: &str| lock(&played).answer(asked, sql);
-        let fake = Fake::start(Some(&netns), &addresses, Arc::new(script))?;
-        let proxy = Proxyd::start(binaries, &netns, &directory, &configuration(&directory))?;
-        let scene = Scene { netns, directory, cluster, proxy, _fake: fake };
-        wait::until("the proxy", LIMIT, || scene.admin("SELECT 1").is_ok())
-            .with_context(|| scene.proxy.log())?;
-        Ok(scene)
+        let bed = FakeBed::start("aurora", binaries, &addresses, Arc::new(script), TABLES)?;
+        Ok(Scene { cluster, bed })
     }
 
     fn change(&self, change: impl FnOnce(&mut Cluster)) {
@@ -118,21 +104,13 @@ impl Scene {
         lock(&self.cluster).named.insert(id, lag);
     }
 
-    fn mariadb(&self, port: u16, account: &str, sql: &str) -> Result<String> {
-        let script =
-            format!("mariadb --no-defaults --skip-ssl -h {PROXY} -P {port} {account} -N -e \"{sql}\"");
-        let output = shell::bash(&self.netns, &self.directory.join("shell"), &script, LIMIT)?;
-        ensure!(output.success, "{sql}: {}", output.stderr.trim());
-        Ok(output.stdout.trim_end().to_owned())
-    }
-
     fn admin(&self, sql: &str) -> Result<String> {
-        self.mariadb(6032, "-uadmin -padmin", sql)
+        self.bed.admin(sql)
     }
 
     /// Who answers a write.
     fn writes(&self) -> Result<String> {
-        self.mariadb(6033, "-uapp -papp", "SELECT @@own FOR UPDATE")
+        self.bed.client("-uapp -papp", "SELECT @@own FOR UPDATE")
     }
 
     /// `hostgroup identifier` of each place, in order, `!` behind those that are not ONLINE.
@@ -152,18 +130,6 @@ impl Scene {
 
 fn lock(cluster: &Mutex<Cluster>) -> MutexGuard<'_, Cluster> {
     cluster.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn configuration(directory: &Path) -> String {
-    let head = proxyd::head(&Listeners::at(PROXY), "", directory);
-    format!(
-        "{head}\
-         [[mysql_servers]]\nhostgroup_id = 1\nhostname = \"10.7.7.7\"\nweight = 100\n\
-         [[mysql_servers]]\nhostgroup_id = 2\nhostname = \"11.7.7.7\"\nweight = 1000\n\
-         [[mysql_aws_aurora_hostgroups]]\nwriter_hostgroup = 1\nreader_hostgroup = 2\ndomain_name = \".7.7.7\"\n\
-         check_interval_ms = 200\ncheck_timeout_ms = 3000\nmax_lag_ms = 100\nnew_reader_weight = 7\n\
-         [[mysql_users]]\nusername = \"app\"\npassword = \"app\"\ndefault_hostgroup = 1\n"
-    )
 }
 
 fn roles(scene: &Scene) -> Result<()> {
@@ -198,7 +164,7 @@ fn fail_over(scene: &Scene) -> Result<()> {
         cluster.named.remove(&10);
     });
     // One that comes now waits for the new writer, and would be told of an error after `mysql-connect_timeout_server_max`.
-    let by = scene.writes().with_context(|| scene.proxy.log())?;
+    let by = scene.writes().with_context(|| scene.bed.proxy.log())?;
     ensure!(by == "11", "the write went to {by}");
     scene.until("1 11, 2 10!, 2 12, 2 13")?;
     scene.change(|cluster| {

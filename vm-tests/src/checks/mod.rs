@@ -20,6 +20,7 @@ mod differential;
 mod drill;
 mod fail_back;
 mod failover;
+mod fake_bed;
 mod import;
 mod instructions;
 mod interop;

@@ -1,23 +1,18 @@
 //! A proxy with many users that is killed: clients are served from its database before its tables are filled, and the admin
 //! interface has them all.
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::fake_bed::{FakeBed, LIMIT, PROXY};
 use super::runner::Runner;
 use super::shell;
-use crate::fake::{Answer, Fake};
-use crate::lab::netns::Netns;
-use crate::lab::proxyd::{self, Listeners, Proxyd};
-use crate::lab::{teardown, wait};
+use crate::fake::Answer;
+use crate::lab::wait;
 
-const PROXY: Ipv4Addr = Ipv4Addr::LOCALHOST;
-const LIMIT: Duration = Duration::from_secs(60);
 /// Each more than what is read before the first client.
 const USERS: u32 = 40_000;
 const ROUTES: u32 = 20_000;
@@ -32,39 +27,25 @@ pub(super) fn run(runner: &mut Runner) -> Result<()> {
     Ok(())
 }
 
-struct Scene {
-    netns: Netns,
-    directory: PathBuf,
-    proxy: Proxyd,
-    _fake: Fake,
-}
+struct Scene(FakeBed);
 
 impl Scene {
     fn start(binaries: &Path) -> Result<Scene> {
-        teardown::clear()?;
-        let netns = Netns::create(&format!("{}start", teardown::prefix()))?;
-        let directory = teardown::directory().join("start");
-        fs::create_dir_all(&directory)?;
         let servers = [3306, 3307].map(|port| SocketAddr::from((PROXY, port)));
         // Each says which it is.
         let script = |asked: SocketAddr, sql: &str| match sql.starts_with("SELECT @@own") {
             true => Answer::Rows(vec!["own"], vec![vec![Some(asked.port().to_string())]]),
             false => Answer::Done,
         };
-        let fake = Fake::start(Some(&netns), &servers, Arc::new(script))?;
-        let mut text = proxyd::head(&Listeners::at(PROXY), "", &directory);
-        text += "[mysql_variables]\nmonitor_enabled = false\n";
+        let mut tables = String::from("[mysql_variables]\nmonitor_enabled = false\n");
         for (hostgroup, server) in [(1, servers[0]), (2, servers[1])] {
-            text += &format!(
+            tables += &format!(
                 "[[mysql_servers]]\nhostgroup_id = {hostgroup}\nhostname = \"{}\"\nport = {}\n",
                 server.ip(),
                 server.port(),
             );
         }
-        let proxy = Proxyd::start(binaries, &netns, &directory, &text)?;
-        let scene = Scene { netns, directory, proxy, _fake: fake };
-        wait::until("the proxy", LIMIT, || scene.admin("SELECT 1").is_ok())
-            .with_context(|| scene.proxy.log())?;
+        let scene = Scene(FakeBed::start("start", binaries, &servers, Arc::new(script), &tables)?);
         scene.fill()?;
         Ok(scene)
     }
@@ -87,21 +68,13 @@ impl Scene {
         Ok(())
     }
 
-    fn mariadb(&self, port: u16, account: &str, sql: &str) -> Result<String> {
-        let script =
-            format!("mariadb --no-defaults --skip-ssl -h {PROXY} -P {port} {account} -N -e \"{sql}\"");
-        let output = shell::bash(&self.netns, &self.directory.join("shell"), &script, LIMIT)?;
-        ensure!(output.success, "{sql}: {}", output.stderr.trim());
-        Ok(output.stdout.trim_end().to_owned())
-    }
-
     fn admin(&self, sql: &str) -> Result<String> {
-        self.mariadb(6032, "-uadmin -padmin", sql)
+        self.0.admin(sql)
     }
 
     /// The server that answers this user.
     fn client(&self, user: &str, password: &str, schema: &str) -> Result<String> {
-        self.mariadb(6033, &format!("-u{user} -p{password} {schema}"), "SELECT @@own")
+        self.0.client(&format!("-u{user} -p{password} {schema}"), "SELECT @@own")
     }
 
     /// As the first after a restart: nothing has been waited for but the listener.
@@ -156,11 +129,11 @@ fn over_a_kill(scene: &mut Scene) -> Result<()> {
          LOAD MYSQL USERS TO RUNTIME",
     )?;
     ensure!(scene.client("lost", "x", "")? == "3306", "a loaded user is served");
-    scene.proxy.restart()?;
+    scene.0.proxy.restart()?;
     scene.first_client()?;
     scene.everybody_is_served()?;
     scene.are_whole(USERS + 1)?;
-    let log = scene.proxy.log();
+    let log = scene.0.proxy.log();
     ensure!(log.matches(FULL).count() == 2, "the tables were not filled behind the clients: {log}");
     // From memory now.
     scene.everybody_is_served()?;
@@ -173,7 +146,7 @@ fn over_a_kill(scene: &mut Scene) -> Result<()> {
 
 fn killed_early(scene: &mut Scene) -> Result<()> {
     for _ in 0..3 {
-        scene.proxy.restart()?;
+        scene.0.proxy.restart()?;
         scene.first_client()?;
     }
     scene.everybody_is_served()?;

@@ -105,7 +105,8 @@ impl ConnectionReset {
         self.send(&ids.iter().flat_map(request).collect::<Vec<u8>>())?;
         let (mut count, mut answers, mut refused) = (0, 0, 0);
         self.replies(|message| {
-            match if message.kind == NLMSG_ERROR { number(message) } else { 0 } {
+            let error = if message.kind == NLMSG_ERROR { number(message) } else { 0 };
+            match error {
                 0 => count += 1,
                 libc::ENOENT | libc::ENOTCONN => {}
                 error => refused = error,
