@@ -1,4 +1,5 @@
-//! Gratuitous ARP (RFC 5227 §3, RFC 826): the frames that tell neighbours and switches where a VIP is now.
+//! ARP (RFC 826): the gratuitous frames (RFC 5227 §3) that tell neighbours and switches where a VIP is now, and the question where
+//! somebody is.
 
 use std::net::Ipv4Addr;
 
@@ -9,6 +10,9 @@ pub type Mac = [u8; 6];
 pub const FRAME: usize = 42;
 
 const BROADCAST: Mac = [0xff; 6];
+const UNKNOWN: Mac = [0; 6];
+const REQUEST: u8 = 1;
+const REPLY: u8 = 2;
 
 /// Stacks differ in which form updates their cache: both are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +25,23 @@ pub enum Form {
 #[must_use]
 pub fn gratuitous(form: Form, mac: Mac, address: Ipv4Addr) -> [u8; FRAME] {
     let (operation, target) = match form {
-        Form::Request => (1, [0; 6]),
-        Form::Reply => (2, BROADCAST),
+        Form::Request => (REQUEST, UNKNOWN),
+        Form::Reply => (REPLY, BROADCAST),
     };
-    let ip = address.octets();
+    broadcast(operation, (mac, address), (target, address))
+}
+
+/// "Who has `target`? Tell `source`", to everybody on the link.
+#[must_use]
+pub fn question(mac: Mac, source: Ipv4Addr, target: Ipv4Addr) -> [u8; FRAME] {
+    broadcast(REQUEST, (mac, source), (UNKNOWN, target))
+}
+
+fn broadcast(operation: u8, sender: (Mac, Ipv4Addr), target: (Mac, Ipv4Addr)) -> [u8; FRAME] {
+    let (from, to) = (sender.1.octets(), target.1.octets());
     let mut frame = [0; FRAME];
-    let parts: [&[u8]; 7] =
-        [&BROADCAST, &mac, &[0x08, 0x06, 0, 1, 0x08, 0x00, 6, 4, 0, operation], &mac, &ip, &target, &ip];
+    let kind = [0x08, 0x06, 0, 1, 0x08, 0x00, 6, 4, 0, operation];
+    let parts: [&[u8]; 7] = [&BROADCAST, &sender.0, &kind, &sender.0, &from, &target.0, &to];
     frame.iter_mut().zip(parts.into_iter().flatten()).for_each(|(to, from)| *to = *from);
     frame
 }
@@ -70,5 +84,13 @@ mod tests {
         assert_eq!(reply[21], 2);
         assert_eq!(reply[32..38], [0xff; 6]);
         assert_eq!((&reply[22..32], &reply[38..]), (&request[22..32], &request[38..]));
+    }
+    #[test]
+    fn golden_question() {
+        let [source, target] = [11, 12].map(|last| Ipv4Addr::new(192, 168, 4, last));
+        let frame = question([2, 0, 0, 0, 0, 0x11], source, target);
+        let expected = "ffffffffffff020000000011080600010800060400010200000000\
+                        11c0a8040b000000000000c0a8040c";
+        assert_eq!(frame.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), expected);
     }
 }

@@ -13,6 +13,7 @@ use crate::net::{AdvertSocket, Announcer, ConnectionReset, Rtnl};
 use crate::record::{Record, RouterId};
 
 use super::counters::Counters;
+use super::neighbours::Question;
 use super::notifier::Notifier;
 use super::vips::Placed;
 
@@ -104,6 +105,14 @@ impl Kernel {
                 self.counters.garp_err += 1;
                 log!("warn", "not-announced", "vip={} error=\"{error}\"", vip.address);
             }
+        }
+    }
+
+    /// Where a neighbour is. One that is not asked for now is asked for by the kernel later.
+    pub(super) fn ask(&self, question: &Question) {
+        let Question { index, mac, source, target } = *question;
+        if let Err(error) = self.announcer.ask(index, mac, source, target) {
+            log!("warn", "not-asked", "neighbour={target} error=\"{error}\"");
         }
     }
 

@@ -14,6 +14,7 @@ mod feed;
 mod groups;
 mod history;
 mod kernel;
+pub(crate) mod neighbours;
 mod notifier;
 mod orders;
 mod renewal;
@@ -54,6 +55,7 @@ use control::{Answer, Control};
 use counters::Counters;
 use feed::Feed;
 use kernel::Kernel;
+use neighbours::Neighbours;
 use notifier::Notifier;
 use renewal::Candidate;
 use station::Station;
@@ -110,6 +112,7 @@ struct Daemon {
     own_macs: Vec<Mac>,
     stations: Vec<Station>,
     kernel: Kernel,
+    neighbours: Neighbours,
     monitor: Monitor,
     feed: Feed,
     verdict: Verdict,
@@ -164,6 +167,7 @@ impl Daemon {
                 notifier: Notifier::default(),
                 run_dir: run_dir.clone(),
             },
+            neighbours: Neighbours::default(),
             monitor: Monitor::open()?,
             feed: Feed::new(appliance.paths.angel_socket(), appliance.angel.grace, now),
             verdict: Verdict::Restarting,
@@ -199,6 +203,7 @@ impl Daemon {
             station.handle(now, if resume { Event::Resume } else { Event::Startup }, &mut self.kernel);
         }
         self.restore_arp(&interfaces);
+        self.neighbours.look(now, &interfaces);
         self.hear_feed();
         self.settle_groups();
         self.checks.adopt(&self.appliance.checks, now);
@@ -238,6 +243,7 @@ impl Daemon {
         // The last look before timers: an advert that waits here may be the one that a timer is about to miss.
         self.hear_adverts();
         self.fire_deadlines();
+        self.ask_for_neighbours();
         self.hear_claims();
         if self.control.is_ready(&self.poller) {
             self.answer();
@@ -281,6 +287,7 @@ impl Daemon {
             self.realtime.deadline(),
             self.acceptance.next_deadline(),
             self.balance.next_deadline(),
+            self.neighbours.deadline(),
         ];
         routers.chain(others.into_iter().flatten()).min().unwrap_or(self.survey_at)
     }
@@ -390,6 +397,7 @@ impl Daemon {
                 station.put_right(now, &interfaces, &mut self.kernel);
             }
         }
+        self.neighbours.look(now, &interfaces);
         let stations = &self.stations;
         self.kernel.wires.retain(|wire| stations.iter().any(|it| it.wire.as_ref() == Some(&wire.id)));
     }

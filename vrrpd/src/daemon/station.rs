@@ -15,6 +15,7 @@ use crate::record::RouterId;
 
 use super::history::{History, Transition, wall_clock};
 use super::kernel::{Kernel, WireId};
+use super::neighbours::{self, Question};
 use super::rivals::Told;
 use super::vips::{self, Placed, Vips};
 
@@ -50,6 +51,10 @@ pub(crate) struct Station {
     pub(super) mac_index: Option<u32>,
     /// The socket it uses; none while it has no interface or no address there.
     pub(crate) wire: Option<WireId>,
+    /// Its interface can carry adverts. What is sent into one that cannot would wait in the kernel, and arrive when nobody means it.
+    speaks: bool,
+    /// How to ask for the hosts that adverts are sent to one by one, as far as they are on this link.
+    pub(super) peers: Vec<Question>,
     buffer: [u8; MAX_LENGTH],
     list_warned: bool,
 }
@@ -88,6 +93,8 @@ impl Station {
             routes: Vec::new(),
             mac_index: None,
             wire: None,
+            speaks: false,
+            peers: Vec::new(),
             buffer: [0; MAX_LENGTH],
             list_warned: false,
             vips,
@@ -120,6 +127,10 @@ impl Station {
             index: interface.index,
             source,
         });
+        self.speaks = home.is_some_and(|(interface, _)| interface.running);
+        let on = home.map(|(interface, _)| interface.index).unwrap_or_default();
+        let peers = self.unicast_peers().iter().map(|peer| (on, *peer));
+        self.peers = neighbours::questions(interfaces, peers, |address| self.vips.is_virtual(address));
         let own = self.vips.own_mac.as_ref();
         self.mac_index =
             interfaces.iter().find(|it| own.is_some_and(|own| own.name == it.name)).map(|it| it.index);
@@ -128,9 +139,7 @@ impl Station {
             self.router.set_address(wire.source);
         }
         let runs = |name: &String| interfaces.iter().any(|it| it.name == *name && it.running);
-        reachable
-            && home.is_some_and(|(interface, _)| interface.running)
-            && self.config.track_interface.iter().all(runs)
+        reachable && self.speaks && self.config.track_interface.iter().all(runs)
     }
 
     /// Hands an event to the state machine, carries out its actions, and reports a change of state.
@@ -189,6 +198,8 @@ impl Station {
                 for vip in &self.placed {
                     kernel.announce(*vip);
                 }
+                // Who cannot be found does not hear its adverts, and the kernel looks for him once a second.
+                self.peers.iter().for_each(|peer| kernel.ask(peer));
             }
             Action::ResetConnections => {
                 for address in self.vips.addresses().filter(|address| !self.vips.is_own(*address)) {
@@ -264,7 +275,7 @@ impl Station {
         };
         let released = priority == Priority::RELEASE;
         for destination in &self.destinations {
-            let Some(wire) = &self.wire else { break };
+            let Some(wire) = self.wire.as_ref().filter(|_| self.speaks) else { break };
             if let Some(message) = advert.emit(wire.source, *destination, &mut self.buffer) {
                 kernel.send(wire, message, *destination);
             }

@@ -73,7 +73,7 @@ impl Vips {
         let source = if home.has(self.host) && fits(&self.host) {
             Some(self.host)
         } else {
-            own.into_iter().find(|it| fits(it) && !self.virtual_addresses.contains(it))
+            own.into_iter().find(|it| fits(it) && !self.is_virtual(*it))
         };
         Some((home, source?))
     }
@@ -113,6 +113,11 @@ impl Vips {
     /// The address owner's own address (priority 255): never added, never removed.
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         self.host == address
+    }
+
+    /// A VIP of whichever router of this host.
+    pub(crate) fn is_virtual(&self, address: IpAddr) -> bool {
+        self.virtual_addresses.contains(&address) && !self.is_own(address)
     }
 
     fn contains(&self, address: IpAddr) -> bool {

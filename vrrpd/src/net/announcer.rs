@@ -1,4 +1,4 @@
-//! Sends gratuitous ARP and unsolicited neighbour advertisements.
+//! Says where a VIP is (gratuitous ARP, unsolicited neighbour advertisements), and asks where somebody is.
 
 use std::io;
 use std::mem::size_of;
@@ -32,6 +32,19 @@ impl Announcer {
                 self.send(index, ETHERTYPE_ARP, &arp::gratuitous(Form::Reply, mac, address))
             }
             IpAddr::V6(address) => self.send(index, ETHERTYPE_IPV6, &ndp::unsolicited(mac, address)),
+        }
+    }
+
+    /// "Who has `target`? Tell `source`, which is at `mac`." Both are of one family; nothing is asked otherwise.
+    pub(crate) fn ask(&self, index: u32, mac: Mac, source: IpAddr, target: IpAddr) -> io::Result<()> {
+        match (source, target) {
+            (IpAddr::V4(source), IpAddr::V4(target)) => {
+                self.send(index, ETHERTYPE_ARP, &arp::question(mac, source, target))
+            }
+            (IpAddr::V6(source), IpAddr::V6(target)) => {
+                self.send(index, ETHERTYPE_IPV6, &ndp::question(mac, source, target))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Interfaces and addresses, by rtnetlink.
+//! Interfaces, addresses and neighbours, by rtnetlink.
 
 use std::io;
 use std::net::IpAddr;
@@ -12,6 +12,9 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, CacheInfo,
 };
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
@@ -74,6 +77,21 @@ impl Rtnl {
                 && let Some(to) = found.iter_mut().find(|it| it.index == message.header.index)
             {
                 to.addresses.push((address, message.header.prefix_len));
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// Whom the kernel is asking for without an answer yet: the interface's index, and the address.
+    pub(crate) fn unresolved(&mut self) -> io::Result<Vec<(u32, IpAddr)>> {
+        let mut found = Vec::new();
+        let neighbours = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
+        self.request(neighbours, NLM_F_DUMP, |answer| {
+            if let RouteNetlinkMessage::NewNeighbour(it) = answer
+                && it.header.state == NeighbourState::Incomplete
+            {
+                let index = it.header.ifindex;
+                found.extend(it.attributes.iter().filter_map(address).map(|address| (index, address)));
             }
         })?;
         Ok(found)
@@ -187,6 +205,15 @@ fn local(message: &AddressMessage) -> Option<IpAddr> {
             _ => None,
         })
     })
+}
+
+/// Whom an entry of the neighbour table is about.
+fn address(attribute: &NeighbourAttribute) -> Option<IpAddr> {
+    match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some((*address).into()),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some((*address).into()),
+        _ => None,
+    }
 }
 
 fn message(index: u32, address: IpAddr, prefix: u8) -> AddressMessage {

@@ -8,6 +8,7 @@ mod bed;
 mod crowd;
 mod groups;
 mod malformed;
+mod neighbours;
 mod operators;
 mod renewal;
 mod rivals;
