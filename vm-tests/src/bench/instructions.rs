@@ -2,10 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use nix::sys::signal::Signal;
+use anyhow::{Context, Result};
 
 pub(crate) use super::sysbench::Statements;
 
@@ -13,7 +11,6 @@ use super::sysbench;
 use super::target::{accepts, own_address, owned};
 use super::{canned, proxy};
 use crate::lab::child::Owned;
-use crate::lab::{process, wait};
 
 /// Two lengths of the same script; their difference is free of what starting and stopping cost.
 const LENGTHS: [u64; 2] = [1_000, 6_000];
@@ -45,14 +42,7 @@ fn counted(binaries: &Path, directory: &Path, statements: Statements, queries: u
     };
     let mut proxy = Owned(proxy::start(&plan, directory)?);
     sysbench::point_selects(plan.addresses[0], statements, queries)?;
-    process::signal(proxy.pid(), Signal::SIGTERM);
-    let mut status = None;
-    wait::until("proxyd's end", Duration::from_secs(60), || {
-        status = proxy.0.try_wait().ok().flatten();
-        status.is_some()
-    })?;
-    let log = std::fs::read_to_string(directory.join("proxyd.log"))?;
-    ensure!(status.is_some_and(|status| status.success()), "proxyd ended with {status:?}: {log}");
+    let log = proxy::end(&mut proxy, directory)?;
     collected(&log).with_context(|| format!("callgrind counted nothing (apt-get install -y valgrind): {log}"))
 }
 

@@ -8,11 +8,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
 
 use super::database::{DATABASE, PASSWORD, USER};
 use super::target::{accepts, owned};
+use crate::lab::child::Owned;
 use crate::lab::proxyd::{self, Listeners};
-use crate::lab::wait;
+use crate::lab::{process, wait};
 
 pub(crate) struct Plan {
     pub program: PathBuf,
@@ -44,6 +46,19 @@ pub(crate) fn start(plan: &Plan, directory: &Path) -> Result<Child> {
     admin(plan, &(rules(plan.rules) + "LOAD MYSQL QUERY RULES TO RUNTIME"))?;
     accepts(plan.addresses[0])?;
     Ok(child)
+}
+
+/// Has it end in good order: what it counted while it ran (callgrind, a compiler's counters) is written at its end. Returns its log.
+pub(crate) fn end(proxy: &mut Owned, directory: &Path) -> Result<String> {
+    process::signal(proxy.pid(), Signal::SIGTERM);
+    let mut status = None;
+    wait::until("proxyd's end", Duration::from_secs(60), || {
+        status = proxy.0.try_wait().ok().flatten();
+        status.is_some()
+    })?;
+    let log = fs::read_to_string(directory.join("proxyd.log"))?;
+    ensure!(status.is_some_and(|status| status.success()), "proxyd ended with {status:?}: {log}");
+    Ok(log)
 }
 
 fn admin(plan: &Plan, sql: &str) -> Result<()> {

@@ -57,6 +57,8 @@ pub(crate) struct Bed {
     pub targets: Vec<Target>,
     database: Database,
     children: Vec<Owned>,
+    /// With their directories.
+    proxies: Vec<(Owned, PathBuf)>,
 }
 
 impl Bed {
@@ -64,7 +66,7 @@ impl Bed {
         let directory = teardown::directory();
         let database = Database::start(own_address(1), &directory.join("db"))?;
         sysbench::prepare(database.address)?;
-        let mut bed = Self { targets: Vec::new(), database, children: Vec::new() };
+        let mut bed = Self { targets: Vec::new(), database, children: Vec::new(), proxies: Vec::new() };
         let wants = |name: &str| options.targets.is_empty() || options.targets.iter().any(|t| t == name);
         let needs = |backend: Backend| cases.iter().any(|case| case.backend == backend);
         let mut backends = vec![(Backend::MariaDb, bed.database.address)];
@@ -111,7 +113,8 @@ impl Bed {
 
     /// All processes that are part of the bench.
     pub(crate) fn pids(&self) -> Vec<i32> {
-        let children = self.children.iter().map(Owned::pid).chain([self.database.pid()]);
+        let proxies = self.proxies.iter().map(|(proxy, _)| proxy);
+        let children = self.children.iter().chain(proxies).map(Owned::pid).chain([self.database.pid()]);
         children.chain(self.targets.iter().filter_map(|t| t.pid)).collect()
     }
 
@@ -169,9 +172,10 @@ impl Bed {
             let addresses: Vec<SocketAddr> =
                 (0..5).map(|third| (own_network(third, last), 6033).into()).collect();
             let plan = proxy::Plan { program, under: Vec::new(), addresses, database, rules, workers: None };
-            let child = Owned(proxy::start(&plan, &directory.join(format!("proxy{last}")))?);
+            let place = directory.join(format!("proxy{last}"));
+            let child = Owned(proxy::start(&plan, &place)?);
             self.add(name, backend, plan.addresses, Some(child.pid()));
-            self.children.push(child);
+            self.proxies.push((child, place));
         }
         Ok(())
     }
@@ -211,6 +215,16 @@ impl Bed {
         self.add("router", Backend::MariaDb, vec![bind], Some(child.pid()));
         self.children.push(child);
         Ok(())
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        for (proxy, directory) in &mut self.proxies {
+            if let Err(error) = proxy::end(proxy, directory) {
+                eprintln!("{error:#}");
+            }
+        }
     }
 }
 
