@@ -6,8 +6,13 @@ use super::runner::Runner;
 use crate::bench::instructions::{self, Statements};
 use crate::lab::teardown;
 
-/// What a point select cost when this was written; the allowance is for other compilers and C libraries.
-const POINT_SELECT: [(Statements, f64); 2] = [(Statements::Text, 13_550.0), (Statements::Prepared, 13_400.0)];
+/// What a point select cost when this was written, in a build with the counts of `pgo/`, or without as other compilers make it; the
+/// allowance is for other C libraries, and for counts that have aged a little.
+const POINT_SELECT: [(Statements, f64); 2] = if cfg!(profiled) {
+    [(Statements::Text, 10_740.0), (Statements::Prepared, 10_640.0)]
+} else {
+    [(Statements::Text, 13_550.0), (Statements::Prepared, 13_400.0)]
+};
 const ALLOWANCE: f64 = 1.10;
 
 pub(crate) fn run(runner: &mut Runner) -> Result<()> {
@@ -20,7 +25,8 @@ pub(crate) fn run(runner: &mut Runner) -> Result<()> {
             println!("        {cost:.0} instructions a query, {expected:.0} when last written down");
             ensure!(
                 cost <= expected * ALLOWANCE,
-                "{cost:.0} instructions a query, more than {expected:.0} and a tenth: `callgrind_annotate` tells where"
+                "{cost:.0} instructions a query, more than {expected:.0} and a tenth: `callgrind_annotate` tells where, \
+                 and `pgo/train` counts anew"
             );
             Ok(())
         });
