@@ -85,6 +85,7 @@ mod tests {
         assert_eq!(reply[32..38], [0xff; 6]);
         assert_eq!((&reply[22..32], &reply[38..]), (&request[22..32], &request[38..]));
     }
+
     #[test]
     fn golden_question() {
         let [source, target] = [11, 12].map(|last| Ipv4Addr::new(192, 168, 4, last));

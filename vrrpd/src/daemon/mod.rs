@@ -203,7 +203,7 @@ impl Daemon {
             station.handle(now, if resume { Event::Resume } else { Event::Startup }, &mut self.kernel);
         }
         self.restore_arp(&interfaces);
-        self.neighbours.look(now, &interfaces);
+        self.look_for_links(now, &interfaces);
         self.hear_feed();
         self.settle_groups();
         self.checks.adopt(&self.appliance.checks, now);
@@ -397,9 +397,9 @@ impl Daemon {
                 station.put_right(now, &interfaces, &mut self.kernel);
             }
         }
-        self.neighbours.look(now, &interfaces);
         let stations = &self.stations;
         self.kernel.wires.retain(|wire| stations.iter().any(|it| it.wire.as_ref() == Some(&wire.id)));
+        self.look_for_links(now, &interfaces);
     }
 
     /// Sees to it that a station has a socket on its interface. Returns whether it can take part.

@@ -3,7 +3,7 @@
 //!
 //! With adverts every 10 ms that is a second MASTER: one that takes over just then hears its peers and is not heard by them. And
 //! its proxy does not reach its servers. So whoever is waited for is asked for here, as soon as a link is back and a few times more,
-//! as a switch may need a moment to forward.
+//! as a switch may need a moment to forward. Only on the links that adverts use: others come and go with every container.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -38,20 +38,19 @@ pub(crate) struct Question {
 /// When to ask.
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours {
-    /// The interfaces that ran at the last look.
-    running: Vec<u32>,
+    /// The links of adverts that were up at the last look, by the index of their interface.
+    up: Vec<u32>,
     /// When the last of them came up, until the last round is over.
     since: Option<(Instant, usize)>,
 }
 
 impl Neighbours {
-    /// What runs now. An interface that did not before begins the rounds anew, at once.
-    pub(super) fn look(&mut self, now: Instant, interfaces: &[Interface]) {
-        let running: Vec<u32> = interfaces.iter().filter(|it| it.running).map(|it| it.index).collect();
-        if running.iter().any(|index| !self.running.contains(index)) {
+    /// Which links are up now. One that was not begins the rounds anew, at once.
+    fn look(&mut self, now: Instant, up: Vec<u32>) {
+        if up.iter().any(|index| !self.up.contains(index)) {
             self.since = Some((now, 0));
         }
-        self.running = running;
+        self.up = up;
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -70,16 +69,24 @@ impl Neighbours {
 }
 
 impl Daemon {
+    /// After every look at the interfaces.
+    pub(super) fn look_for_links(&mut self, now: Instant, interfaces: &[Interface]) {
+        let carries_adverts = |index| self.kernel.wires.iter().any(|wire| wire.id.index == index);
+        let up = interfaces.iter().filter(|it| it.running && carries_adverts(it.index));
+        self.neighbours.look(now, up.map(|it| it.index).collect());
+    }
+
     /// For the peers, and for whomever the kernel waits, if it is time to.
     pub(super) fn ask_for_neighbours(&mut self) {
         if !self.neighbours.take_due(Instant::now()) {
             return;
         }
         let Some(interfaces) = self.interfaces() else { return };
-        let unresolved = match self.kernel.rtnl.unresolved() {
+        let mut unresolved = match self.kernel.rtnl.unresolved() {
             Ok(unresolved) => unresolved,
             Err(error) => return log!("warn", "no-neighbours", "error=\"{error}\""),
         };
+        unresolved.retain(|(index, _)| self.neighbours.up.contains(index));
         let is_virtual = |address| self.stations.iter().any(|it| it.vips.is_virtual(address));
         let unknown = questions(&interfaces, unresolved, is_virtual);
         let peers = self.stations.iter().flat_map(|it| &it.peers);
@@ -136,14 +143,14 @@ mod tests {
         let ms = |ms| start + Duration::from_millis(ms);
         let mut asking = Neighbours::default();
         assert_eq!(asking.deadline(), None);
-        asking.look(start, &[interface(2, true, &[]), interface(3, false, &[])]);
+        asking.look(start, vec![2]);
         let mut asked = Vec::new();
         for at in 0..3_000 {
             if at == 100 {
-                asking.look(ms(at), &[interface(2, false, &[]), interface(3, false, &[])]);
+                asking.look(ms(at), vec![]);
             }
             if at == 110 {
-                asking.look(ms(at), &[interface(2, false, &[]), interface(3, true, &[])]);
+                asking.look(ms(at), vec![3]);
             }
             if asking.take_due(ms(at)) {
                 asked.push(at);
