@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::shell;
 use crate::fake::{Fake, Script};
@@ -61,10 +61,7 @@ impl FakeBed {
     }
 
     fn mariadb(&self, port: u16, account: &str, sql: &str) -> Result<String> {
-        let script =
-            format!("mariadb --no-defaults --skip-ssl -h {PROXY} -P {port} {account} -N -e \"{sql}\"");
-        let output = shell::bash(&self.netns, &self.directory.join("shell"), &script, LIMIT)?;
-        ensure!(output.success, "{sql}: {}", output.stderr.trim());
-        Ok(output.stdout.trim_end().to_owned())
+        let options = format!("--skip-ssl -h {PROXY} -P {port} {account}");
+        shell::mariadb(&self.netns, &self.directory.join("shell"), &options, sql, LIMIT)
     }
 }

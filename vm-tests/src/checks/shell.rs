@@ -63,6 +63,20 @@ pub(crate) fn bash_until(
     Ok(Output { stdout: read(&out)?, stderr: read(&err)?, success: status.is_some_and(|s| s.success()) })
 }
 
+/// What a server answers to statements at the prompt of Debian's client, which is told by its options whom to ask, and as whom.
+pub(crate) fn mariadb(
+    netns: &Netns,
+    directory: &Path,
+    options: &str,
+    sql: &str,
+    limit: Duration,
+) -> Result<String> {
+    let script = format!("mariadb --no-defaults -N {options} -e \"{sql}\"");
+    let output = bash(netns, directory, &script, limit)?;
+    ensure!(output.success, "`{sql}`: {}", output.stderr.trim());
+    Ok(output.stdout.trim_end().to_owned())
+}
+
 /// Runs blocking code inside a namespace.
 pub(crate) fn inside<T: Send + 'static>(
     netns: &Netns,

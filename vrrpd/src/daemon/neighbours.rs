@@ -40,7 +40,7 @@ pub(crate) struct Question {
 pub(crate) struct Neighbours {
     /// The links of adverts that were up at the last look, by the index of their interface.
     up: Vec<u32>,
-    /// When the last of them came up, until the last round is over.
+    /// When the last of them came up, and how many rounds there have been since.
     since: Option<(Instant, usize)>,
 }
 

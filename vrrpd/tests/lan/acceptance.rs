@@ -2,12 +2,10 @@
 
 use std::fs;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::bed::{Lan, VIP, VIP_V6, Wire, ip, patience};
+use super::bed::{Lan, VIP, VIP_V6, Wire, ip};
 
 fn in_namespace(namespace: &str, words: &[&str]) -> String {
     let output = Command::new("ip").args(["netns", "exec", namespace]).args(words).output().unwrap();
@@ -18,14 +16,6 @@ fn in_namespace(namespace: &str, words: &[&str]) -> String {
 fn answers(lan: &Lan, address: &str) -> bool {
     let dial = format!("</dev/tcp/{address}/1");
     in_namespace(&format!("{}-hub", lan.name), &["timeout", "0.5", "bash", "-c", &dial]).contains("refused")
-}
-
-fn wait_until(what: &str, lan: &Lan, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + patience();
-    while !holds() {
-        assert!(Instant::now() < end, "{what}: {}", lan.ask(1, "status"));
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// A reload with another word for `accept`.
@@ -65,16 +55,16 @@ fn a_vip_that_is_announced_and_not_accepted() {
         assert!(status()["refused"].to_string().contains(vip), "{}", status());
 
         // It is found, and says nothing. The host's own address is as it was.
-        wait_until("the host", &lan, || answers(&lan, host));
+        lan.wait_until("the host", || answers(&lan, host));
         assert!(!answers(&lan, vip));
         let mac = ip(&format!("-n {first} -o link show dev eth0"));
         let mac = mac.split_once("link/ether ").unwrap().1.split(' ').next().unwrap().to_owned();
         let neighbour = || ip(&format!("-n {hub} neigh show {vip}"));
-        wait_until("its neighbour", &lan, || neighbour().contains(&mac));
+        lan.wait_until("its neighbour", || neighbour().contains(&mac));
         // A neighbour that is asked at its address, not by the group's, answers, too.
         ip(&format!("-n {hub} neigh replace {vip} lladdr {mac} dev br0 nud probe"));
         assert!(!answers(&lan, vip));
-        wait_until("a neighbour that is reached", &lan, || neighbour().contains("REACHABLE"));
+        lan.wait_until("a neighbour that is reached", || neighbour().contains("REACHABLE"));
 
         // Rules that somebody has flushed, or put others in the place of, come back.
         if in_namespace(&first, &["nft", "list", "tables"]).contains("inet standfast") {
@@ -84,18 +74,18 @@ fn a_vip_that_is_announced_and_not_accepted() {
                 rule.rsplit_once(' ').map(|(_, handle)| handle.to_owned())
             };
             assert_eq!(in_namespace(&first, &["nft", "flush", "ruleset"]), "");
-            wait_until("rules", &lan, || rule().is_some());
+            lan.wait_until("rules", || rule().is_some());
             assert!(!answers(&lan, vip));
             let other = ["nft", "replace", "rule", "inet", "standfast", "input", "handle", &rule().unwrap()];
             assert_eq!(
                 in_namespace(&first, &[&other[..], &["ip", "daddr", "203.0.113.1", "drop"]].concat()),
                 ""
             );
-            wait_until("its own rule", &lan, || rule().is_some());
+            lan.wait_until("its own rule", || rule().is_some());
             assert!(!answers(&lan, vip));
         }
         reload(&lan, true);
-        wait_until("an answer", &lan, || answers(&lan, vip));
+        lan.wait_until("an answer", || answers(&lan, vip));
         reload(&lan, false);
         assert!(!answers(&lan, vip));
 
@@ -106,6 +96,6 @@ fn a_vip_that_is_announced_and_not_accepted() {
         assert!(!answers(&lan, vip));
         lan.terminate(1);
         ip(&format!("-n {first} addr add {vip} dev eth0 nodad"));
-        wait_until("an answer without vrrpd", &lan, || answers(&lan, vip));
+        lan.wait_until("an answer without vrrpd", || answers(&lan, vip));
     }
 }

@@ -9,19 +9,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::bed::{Lan, VIP, Wire, calm, inside, ip, patience};
-
-fn wait_until(what: &str, lan: &Lan, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + patience();
-    while !holds() {
-        assert!(Instant::now() < end, "{what}: {} {}", lan.ask(1, "status"), lan.ask(2, "status"));
-        thread::sleep(Duration::from_millis(10));
-    }
-}
 
 /// A proxy that counts the connections of the hub, which come by the VIP; the others' looks come by its own address.
 struct Proxy {
@@ -70,15 +62,15 @@ fn connections_are_spread(lan: &Lan, answers: impl Fn() -> Value) {
     let vip: SocketAddr = format!("{VIP}:6033").parse().unwrap();
     let connect = || inside(&hub, move || TcpStream::connect_timeout(&vip, patience()));
     let (first, second) = (Proxy::new(&lan.namespace(1)), Proxy::new(&lan.namespace(2)));
-    wait_until("the other answers", lan, || answers() == true);
+    lan.wait_until("the other answers", || answers() == true);
     let kept: Vec<TcpStream> = (0..20).map(|_| connect().unwrap()).collect();
-    wait_until("twenty", lan, || first.count() + second.count() == 20);
+    lan.wait_until("twenty", || first.count() + second.count() == 20);
     assert!(first.count() >= 8 && second.count() >= 8, "{} and {}", first.count(), second.count());
     let before = first.count();
     drop(second);
-    wait_until("the other is out", lan, || answers() == false);
+    lan.wait_until("the other is out", || answers() == false);
     let more: Vec<TcpStream> = (0..5).map(|_| connect().unwrap()).collect();
-    wait_until("all to the owner", lan, || first.count() == before + 5);
+    lan.wait_until("all to the owner", || first.count() == before + 5);
     drop((kept, more));
 }
 
@@ -95,7 +87,7 @@ fn a_balanced_vip_is_on_every_loopback_and_one_link() {
         let text = fs::read_to_string(lan.config(host)).unwrap();
         fs::write(lan.config(host), text.replace("[vrrp]\n", "[vrrp]\nbalance = \"ipvs\"\n")).unwrap();
         lan.ip(host, "link set lo up");
-        lan.set_arp(host, "arp_ignore", if host == 1 { "0" } else { "8" });
+        lan.set(host, "ipv4/conf/eth0/arp_ignore", if host == 1 { "0" } else { "8" });
         lan.start(host);
     }
     let shown = |lan: &Lan, host: usize, on: &str| {
@@ -103,7 +95,7 @@ fn a_balanced_vip_is_on_every_loopback_and_one_link() {
     };
     lan.wait_for(&[1]);
     lan.wait_for_state(2, "BACKUP");
-    wait_until("both loopbacks", &lan, || shown(&lan, 1, "lo") && shown(&lan, 2, "lo"));
+    lan.wait_until("both loopbacks", || shown(&lan, 1, "lo") && shown(&lan, 2, "lo"));
     assert_eq!((lan.arp(1).as_str(), lan.arp(2).as_str()), ("1 2", "1 2"));
 
     // The owner alone answers for it.
@@ -126,10 +118,10 @@ fn a_balanced_vip_is_on_every_loopback_and_one_link() {
         status["balance"].clone()
     };
     if Path::new("/proc/net/ip_vs").exists() {
-        wait_until("a service", &lan, || balance(1)["services"] == 1);
+        lan.wait_until("a service", || balance(1)["services"] == 1);
         connections_are_spread(&lan, || balance(1)["others"][0]["answers"].clone());
     } else {
-        wait_until("a reason", &lan, || balance(1)["error"].to_string().contains("has no IPVS"));
+        lan.wait_until("a reason", || balance(1)["error"].to_string().contains("has no IPVS"));
     }
     assert_eq!(
         (&balance(2)["services"], &balance(2)["error"]),
@@ -142,14 +134,14 @@ fn a_balanced_vip_is_on_every_loopback_and_one_link() {
     lan.wait_for(&[2]);
     assert!(asks(&mac(&lan, 2)));
     // What somebody has changed since stays, the rest is as it was.
-    lan.set_arp(1, "arp_announce", "1");
+    lan.set(1, "ipv4/conf/eth0/arp_announce", "1");
     lan.terminate(1);
     assert!(!shown(&lan, 1, "lo"));
     assert_eq!(lan.arp(1), "0 1");
     lan.kill(2);
     assert!(lan.command(2).arg("--cleanup").status().unwrap().success());
-    wait_until("nothing left", &lan, || !shown(&lan, 2, "lo") && !shown(&lan, 2, "eth0"));
-    wait_until("as it was", &lan, || lan.arp(2) == "8 0");
+    lan.wait_until("nothing left", || !shown(&lan, 2, "lo") && !shown(&lan, 2, "eth0"));
+    lan.wait_until("as it was", || lan.arp(2) == "8 0");
 }
 
 #[test]

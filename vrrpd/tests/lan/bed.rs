@@ -151,9 +151,9 @@ impl Lan {
         String::from_utf8_lossy(&output.unwrap().stdout).split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    pub(crate) fn set_arp(&self, host: usize, name: &str, value: &str) {
-        let path = format!("/proc/sys/net/ipv4/conf/eth0/{name}");
-        let write = format!("echo {value} > {path}");
+    /// Sets what a host's kernel has below `/proc/sys/net`.
+    pub(crate) fn set(&self, host: usize, path: &str, value: &str) {
+        let write = format!("echo {value} > /proc/sys/net/{path}");
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace(host), "sh", "-c", &write]);
         assert!(command.status().unwrap().success());
@@ -179,17 +179,19 @@ impl Lan {
         lines
     }
 
+    /// Until something holds, on these hosts or of them.
+    pub(crate) fn wait_until(&self, what: &str, holds: impl FnMut() -> bool) {
+        let told = || (1..=self.daemons.len()).map(|host| self.ask(host, "status")).collect();
+        wait_until(what, told, holds);
+    }
+
     pub(crate) fn wait_for_state(&self, host: usize, state: &str) {
-        let end = Instant::now() + patience();
         let is = || {
             serde_json::from_str::<Value>(&self.ask(host, "status")).ok()?["routers"][0]["state"]
                 .as_str()
                 .map(|it| it == state)
         };
-        while is() != Some(true) {
-            assert!(Instant::now() < end, "expected {state}: {}", self.ask(host, "status"));
-            thread::sleep(Duration::from_millis(5));
-        }
+        self.wait_until(&format!("{state} at {host}"), || is() == Some(true));
     }
 
     fn holds(&self, host: usize) -> bool {
@@ -202,11 +204,8 @@ impl Lan {
     }
 
     pub(crate) fn wait_for(&self, holders: &[usize]) {
-        let end = Instant::now() + patience();
-        while self.holders() != holders {
-            assert!(Instant::now() < end, "expected {holders:?}, found {:?}", self.holders());
-            thread::sleep(Duration::from_millis(10));
-        }
+        let told = || format!("found {:?}", self.holders());
+        wait_until(&format!("holders {holders:?}"), told, || self.holders() == holders);
     }
 }
 
@@ -239,6 +238,15 @@ fn config(run_dir: &Path, wire: Wire, hosts: usize) -> String {
     text += &format!("[[vip]]\nname = \"VI_01\"\naddress = {vips}\nprefer = [{}]\n\n", prefer.join(", "));
     text += &format!("[paths]\nrun_dir = \"{}\"\n", run_dir.display());
     text
+}
+
+/// Until something holds; what is told if it does not is asked for then.
+pub(crate) fn wait_until(what: &str, told: impl Fn() -> String, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + patience();
+    while !holds() {
+        assert!(Instant::now() < end, "{what}: {}", told());
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Runs something inside a network namespace.

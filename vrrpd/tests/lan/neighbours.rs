@@ -2,11 +2,8 @@
 //! a second; here once an hour, so that whoever is found has been asked for by vrrpd.
 
 use std::net::UdpSocket;
-use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use super::bed::{Lan, Wire, inside, ip, patience};
+use super::bed::{Lan, Wire, inside, ip, wait_until};
 
 /// Nobody has it until the cable is back.
 const SERVER: &str = "10.77.0.99";
@@ -35,10 +32,10 @@ fn a_host_whose_cable_is_back_finds_its_neighbours_at_once() {
                 UdpSocket::bind(any).unwrap().send_to(b"?", (lost, 9)).unwrap();
             }
         });
-        wait_until("nobody is known", &lan, |table| table.matches("INCOMPLETE").count() == 2);
+        wait_for_table("nobody is known", &lan, |table| table.matches("INCOMPLETE").count() == 2);
         ip(&format!("-n {hub} addr add {SERVER}/24 dev br0"));
         ip(&format!("-n {hub} link set p1 up"));
-        wait_until("everybody is found", &lan, |table| {
+        wait_for_table("everybody is found", &lan, |table| {
             [peer, SERVER].iter().all(|it| {
                 table.lines().any(|line| line.starts_with(&format!("{it} ")) && line.contains("lladdr"))
             })
@@ -50,21 +47,12 @@ fn a_host_whose_cable_is_back_finds_its_neighbours_at_once() {
 }
 
 fn ask_once_an_hour(lan: &Lan, host: usize) {
-    let write =
-        "for family in ipv4 ipv6; do echo 3600000 > /proc/sys/net/$family/neigh/eth0/retrans_time_ms; done";
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", &lan.namespace(host), "sh", "-ec", write]);
-    assert!(command.status().unwrap().success());
+    for family in ["ipv4", "ipv6"] {
+        lan.set(host, &format!("{family}/neigh/eth0/retrans_time_ms"), "3600000");
+    }
 }
 
-fn wait_until(what: &str, lan: &Lan, holds: impl Fn(&str) -> bool) {
-    let end = Instant::now() + patience();
-    loop {
-        let table = ip(&format!("-n {} neighbour show dev eth0", lan.namespace(1)));
-        if holds(&table) {
-            return;
-        }
-        assert!(Instant::now() < end, "{what}:\n{table}");
-        thread::sleep(Duration::from_millis(10));
-    }
+fn wait_for_table(what: &str, lan: &Lan, holds: impl Fn(&str) -> bool) {
+    let table = || ip(&format!("-n {} neighbour show dev eth0", lan.namespace(1)));
+    wait_until(what, table, || holds(&table()));
 }

@@ -1,10 +1,8 @@
 //! Routes and rules that come and go with a VIP.
 
 use std::fs;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use super::bed::{Lan, VIP, Wire, calm, ip, patience};
+use super::bed::{Lan, VIP, Wire, calm, ip};
 
 /// The routes of table 100, the holes of table 101, and the rule, as this host has them.
 fn shown(lan: &Lan, host: usize) -> String {
@@ -22,14 +20,6 @@ fn has_all(text: &str) -> bool {
         "from 10.77.0.88 lookup 100",
     ];
     all.iter().all(|it| text.contains(it))
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + patience();
-    while !holds() {
-        assert!(Instant::now() < end, "{what}");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]
@@ -51,7 +41,7 @@ fn routes_and_rules_are_where_the_vip_is() {
     lan.ip(1, "route add 10.98.0.0/16 via 10.77.0.98 table 101");
     lan.start(1);
     lan.wait_for(&[1]);
-    wait_until("all of it", || has_all(&shown(&lan, 1)));
+    lan.wait_until("all of it", || has_all(&shown(&lan, 1)));
     lan.start(2);
     lan.wait_for_state(2, "BACKUP");
     assert_eq!(shown(&lan, 2), "");
@@ -59,13 +49,13 @@ fn routes_and_rules_are_where_the_vip_is() {
     // Lost with the link's address or taken by somebody: there again.
     lan.ip(1, "route flush table 100");
     lan.ip(1, &format!("addr del {VIP}/32 dev eth0"));
-    wait_until("all of it again", || has_all(&shown(&lan, 1)));
+    lan.wait_until("all of it again", || has_all(&shown(&lan, 1)));
 
     // It moves with the VIP.
     calm();
     assert!(lan.ask(1, "yield VI_01").contains("\"ok\":true"));
     lan.wait_for(&[2]);
-    wait_until("it moved", || has_all(&shown(&lan, 2)));
+    lan.wait_until("it moved", || has_all(&shown(&lan, 2)));
     let left = shown(&lan, 1);
     assert!(left.contains("10.98.0.0/16") && left.lines().count() == 1, "{left}");
 
@@ -75,7 +65,7 @@ fn routes_and_rules_are_where_the_vip_is() {
     let mut events = lan.follow(2);
     lan.signal(2, "-HUP");
     events.find(|line| line.contains("\"event\":\"reload\"")).unwrap();
-    wait_until("less of it", || {
+    lan.wait_until("less of it", || {
         !shown(&lan, 2).contains("blackhole") && shown(&lan, 2).contains("default via")
     });
     assert_eq!(lan.holders(), [2]);
@@ -84,11 +74,11 @@ fn routes_and_rules_are_where_the_vip_is() {
     lan.kill(2);
     lan.start(2);
     lan.wait_for_state(2, "MASTER");
-    wait_until("all of the rest", || shown(&lan, 2).contains("src 10.77.0.88"));
+    lan.wait_until("all of the rest", || shown(&lan, 2).contains("src 10.77.0.88"));
     lan.kill(2);
     assert!(lan.command(2).arg("--cleanup").status().unwrap().success());
     lan.wait_for(&[1]);
-    wait_until("nothing is left", || shown(&lan, 2).is_empty());
+    lan.wait_until("nothing is left", || shown(&lan, 2).is_empty());
     lan.terminate(1);
     assert_eq!(shown(&lan, 1).lines().count(), 1, "{}", shown(&lan, 1));
 }

@@ -2,10 +2,8 @@
 
 use std::fs;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use super::bed::{Lan, VIP, VIP_V6, Wire, calm, ip, patience};
+use super::bed::{Lan, VIP, VIP_V6, Wire, calm, ip};
 
 /// A host beside the two asks a closed port of the VIP: "refused" is an answer.
 fn answers(lan: &Lan, vip: &str) -> bool {
@@ -13,14 +11,6 @@ fn answers(lan: &Lan, vip: &str) -> bool {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", &format!("{}-hub", lan.name), "timeout", "1", "bash", "-c", &dial]);
     String::from_utf8_lossy(&command.output().unwrap().stderr).contains("refused")
-}
-
-fn wait_until(what: &str, lan: &Lan, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + patience();
-    while !holds() {
-        assert!(Instant::now() < end, "{what}: {} {}", lan.ask(1, "status"), lan.ask(2, "status"));
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]
@@ -45,8 +35,8 @@ fn a_vip_keeps_its_mac_address_wherever_it_is() {
         };
         let neighbour = || ip(&format!("-n {hub} neigh show {vip}"));
         lan.start(1);
-        wait_until("the first", &lan, || has(&lan, 1));
-        wait_until("an answer", &lan, || answers(&lan, vip));
+        lan.wait_until("the first", || has(&lan, 1));
+        lan.wait_until("an answer", || answers(&lan, vip));
         assert!(neighbour().contains(mac), "{}", neighbour());
         lan.start(2);
         lan.wait_for_state(2, "BACKUP");
@@ -54,8 +44,8 @@ fn a_vip_keeps_its_mac_address_wherever_it_is() {
 
         // It moves, and the client's entry stays what it was.
         assert!(lan.ask(1, "yield VI_01").contains("\"ok\":true"));
-        wait_until("the second", &lan, || has(&lan, 2) && !has(&lan, 1));
-        wait_until("an answer of the second", &lan, || answers(&lan, vip));
+        lan.wait_until("the second", || has(&lan, 2) && !has(&lan, 1));
+        lan.wait_until("an answer of the second", || answers(&lan, vip));
         assert!(neighbour().contains(mac), "{}", neighbour());
         let idle = ip(&format!("-n {} link show dev {name}", lan.namespace(1)));
         assert!(idle.contains("state DOWN"), "no sign of the address where it is not: {idle}");
@@ -67,13 +57,13 @@ fn a_vip_keeps_its_mac_address_wherever_it_is() {
         assert!(has(&lan, 2) && !has(&lan, 1));
         lan.kill(2);
         assert!(lan.command(2).arg("--cleanup").status().unwrap().success());
-        wait_until("the first again", &lan, || has(&lan, 1));
-        wait_until("nothing left", &lan, || {
+        lan.wait_until("the first again", || has(&lan, 1));
+        lan.wait_until("nothing left", || {
             ip(&format!("-n {} link show dev {name}", lan.namespace(2))).is_empty()
         });
-        wait_until("an answer of the first", &lan, || answers(&lan, vip));
+        lan.wait_until("an answer of the first", || answers(&lan, vip));
         lan.terminate(1);
         assert_eq!(ip(&format!("-n {} link show dev {name}", lan.namespace(1))), "");
-        wait_until("as it was", &lan, || lan.arp(1) == "0 0" && lan.arp(2) == "0 0");
+        lan.wait_until("as it was", || lan.arp(1) == "0 0" && lan.arp(2) == "0 0");
     }
 }

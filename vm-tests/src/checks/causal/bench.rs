@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::pairs::{self, Read, Tally};
 use crate::checks::shell;
@@ -109,11 +109,8 @@ impl Bench {
     }
 
     fn client(&self, port: u16, user: &str, sql: &str) -> Result<String> {
-        let script =
-            format!("mariadb --no-defaults -c -N -h {PROXY} -P {port} -u{user} -p{user} -e \"{sql}\"");
-        let output = shell::bash(&self.netns, &self.directory.join("shell"), &script, LIMIT)?;
-        ensure!(output.success, "`{sql}`: {}", output.stderr.trim());
-        Ok(output.stdout.trim_end().to_owned())
+        let options = format!("-c -h {PROXY} -P {port} -u{user} -p{user}");
+        shell::mariadb(&self.netns, &self.directory.join("shell"), &options, sql, LIMIT)
     }
 
     /// How many reads the replica has served because it had what was written.

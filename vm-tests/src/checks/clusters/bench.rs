@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
 use super::load::Load;
@@ -115,13 +115,8 @@ impl Bench {
     /// Asks the proxy that has the VIP.
     pub(crate) fn admin(&self, sql: &str) -> Result<String> {
         let directory = teardown::directory().join(DIRECTORY).join("admin");
-        let script = format!(
-            "mariadb --no-defaults -h {vip} -P 6032 -uadmin -padmin -N -e \"{sql}\"",
-            vip = net::vips()[0]
-        );
-        let output = shell::bash(&self.client, &directory, &script, Duration::from_secs(5))?;
-        ensure!(output.success, "{}", output.stderr.trim());
-        Ok(output.stdout)
+        let options = format!("-h {} -P 6032 -uadmin -padmin", net::vips()[0]);
+        shell::mariadb(&self.client, &directory, &options, sql, Duration::from_secs(5))
     }
 }
 

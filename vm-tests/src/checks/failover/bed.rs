@@ -72,10 +72,8 @@ impl Bed {
 
     /// Statements at the admin interface.
     pub(crate) fn admin(&self, sql: &str) -> Result<String> {
-        let script = format!("mariadb --no-defaults -h {PROXY} -P 6032 -uadmin -padmin -N -e \"{sql}\"");
-        let output = self.bash("admin", &script, LIMIT)?;
-        ensure!(output.success, "`{sql}`: {}", output.stderr.trim());
-        Ok(output.stdout.trim_end().to_owned())
+        let options = format!("-h {PROXY} -P 6032 -uadmin -padmin");
+        shell::mariadb(&self.netns, &self.directory.join("sh").join("admin"), &options, sql, LIMIT)
     }
 
     /// A number that the admin interface tells.
